@@ -1,0 +1,3 @@
+//! wallboard: watch, hear and end live AI phone calls from one terminal.
+
+pub mod call;
