@@ -28,7 +28,9 @@ pub enum Applied {
     /// `seq` was seen before: nothing changed.
     Duplicate,
     /// Something is missing before it: nothing changed, ask for a resync from `expected`.
-    Gap { expected: u64 },
+    Gap {
+        expected: u64,
+    },
 }
 
 /// Backend notices kept for the screen.
@@ -41,7 +43,10 @@ impl Board {
 
     /// A board as a snapshot describes it.
     pub fn from_snapshot(seq: u64, calls: impl IntoIterator<Item = Call>) -> Self {
-        let mut board = Self { seq, ..Self::default() };
+        let mut board = Self {
+            seq,
+            ..Self::default()
+        };
         for call in calls {
             board.insert(call);
         }
@@ -58,7 +63,11 @@ impl Board {
 
     /// Finds a call by our id or the carrier's.
     pub fn find(&self, key: &str) -> Option<&Call> {
-        let id = self.by_carrier_id.get(key).copied().or_else(|| key.parse().ok())?;
+        let id = self
+            .by_carrier_id
+            .get(key)
+            .copied()
+            .or_else(|| key.parse().ok())?;
         self.get(id)
     }
 
@@ -115,7 +124,9 @@ impl Board {
             return Applied::Duplicate;
         }
         if envelope.seq != self.seq + 1 {
-            return Applied::Gap { expected: self.seq + 1 };
+            return Applied::Gap {
+                expected: self.seq + 1,
+            };
         }
         self.seq = envelope.seq;
         self.fold(envelope);
@@ -128,7 +139,9 @@ impl Board {
     }
 
     fn fold(&mut self, envelope: &Envelope) {
-        let CallEvent::Known(fact) = &envelope.event else { return };
+        let CallEvent::Known(fact) = &envelope.event else {
+            return;
+        };
         let Some(id) = envelope.call else {
             if matches!(fact, Fact::Notice { .. }) {
                 if self.notices.len() == NOTICES_MAX {
@@ -138,7 +151,12 @@ impl Board {
             }
             return;
         };
-        if let Fact::CallSeen { facts, status, started_at } = fact {
+        if let Fact::CallSeen {
+            facts,
+            status,
+            started_at,
+        } = fact
+        {
             if !self.calls.contains_key(&id) {
                 let began = started_at.unwrap_or(envelope.at);
                 let mut call = Call::new(id, facts.clone(), *status, began);
@@ -148,7 +166,9 @@ impl Board {
                 self.insert(call);
             }
         }
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get_mut(&id) else {
+            return;
+        };
         call.seq = envelope.seq;
         call.updated_at = envelope.at;
         fold_call(call, envelope.at, fact);
@@ -188,16 +208,34 @@ fn fold_call(call: &mut Call, at: DateTime<Utc>, fact: &Fact) {
         Fact::UtteranceInterim { turn, track, text } => {
             speak(call, at, *turn, *track, text, Finality::Interim);
         }
-        Fact::UtteranceFinal { turn, track, text, latency_ms } => {
+        Fact::UtteranceFinal {
+            turn,
+            track,
+            text,
+            latency_ms,
+        } => {
             speak(call, at, *turn, *track, text, Finality::Final(*latency_ms));
         }
-        Fact::UtteranceTruncated { turn, track, heard, cut_at_ms } => {
+        Fact::UtteranceTruncated {
+            turn,
+            track,
+            heard,
+            cut_at_ms,
+        } => {
             if let Some(LineBody::Speech { cut, interim, .. }) = speech_mut(call, *turn, *track) {
-                *cut = Some(Cut { heard: heard.clone(), cut_at_ms: *cut_at_ms });
+                *cut = Some(Cut {
+                    heard: heard.clone(),
+                    cut_at_ms: *cut_at_ms,
+                });
                 *interim = false;
             }
         }
-        Fact::ToolCalled { turn, tool_call_id, name, args } => push_line(
+        Fact::ToolCalled {
+            turn,
+            tool_call_id,
+            name,
+            args,
+        } => push_line(
             call,
             Line {
                 turn: *turn,
@@ -212,7 +250,12 @@ fn fold_call(call: &mut Call, at: DateTime<Utc>, fact: &Fact) {
                 },
             },
         ),
-        Fact::ToolReturned { tool_call_id, ok, result, took_ms } => {
+        Fact::ToolReturned {
+            tool_call_id,
+            ok,
+            result,
+            took_ms,
+        } => {
             finish_tool(call, tool_call_id, *ok, result, *took_ms);
         }
         Fact::BargedIn { .. } => call.interruptions += 1,
@@ -235,7 +278,11 @@ fn fold_call(call: &mut Call, at: DateTime<Utc>, fact: &Fact) {
             }
         }
         Fact::RecordingChanged { recording } => {
-            match call.recordings.iter_mut().find(|known| known.id == recording.id) {
+            match call
+                .recordings
+                .iter_mut()
+                .find(|known| known.id == recording.id)
+            {
                 Some(known) => {
                     let (url, duration_s) = (known.url.take(), known.duration_s);
                     *known = recording.clone();
@@ -247,7 +294,11 @@ fn fold_call(call: &mut Call, at: DateTime<Utc>, fact: &Fact) {
         }
         Fact::Dtmf { digit } => mark(call, at, format!("key {digit}")),
         Fact::AlertRaised { alert } => {
-            match call.alerts.iter_mut().find(|known| known.rule == alert.rule) {
+            match call
+                .alerts
+                .iter_mut()
+                .find(|known| known.rule == alert.rule)
+            {
                 Some(known) => {
                     let (acknowledged_by, snoozed_until) =
                         (known.acknowledged_by.take(), known.snoozed_until);
@@ -269,7 +320,9 @@ fn fold_call(call: &mut Call, at: DateTime<Utc>, fact: &Fact) {
                 alert.snoozed_until = Some(*until);
             }
         }
-        Fact::CommandAccepted { command, verb, by, .. } => {
+        Fact::CommandAccepted {
+            command, verb, by, ..
+        } => {
             if call.actions.len() == state::ACTIONS_MAX {
                 call.actions.remove(0);
             }
@@ -283,22 +336,35 @@ fn fold_call(call: &mut Call, at: DateTime<Utc>, fact: &Fact) {
             });
         }
         Fact::CommandDone { command, .. } => settle(call, *command, ActionState::Done, None),
-        Fact::CommandFailed { command, message, .. } => {
+        Fact::CommandFailed {
+            command, message, ..
+        } => {
             settle(call, *command, ActionState::Failed, Some(message.clone()));
         }
         Fact::CommandUnconfirmed { command, .. } => {
             settle(call, *command, ActionState::Unconfirmed, None);
         }
         Fact::ListenerJoined { listener, by } => {
-            if !call.listeners.iter().any(|known| known.listener == *listener) {
-                call.listeners.push(Listener { listener: listener.clone(), by: by.clone() });
+            if !call
+                .listeners
+                .iter()
+                .any(|known| known.listener == *listener)
+            {
+                call.listeners.push(Listener {
+                    listener: listener.clone(),
+                    by: by.clone(),
+                });
             }
         }
         Fact::ListenerLeft { listener, .. } => {
             call.listeners.retain(|known| known.listener != *listener);
         }
         Fact::Noted { by, text } => {
-            call.notes.push(Note { at, by: by.clone(), text: text.clone() });
+            call.notes.push(Note {
+                at,
+                by: by.clone(),
+                text: text.clone(),
+            });
         }
         Fact::Flagged { label, .. } => {
             if !call.flags.contains(label) {
@@ -308,10 +374,17 @@ fn fold_call(call: &mut Call, at: DateTime<Utc>, fact: &Fact) {
         Fact::Claimed { by } => call.claimed_by = Some(by.clone()),
         Fact::Released { .. } => call.claimed_by = None,
         Fact::Transferred { to, state, reason } => {
-            call.transfer =
-                Some(Transfer { to: to.clone(), state: state.clone(), reason: reason.clone() });
+            call.transfer = Some(Transfer {
+                to: to.clone(),
+                state: state.clone(),
+                reason: reason.clone(),
+            });
         }
-        Fact::ConversationAnalysed { summary, sentiment, topics } => {
+        Fact::ConversationAnalysed {
+            summary,
+            sentiment,
+            topics,
+        } => {
             call.analysis = Some(Analysis {
                 summary: summary.clone(),
                 sentiment: sentiment.clone(),
@@ -323,10 +396,20 @@ fn fold_call(call: &mut Call, at: DateTime<Utc>, fact: &Fact) {
             if call.troubles.len() == state::TROUBLES_MAX {
                 call.troubles.remove(0);
             }
-            call.troubles.push(Trouble { at, code: code.clone(), message: message.clone() });
+            call.troubles.push(Trouble {
+                at,
+                code: code.clone(),
+                message: message.clone(),
+            });
         }
         Fact::CallSummarised { summary } => call.summary = Some(summary.clone()),
-        Fact::CallEnded { status, ended_by, cause, duration_s, .. } => {
+        Fact::CallEnded {
+            status,
+            ended_by,
+            cause,
+            duration_s,
+            ..
+        } => {
             move_to(call, *status, at);
             call.ended_by = ended_by.clone().or(call.ended_by.take());
             call.end_cause = cause.clone().or(call.end_cause.take());
@@ -397,7 +480,12 @@ fn speak(
     new_text: &str,
     finality: Finality,
 ) {
-    if let Some(LineBody::Speech { text, interim, latency_ms, .. }) = speech_mut(call, turn, track)
+    if let Some(LineBody::Speech {
+        text,
+        interim,
+        latency_ms,
+        ..
+    }) = speech_mut(call, turn, track)
     {
         match finality {
             // An interim that arrives after its final is late news.
@@ -415,8 +503,13 @@ fn speak(
         Finality::Interim => (true, None),
         Finality::Final(latency) => (false, latency),
     };
-    let body =
-        LineBody::Speech { track, text: new_text.to_owned(), interim, latency_ms, cut: None };
+    let body = LineBody::Speech {
+        track,
+        text: new_text.to_owned(),
+        interim,
+        latency_ms,
+        cut: None,
+    };
     push_line(call, Line { turn, at, body });
 }
 
@@ -431,7 +524,14 @@ fn speech_mut(call: &mut Call, wanted_turn: u32, wanted_track: Track) -> Option<
 
 fn finish_tool(call: &mut Call, wanted: &str, succeeded: bool, text: &str, took: Option<u32>) {
     for line in call.lines.iter_mut().rev() {
-        if let LineBody::Tool { tool_call_id, ok, result, took_ms, .. } = &mut line.body {
+        if let LineBody::Tool {
+            tool_call_id,
+            ok,
+            result,
+            took_ms,
+            ..
+        } = &mut line.body
+        {
             if tool_call_id == wanted {
                 *ok = Some(succeeded);
                 text.clone_into(result);
@@ -444,7 +544,14 @@ fn finish_tool(call: &mut Call, wanted: &str, succeeded: bool, text: &str, took:
 
 fn mark(call: &mut Call, at: DateTime<Utc>, text: String) {
     let turn = call.lines.last().map_or(0, |line| line.turn);
-    push_line(call, Line { turn, at, body: LineBody::Mark { text } });
+    push_line(
+        call,
+        Line {
+            turn,
+            at,
+            body: LineBody::Mark { text },
+        },
+    );
 }
 
 fn push_line(call: &mut Call, line: Line) {
@@ -458,7 +565,11 @@ fn push_line(call: &mut Call, line: Line) {
 }
 
 fn settle(call: &mut Call, command: super::CommandId, state: ActionState, message: Option<String>) {
-    if let Some(action) = call.actions.iter_mut().find(|action| action.command == command) {
+    if let Some(action) = call
+        .actions
+        .iter_mut()
+        .find(|action| action.command == command)
+    {
         action.state = state;
         action.message = message;
     }

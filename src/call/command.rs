@@ -335,7 +335,10 @@ impl Grant {
     }
 
     pub fn verbs(&self) -> Vec<Verb> {
-        Verb::ALL.into_iter().filter(|verb| self.allows(*verb)).collect()
+        Verb::ALL
+            .into_iter()
+            .filter(|verb| self.allows(*verb))
+            .collect()
     }
 
     /// Whether facts about a call of this lead may be shown.
@@ -393,12 +396,13 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    pub fn new(
-        code: ErrorCode,
-        message: impl Into<String>,
-        hint: impl Into<String>,
-    ) -> Self {
-        Self { code, message: message.into(), hint: hint.into(), by: None }
+    pub fn new(code: ErrorCode, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            hint: hint.into(),
+            by: None,
+        }
     }
 
     /// The refusal for a missing permission, naming the role that has it.
@@ -406,7 +410,11 @@ impl Refusal {
         Self::new(
             ErrorCode::Forbidden,
             format!("this token may not {}", verb.as_str()),
-            format!("ask for the role {} or the verb +{}", verb.role().as_str(), verb.as_str()),
+            format!(
+                "ask for the role {} or the verb +{}",
+                verb.role().as_str(),
+                verb.as_str()
+            ),
         )
     }
 }
@@ -426,10 +434,22 @@ pub struct Reply {
 
 impl Reply {
     pub fn accepted(id: CommandId, result: Option<Value>) -> Self {
-        Self { id, ok: true, state: Some("accepted".into()), result, error: None }
+        Self {
+            id,
+            ok: true,
+            state: Some("accepted".into()),
+            result,
+            error: None,
+        }
     }
 
     pub fn refused(id: CommandId, refusal: Refusal) -> Self {
-        Self { id, ok: false, state: None, result: None, error: Some(refusal) }
+        Self {
+            id,
+            ok: false,
+            state: None,
+            result: None,
+            error: Some(refusal),
+        }
     }
 }

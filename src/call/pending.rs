@@ -25,7 +25,9 @@ pub struct PendingAction {
 #[derive(Clone, Debug, PartialEq)]
 pub enum PendingState {
     /// Nothing was sent yet: the operator may still undo.
-    Grace { until: Duration },
+    Grace {
+        until: Duration,
+    },
     Sent,
     Accepted,
     Done,
@@ -46,7 +48,9 @@ impl Pending {
     }
 
     pub fn of_call(&self, call: CallId) -> impl Iterator<Item = &PendingAction> {
-        self.entries.iter().filter(move |entry| entry.call == Some(call))
+        self.entries
+            .iter()
+            .filter(move |entry| entry.call == Some(call))
     }
 
     /// Adds an action in its grace: nothing is sent before `until`.
@@ -69,7 +73,13 @@ impl Pending {
 
     /// Adds an action that was sent at once.
     pub fn sent(&mut self, now: Duration, id: CommandId, call: Option<CallId>, action: Action) {
-        self.push(PendingAction { id, call, action, state: PendingState::Sent, since: now });
+        self.push(PendingAction {
+            id,
+            call,
+            action,
+            state: PendingState::Sent,
+            since: now,
+        });
     }
 
     fn push(&mut self, entry: PendingAction) {

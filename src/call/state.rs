@@ -127,9 +127,7 @@ pub enum LineBody {
         took_ms: Option<u32>,
     },
     /// DTMF digits, link changes and other things worth a line.
-    Mark {
-        text: String,
-    },
+    Mark { text: String },
 }
 
 /// Where the caller cut an utterance off.
@@ -244,7 +242,10 @@ impl Call {
 
     /// The carrier's id, else ours: what `callSid` means everywhere.
     pub fn call_sid(&self) -> String {
-        self.facts.carrier_call_id.clone().unwrap_or_else(|| self.id.to_string())
+        self.facts
+            .carrier_call_id
+            .clone()
+            .unwrap_or_else(|| self.id.to_string())
     }
 
     /// The other person's number: who called us, or whom we called.
@@ -278,7 +279,9 @@ impl Call {
     /// The last thing said, interim included.
     pub fn last_words(&self) -> Option<(Track, &str)> {
         self.lines.iter().rev().find_map(|line| match &line.body {
-            LineBody::Speech { track, text, .. } if !text.is_empty() => Some((*track, text.as_str())),
+            LineBody::Speech { track, text, .. } if !text.is_empty() => {
+                Some((*track, text.as_str()))
+            }
             _ => None,
         })
     }

@@ -7,7 +7,9 @@ use serde_json::json;
 use super::*;
 
 fn at(second: i64) -> DateTime<Utc> {
-    Utc.timestamp_opt(1_795_219_200 + second, 0).single().expect("a valid second")
+    Utc.timestamp_opt(1_795_219_200 + second, 0)
+        .single()
+        .expect("a valid second")
 }
 
 fn id(n: u8) -> CallId {
@@ -44,13 +46,23 @@ fn fold(facts: Vec<Fact>) -> Board {
 }
 
 fn status(status: CallStatus) -> Fact {
-    Fact::StatusChanged { status, source: Source::Webhook }
+    Fact::StatusChanged {
+        status,
+        source: Source::Webhook,
+    }
 }
 
 #[test]
 fn a_late_ringing_never_revives_an_ended_call() {
-    let board = fold(vec![seen(), status(CallStatus::Completed), status(CallStatus::Ringing)]);
-    assert_eq!(board.get(id(1)).map(|call| call.status), Some(CallStatus::Completed));
+    let board = fold(vec![
+        seen(),
+        status(CallStatus::Completed),
+        status(CallStatus::Ringing),
+    ]);
+    assert_eq!(
+        board.get(id(1)).map(|call| call.status),
+        Some(CallStatus::Completed)
+    );
 }
 
 #[test]
@@ -66,7 +78,13 @@ fn interim_text_becomes_final_in_place() {
         text: "hello there".into(),
         latency_ms: None,
     };
-    let board = fold(vec![seen(), interim("hel"), interim("hello"), last, interim("late")]);
+    let board = fold(vec![
+        seen(),
+        interim("hel"),
+        interim("hello"),
+        last,
+        interim("late"),
+    ]);
     let call = board.get(id(1)).expect("the call");
     assert_eq!(call.lines.len(), 1);
     assert_eq!(call.last_words(), Some((Track::FromCaller, "hello there")));
@@ -130,7 +148,10 @@ fn a_command_travels_as_verb_and_args() {
     let wire = serde_json::to_value(&command).expect("serialisable");
     assert_eq!(wire["verb"], "say");
     assert_eq!(wire["args"]["text"], "hi");
-    assert_eq!(serde_json::from_value::<Command>(wire).expect("readable"), command);
+    assert_eq!(
+        serde_json::from_value::<Command>(wire).expect("readable"),
+        command
+    );
 }
 
 #[test]

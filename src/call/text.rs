@@ -25,7 +25,9 @@ pub fn clean_label(input: &str) -> Cow<'_, str> {
 
 fn clean_with(input: &str, chars_max: usize, lines: bool) -> Cow<'_, str> {
     let plain = input.len() <= chars_max
-        && input.bytes().all(|byte| (0x20..0x7f).contains(&byte) || (lines && byte == b'\n'));
+        && input
+            .bytes()
+            .all(|byte| (0x20..0x7f).contains(&byte) || (lines && byte == b'\n'));
     if plain {
         return Cow::Borrowed(input);
     }
@@ -131,7 +133,9 @@ fn is_harmful(character: char) -> bool {
     match character {
         '\t' | '\n' => false,
         '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' => true,
-        '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}' => true,
+        '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}' => {
+            true
+        }
         '\u{200b}'..='\u{200c}' | '\u{200e}'..='\u{200f}' => true,
         '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => true,
         '\u{3164}' | '\u{feff}' | '\u{ffa0}' => true,
@@ -152,7 +156,9 @@ pub fn mask_number(number: &str) -> String {
     let number = number.trim();
     let digits: String = number.chars().filter(char::is_ascii_digit).collect();
     let is_phone = digits.len() >= 7
-        && number.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | ' ' | '-' | '(' | ')' | '.'));
+        && number
+            .chars()
+            .all(|c| c.is_ascii_digit() || matches!(c, '+' | ' ' | '-' | '(' | ')' | '.'));
     if !is_phone {
         if number.is_empty() || number.eq_ignore_ascii_case("anonymous") {
             return "withheld".into();
