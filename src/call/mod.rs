@@ -8,6 +8,7 @@ mod event;
 mod gauge;
 mod ids;
 mod pending;
+mod secret;
 mod state;
 mod status;
 pub mod text;
@@ -18,6 +19,7 @@ pub use event::*;
 pub use gauge::Gauge;
 pub use ids::*;
 pub use pending::{CONFIRM_WITHIN, PENDING_MAX, Pending, PendingAction, PendingState, SHOWN_AFTER};
+pub use secret::Secret;
 pub use state::*;
 pub use status::*;
 
