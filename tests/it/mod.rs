@@ -1,1 +1,2 @@
 //! Capabilities, one module each.
+mod providers;
