@@ -1,1 +1,5 @@
+//! The one integration binary; each module is a capability.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+#[path = "it/mod.rs"]
+mod it;

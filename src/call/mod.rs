@@ -1,9 +1,25 @@
 //! The words: ids, statuses, facts, commands and the board folded from them.
+//!
+//! Level 0: nothing here reads a clock, touches I/O, spawns or locks; time comes in as an argument.
 
+mod board;
+mod command;
 mod event;
+mod gauge;
 mod ids;
+mod pending;
+mod state;
 mod status;
+pub mod text;
 
+pub use board::{Applied, Board};
+pub use command::*;
 pub use event::*;
+pub use gauge::Gauge;
 pub use ids::*;
+pub use pending::{CONFIRM_WITHIN, PENDING_MAX, Pending, PendingAction, PendingState, SHOWN_AFTER};
+pub use state::*;
 pub use status::*;
+
+#[cfg(test)]
+mod tests;

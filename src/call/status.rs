@@ -60,7 +60,11 @@ impl CallStatus {
     /// Reads a wire word; tolerant of case, underscores and the two-l spelling of `canceled`.
     pub fn parse(word: &str) -> Option<Self> {
         let word = word.trim().to_ascii_lowercase().replace('_', "-");
-        let word = if word == "cancelled" { "canceled" } else { word.as_str() };
+        let word = if word == "cancelled" {
+            "canceled"
+        } else {
+            word.as_str()
+        };
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 

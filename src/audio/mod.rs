@@ -1,0 +1,1 @@
+//! Local sound output; "no device" is a normal answer.

@@ -1,0 +1,225 @@
+//! The vendor-free words a bridge is made of: what carriers and agents say and are told.
+//! Codecs in `providers/` translate; nothing here knows a vendor.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use bytes::Bytes;
+
+use crate::media::MediaFormat;
+
+/// A WebSocket message, without the socket.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wire {
+    Text(String),
+    Binary(Bytes),
+}
+
+/// A message that could not be read. It is counted and dropped; the call goes on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unreadable {vendor} message: {reason}")]
+pub struct DecodeError {
+    pub vendor: &'static str,
+    pub reason: String,
+}
+
+/// First words of a carrier's stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamStart {
+    pub stream_id: String,
+    pub carrier_call_id: String,
+    pub account_id: Option<String>,
+    pub format: MediaFormat,
+    /// Parameters the stream was opened with (`<Parameter>`, extra headers).
+    pub custom: BTreeMap<String, String>,
+}
+
+/// One chunk of caller audio, in the stream's format.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CarrierAudio {
+    pub payload: Bytes,
+    /// Counter of the track's chunks, from 1, where the carrier has one.
+    pub chunk: Option<u64>,
+    /// Media time since the stream's start, milliseconds.
+    pub timestamp_ms: Option<u64>,
+}
+
+/// What a carrier's stream says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CarrierIn {
+    /// Greeting before `Start`; carries nothing.
+    Connected,
+    Start(StreamStart),
+    Audio(CarrierAudio),
+    Dtmf {
+        digit: String,
+    },
+    /// Everything sent before the mark of this name has been played (or flushed by a clear).
+    MarkReached {
+        name: String,
+    },
+    /// The carrier confirms that its buffer was emptied.
+    Cleared,
+    Trouble {
+        code: String,
+        message: String,
+    },
+    Stop,
+    Unknown {
+        event: String,
+    },
+}
+
+/// What a carrier's stream is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CarrierOut {
+    /// Audio in the stream's format, to be played after what is queued.
+    Audio(Bytes),
+    Mark {
+        name: String,
+    },
+    /// Throw away what is queued and not yet played.
+    Clear,
+}
+
+/// Translates one carrier stream. One value per socket.
+pub trait CarrierCodec: Send + Debug {
+    /// For instance `twilio`.
+    fn vendor(&self) -> &'static str;
+
+    /// # Errors
+    /// The message is not of this carrier; count it and carry on.
+    fn decode(&mut self, wire: &Wire) -> Result<CarrierIn, DecodeError>;
+
+    /// `None` when this carrier has no such message.
+    fn encode(&mut self, out: &CarrierOut) -> Option<Wire>;
+}
+
+/// What the agent is told when a conversation begins.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AgentBrief {
+    pub prompt: Option<String>,
+    pub first_message: Option<String>,
+    pub language: Option<String>,
+    pub voice: Option<String>,
+    /// Strings only; names beginning `system__` are the vendor's.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// What an agent vendor's socket says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AgentIn {
+    /// The conversation is open; audio may flow. Formats are the agent's own configuration.
+    Ready {
+        conversation_id: String,
+        takes: MediaFormat,
+        gives: MediaFormat,
+    },
+    /// Agent audio. `utterance` is the vendor's id of what is being said, rising.
+    Audio {
+        utterance: u64,
+        payload: Bytes,
+    },
+    CallerText {
+        utterance: u64,
+        text: String,
+        interim: bool,
+    },
+    /// Text of what the agent says; `interim` while it is being written.
+    AgentText {
+        utterance: u64,
+        text: String,
+        interim: bool,
+    },
+    /// The vendor's account of what an interrupted utterance really said.
+    AgentCorrection {
+        utterance: u64,
+        original: String,
+        corrected: String,
+    },
+    /// The caller broke in; audio of utterances up to this one is void.
+    Interruption {
+        utterance: u64,
+    },
+    /// The vendor detected caller speech (vendors that report it).
+    CallerSpeechStarted,
+    CallerSpeechStopped,
+    Ping {
+        id: u64,
+        rtt_ms: Option<f32>,
+    },
+    /// The agent asks for a tool and waits for the answer.
+    ToolCall {
+        tool_call_id: String,
+        name: String,
+        args: String,
+    },
+    /// A tool the vendor runs itself began (`result: None`) or finished.
+    ToolNews {
+        tool_call_id: String,
+        name: String,
+        ok: Option<bool>,
+        result: Option<String>,
+    },
+    /// The agent decided to end the call.
+    HangUp {
+        reason: String,
+    },
+    Trouble {
+        code: String,
+        message: String,
+    },
+    Unknown {
+        kind: String,
+    },
+}
+
+/// What an agent vendor's socket is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AgentOut {
+    /// Must be the first message.
+    Begin(AgentBrief),
+    /// Caller audio in the format the agent takes.
+    Audio(Bytes),
+    Pong {
+        id: u64,
+    },
+    ToolResult {
+        tool_call_id: String,
+        ok: bool,
+        result: String,
+    },
+    /// A hint; does not interrupt.
+    Context {
+        text: String,
+    },
+    /// Typed text of the caller or operator, triggers a turn.
+    UserText {
+        text: String,
+    },
+    /// Stop generating (vendors that do not stop by themselves).
+    Cancel,
+    /// What of an utterance was really heard (vendors that keep the transcript in step with it).
+    Truncate {
+        utterance: u64,
+        heard_ms: u32,
+    },
+}
+
+/// Translates one agent socket. One value per socket.
+pub trait AgentCodec: Send + Debug {
+    /// For instance `elevenlabs`.
+    fn vendor(&self) -> &'static str;
+
+    /// One message may say several things.
+    ///
+    /// # Errors
+    /// The message is not of this vendor; count it and carry on.
+    fn decode(&mut self, wire: &Wire) -> Result<Vec<AgentIn>, DecodeError>;
+
+    /// Empty when this vendor has no such message.
+    fn encode(&mut self, out: &AgentOut) -> Vec<Wire>;
+
+    /// Reads a close frame: `Some(reason)` when the vendor or agent ended on purpose.
+    fn ended_on_purpose(&self, code: Option<u16>, reason: &str) -> Option<String>;
+}

@@ -1,0 +1,305 @@
+//! One call as an operator sees it. Snapshot and board entry are the same shape, so that what a
+//! late joiner receives is exactly what an early one has folded.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AgentLink, Alert, AnsweredBy, CallFacts, CallId, CallStatus, CallSummary, CommandId, MediaLink,
+    Quality, Recording, Track, TurnTiming,
+};
+
+/// Transcript lines kept in memory per call; older ones are in history.
+pub const LINES_MAX: usize = 2_000;
+/// Turn timings kept per call: the window of p50 and p95 (`live-metrics` §6).
+pub const TURNS_MAX: usize = 50;
+/// Timeline notes (late statuses, troubles) kept per call.
+pub const TROUBLES_MAX: usize = 50;
+/// Operator actions kept per call.
+pub const ACTIONS_MAX: usize = 50;
+
+/// A call folded from its facts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    pub id: CallId,
+    #[serde(flatten)]
+    pub facts: CallFacts,
+    pub status: CallStatus,
+    pub started_at: DateTime<Utc>,
+    #[serde(default)]
+    pub answered_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    pub ended_at: Option<DateTime<Utc>>,
+    /// The carrier's own duration, seconds.
+    #[serde(default)]
+    pub duration_s: Option<u32>,
+    #[serde(default)]
+    pub answered_by: Option<AnsweredBy>,
+    #[serde(default)]
+    pub ended_by: Option<String>,
+    #[serde(default)]
+    pub end_cause: Option<String>,
+    #[serde(default)]
+    pub agent_link: AgentLink,
+    #[serde(default)]
+    pub agent_link_reason: Option<String>,
+    #[serde(default)]
+    pub media_link: MediaLink,
+    #[serde(default)]
+    pub stream_id: Option<String>,
+    #[serde(default)]
+    pub conversation_id: Option<String>,
+    #[serde(default)]
+    pub recordings: Vec<Recording>,
+    #[serde(default)]
+    pub lines: Vec<Line>,
+    /// Lines that are no longer in `lines`, because of [`LINES_MAX`] or a snapshot's cut.
+    #[serde(default)]
+    pub lines_dropped: u32,
+    #[serde(default)]
+    pub turns: Vec<TurnTiming>,
+    #[serde(default)]
+    pub interruptions: u32,
+    #[serde(default)]
+    pub quality: Option<Quality>,
+    #[serde(default)]
+    pub carrier_quality: Option<Quality>,
+    #[serde(default)]
+    pub alerts: Vec<Alert>,
+    #[serde(default)]
+    pub listeners: Vec<Listener>,
+    #[serde(default)]
+    pub claimed_by: Option<String>,
+    #[serde(default)]
+    pub flags: Vec<String>,
+    #[serde(default)]
+    pub notes: Vec<Note>,
+    #[serde(default)]
+    pub actions: Vec<OperatorAction>,
+    #[serde(default)]
+    pub troubles: Vec<Trouble>,
+    #[serde(default)]
+    pub transfer: Option<Transfer>,
+    #[serde(default)]
+    pub analysis: Option<Analysis>,
+    #[serde(default)]
+    pub cost_usd: Option<f64>,
+    #[serde(default)]
+    pub summary: Option<CallSummary>,
+    /// `seq` of the last fact about this call.
+    pub seq: u64,
+    /// When the last fact came.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// One row of a transcript.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    pub turn: u32,
+    pub at: DateTime<Utc>,
+    #[serde(flatten)]
+    pub body: LineBody,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum LineBody {
+    Speech {
+        track: Track,
+        text: String,
+        /// May still be rewritten.
+        interim: bool,
+        #[serde(default)]
+        latency_ms: Option<u32>,
+        #[serde(default)]
+        cut: Option<Cut>,
+    },
+    Tool {
+        tool_call_id: String,
+        name: String,
+        args: String,
+        /// `None` while it runs.
+        #[serde(default)]
+        ok: Option<bool>,
+        #[serde(default)]
+        result: String,
+        #[serde(default)]
+        took_ms: Option<u32>,
+    },
+    /// DTMF digits, link changes and other things worth a line.
+    Mark { text: String },
+}
+
+/// Where the caller cut an utterance off.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cut {
+    /// What was really played.
+    pub heard: String,
+    pub cut_at_ms: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Listener {
+    pub listener: String,
+    pub by: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Note {
+    pub at: DateTime<Utc>,
+    pub by: String,
+    pub text: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trouble {
+    pub at: DateTime<Utc>,
+    pub code: String,
+    pub message: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transfer {
+    pub to: String,
+    pub state: String,
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Analysis {
+    pub summary: Option<String>,
+    pub sentiment: Option<String>,
+    #[serde(default)]
+    pub topics: Vec<String>,
+}
+
+/// What an operator asked for on this call, and how it went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperatorAction {
+    pub command: CommandId,
+    pub verb: String,
+    pub by: String,
+    pub at: DateTime<Utc>,
+    pub state: ActionState,
+    #[serde(default)]
+    pub message: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionState {
+    Accepted,
+    Done,
+    Failed,
+    Unconfirmed,
+}
+
+impl Call {
+    pub fn new(id: CallId, facts: CallFacts, status: CallStatus, at: DateTime<Utc>) -> Self {
+        Self {
+            id,
+            facts,
+            status,
+            started_at: at,
+            answered_at: None,
+            ended_at: None,
+            duration_s: None,
+            answered_by: None,
+            ended_by: None,
+            end_cause: None,
+            agent_link: AgentLink::None,
+            agent_link_reason: None,
+            media_link: MediaLink::None,
+            stream_id: None,
+            conversation_id: None,
+            recordings: Vec::new(),
+            lines: Vec::new(),
+            lines_dropped: 0,
+            turns: Vec::new(),
+            interruptions: 0,
+            quality: None,
+            carrier_quality: None,
+            alerts: Vec::new(),
+            listeners: Vec::new(),
+            claimed_by: None,
+            flags: Vec::new(),
+            notes: Vec::new(),
+            actions: Vec::new(),
+            troubles: Vec::new(),
+            transfer: None,
+            analysis: None,
+            cost_usd: None,
+            summary: None,
+            seq: 0,
+            updated_at: at,
+        }
+    }
+
+    pub fn is_live(&self) -> bool {
+        !self.status.is_terminal()
+    }
+
+    /// The carrier's id, else ours: what `callSid` means everywhere.
+    pub fn call_sid(&self) -> String {
+        self.facts
+            .carrier_call_id
+            .clone()
+            .unwrap_or_else(|| self.id.to_string())
+    }
+
+    /// The other person's number: who called us, or whom we called.
+    pub fn caller_number(&self) -> &str {
+        match self.facts.direction {
+            super::Direction::Inbound => &self.facts.from,
+            super::Direction::Outbound => &self.facts.to,
+        }
+    }
+
+    /// Seconds since the answer (or since the start while it rings), until the end if there was
+    /// one. The carrier's own figure wins once it is known. Never negative.
+    pub fn elapsed_s(&self, now: DateTime<Utc>) -> u32 {
+        if let (Some(seconds), true) = (self.duration_s, self.status.is_terminal()) {
+            return seconds;
+        }
+        let from = self.answered_at.unwrap_or(self.started_at);
+        let until = self.ended_at.unwrap_or(now);
+        u32::try_from((until - from).num_seconds().max(0)).unwrap_or(u32::MAX)
+    }
+
+    pub fn turn_percentile(&self, percent: u32) -> Option<u32> {
+        percentile(self.turns.iter().map(|turn| turn.latency_ms), percent)
+    }
+
+    /// The recording that is running or the newest one.
+    pub fn recording(&self) -> Option<&Recording> {
+        self.recordings.last()
+    }
+
+    /// The last thing said, interim included.
+    pub fn last_words(&self) -> Option<(Track, &str)> {
+        self.lines.iter().rev().find_map(|line| match &line.body {
+            LineBody::Speech { track, text, .. } if !text.is_empty() => {
+                Some((*track, text.as_str()))
+            }
+            _ => None,
+        })
+    }
+
+    /// A copy whose transcript holds only the last `lines` rows: the form a snapshot travels in.
+    pub fn trimmed(&self, lines: usize) -> Self {
+        let mut copy = self.clone();
+        let cut = copy.lines.len().saturating_sub(lines);
+        copy.lines.drain(..cut);
+        copy.lines_dropped = copy.lines_dropped.saturating_add(cut as u32);
+        copy
+    }
+}
+
+/// Nearest-rank percentile, `percent` 1 to 100. `None` of nothing.
+pub fn percentile(values: impl Iterator<Item = u32>, percent: u32) -> Option<u32> {
+    let mut sorted: Vec<u32> = values.collect();
+    sorted.sort_unstable();
+    let rank = (sorted.len() * percent as usize).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied()
+}

@@ -1,0 +1,1 @@
+//! Arguments, configuration, wiring of the modes, exit codes.

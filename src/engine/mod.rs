@@ -1,0 +1,27 @@
+//! The running core: switchboard, task tree, clock, and the ports to the outside.
+//!
+//! Level 2: tokio's sync, time and task, but no socket and no file.
+
+mod backend;
+mod bridges;
+mod clock;
+mod commands;
+mod core;
+mod gauges;
+mod plan;
+mod ports;
+mod switchboard;
+mod taps;
+mod tasks;
+
+pub use backend::*;
+pub use bridges::{BridgeOrder, Bridges, ORDERS_MAX, Order};
+pub use clock::{Clock, random};
+pub use commands::Commands;
+pub use core::Core;
+pub use gauges::Gauges;
+pub use plan::{AgentPlan, Amd, CallPlan, Fallback, OnMachine, Plans, Route};
+pub use ports::*;
+pub use switchboard::{ENDED_SHOWN, PostError, Posted, Start, Subscription, Switchboard, Target};
+pub use taps::Taps;
+pub use tasks::Tasks;

@@ -1,0 +1,3 @@
+//! Audio arithmetic.
+mod format;
+pub use format::{Encoding, MediaFormat};

@@ -1,0 +1,1 @@
+//! The same `Backend` over Socket.IO: link states, backoff, resync.

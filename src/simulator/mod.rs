@@ -1,0 +1,1 @@
+//! Carriers and agents that speak the real wire; used by demo, simulate and tests.

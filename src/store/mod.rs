@@ -1,0 +1,1 @@
+//! SQLite journal, history, recordings, retention. The only room that knows SQL.

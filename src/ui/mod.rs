@@ -1,0 +1,1 @@
+//! The screen: Model, Msg, update, view, keymap, theme. Only `term.rs` touches the terminal.
