@@ -6,72 +6,20 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use url::Url;
 
 use crate::call::CallStatus;
-use crate::simulator::speech::{LineQuality, Outcome, Script};
+use crate::simulator::speech::{LineQuality, Outcome};
 
 use super::config::StreamCut;
-use super::far_end::FarEnd;
 use super::news;
 use super::state::{Entry, Order, Shared, Source};
 use super::stream::{Leg, StreamEnd};
-use super::twiml::{self, DialVerb, Method, StreamVerb, Verb};
+use super::twiml::{DialVerb, StreamVerb, Verb};
 use super::webhook::Form;
+use super::wishes::{Person, RecordWish, Wishes};
 
 /// Documents fetched in one call before it is taken for a redirect loop.
 const DOCUMENTS_MAX: u32 = 50;
-
-/// Everything that was asked for when the call was made.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Wishes {
-    pub(super) document: Option<Source>,
-    pub(super) fallback: Option<(String, Method)>,
-    pub(super) status_callback: Option<(String, Method)>,
-    pub(super) events: Vec<String>,
-    pub(super) ring_max: Option<Duration>,
-    pub(super) time_limit: Option<Duration>,
-    pub(super) amd: Option<Amd>,
-    pub(super) record: Option<RecordWish>,
-}
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct Amd {
-    pub(super) message_end: bool,
-    /// `None`: the document waits for the verdict.
-    pub(super) callback: Option<String>,
-    pub(super) asynchronous: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct RecordWish {
-    pub(super) channels: u8,
-    pub(super) track: String,
-    pub(super) callback: Option<(String, Vec<String>)>,
-}
-
-/// The far end of the line and how it behaves before it speaks.
-pub(super) struct Person {
-    pub(super) far: Box<dyn FarEnd>,
-    pub(super) outcome: Outcome,
-    pub(super) ring: Duration,
-    pub(super) sip: u16,
-    pub(super) answered_by: Option<String>,
-    pub(super) quality: LineQuality,
-}
-
-impl Person {
-    pub(super) fn acting(script: &Arc<Script>) -> Self {
-        Self {
-            far: Box::new(crate::simulator::speech::Caller::new(script)),
-            outcome: script.outcome,
-            ring: script.ring,
-            sip: script.sip,
-            answered_by: script.answered_by.clone(),
-            quality: script.quality,
-        }
-    }
-}
 
 /// Why a call is over.
 enum Finish {
@@ -292,55 +240,6 @@ impl Run {
         Finish::Status(CallStatus::Failed, "document")
     }
 
-    /// A document's verbs; on failure the fallback's; else the carrier's error code.
-    async fn fetch(
-        &mut self,
-        source: Source,
-        extra: &[(String, String)],
-    ) -> Result<Vec<Verb>, u32> {
-        let (url, method) = match source {
-            Source::Inline(text) => return twiml::parse(None, &text).map_err(|e| e.code),
-            Source::Url { url, method } => (url, method),
-        };
-        let code = match self.ask(&url, method, extra).await {
-            Ok(verbs) => return Ok(verbs),
-            Err(code) => code,
-        };
-        let Some((fallback, method)) = self.wishes.fallback.clone().filter(|(f, _)| *f != url)
-        else {
-            return Err(code);
-        };
-        self.entry.error(code);
-        let why = [
-            ("ErrorCode".to_owned(), code.to_string()),
-            ("ErrorUrl".to_owned(), url),
-        ];
-        self.ask(&fallback, method, &why).await
-    }
-
-    async fn ask(
-        &mut self,
-        url: &str,
-        method: Method,
-        extra: &[(String, String)],
-    ) -> Result<Vec<Verb>, u32> {
-        let mut form = self.shared.base_form(&self.entry, self.entry.status());
-        form.extend_from_slice(extra);
-        let answer = self
-            .shared
-            .poster
-            .fetch(url, method, &form)
-            .await
-            .map_err(|error| {
-                tracing::debug!(%error, "simulated carrier: no document");
-                11_200_u32
-            })?;
-        twiml::parse(Some(&answer.content_type), &answer.body).map_err(|error| {
-            tracing::debug!(%error, "simulated carrier: document refused");
-            error.code
-        })
-    }
-
     async fn verbs(&mut self, verbs: Vec<Verb>) -> Next {
         for verb in verbs {
             let next = match verb {
@@ -505,16 +404,6 @@ impl Run {
                 self.entry.error(code);
                 Next::Over(Finish::Status(CallStatus::Completed, "document"))
             }
-        }
-    }
-
-    /// Resolves a relative URL against the document's.
-    fn absolute(&self, url: &str) -> String {
-        match &self.wishes.document {
-            Some(Source::Url { url: base, .. }) => Url::parse(base)
-                .and_then(|base| base.join(url))
-                .map_or_else(|_| url.to_owned(), |url| url.to_string()),
-            _ => url.to_owned(),
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod call;
 mod config;
+mod document;
 mod far_end;
 mod handle;
 mod news;
@@ -16,8 +17,10 @@ mod rest;
 mod signature;
 mod state;
 mod stream;
+mod told;
 mod twiml;
 mod webhook;
+mod wishes;
 mod xml;
 
 use std::io;
@@ -35,9 +38,10 @@ use crate::engine::{Clock, Tasks};
 use super::cast::Cast;
 use super::rng::Rng;
 use super::stats::Percentiles;
-use call::{Person, Run, Wishes};
+use call::Run;
 use state::{NewCall, RestCounters, Shared, Source};
 use webhook::Poster;
+use wishes::{Person, Wishes};
 
 pub use config::{CutHow, Faults, Reach, StreamCut, Timing, TwilioSimConfig};
 pub(crate) use far_end::{FarEnd, FarTick, Payload};

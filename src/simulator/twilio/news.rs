@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::call::CallStatus;
 
-use super::call::RecordWish;
 use super::recording::{NewRecording, State};
 use super::state::{Entry, NewCall, Shared};
 use super::twiml::{DialVerb, Method, StreamVerb};
 use super::webhook::{Callback, Form};
+use super::wishes::RecordWish;
 
 fn pair(key: &str, value: impl Into<String>) -> (String, String) {
     (key.to_owned(), value.into())

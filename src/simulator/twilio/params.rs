@@ -6,11 +6,11 @@ use url::Url;
 
 use crate::call::CallStatus;
 
-use super::call::{Amd, RecordWish, Wishes};
 use super::recording::State;
 use super::rest::{ApiError, source};
 use super::state::Order;
 use super::twiml::Method;
+use super::wishes::{Amd, RecordWish, Wishes};
 
 type Form = [(String, String)];
 

@@ -20,11 +20,12 @@ use url::form_urlencoded;
 
 use crate::call::CallStatus;
 
-use super::call::{RecordWish, Run};
+use super::call::Run;
 use super::params::{self, CreateCall};
 use super::recording::State as RecordingState;
 use super::state::{NewCall, Order, Shared, Source};
 use super::twiml::Method;
+use super::wishes::RecordWish;
 use super::{far_end_for, news};
 
 type App = State<Arc<Shared>>;

@@ -60,6 +60,8 @@ pub struct CallView {
     pub cleared_ms: u64,
     pub marks_received: u32,
     pub marks_echoed: u32,
+    /// Keys pressed and sent.
+    pub keys: String,
     /// Carrier error and warning codes, in order.
     pub errors: Vec<u32>,
     /// Verbs run so far, by name.

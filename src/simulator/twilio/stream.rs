@@ -8,7 +8,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -29,6 +28,7 @@ use super::far_end::{FarEnd, Payload};
 use super::pace::Pace;
 use super::playout::Playout;
 use super::state::{Entry, Order, Shared};
+use super::told::Told;
 use super::twiml::StreamVerb;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -266,6 +266,7 @@ impl Live<'_> {
                 "dtmf": {"track": "inbound_track", "digit": key.to_string()},
             });
             self.send(socket, message.to_string()).await?;
+            self.leg.entry.note(|view| view.keys.push(key));
         }
         self.send_due(socket).await
     }
@@ -477,45 +478,4 @@ async fn at(moment: Option<Instant>) {
 fn quiet(len: usize) -> Bytes {
     static SILENCE: [u8; 16_000] = [ulaw::SILENCE; 16_000];
     Bytes::from_static(SILENCE.get(..len.min(SILENCE.len())).unwrap_or_default())
-}
-
-/// A message we may be sent. Anything else is warning 31951.
-enum Told {
-    Media(String),
-    Mark(String),
-    Clear,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawTold {
-    event: String,
-    stream_sid: String,
-    media: Option<RawMedia>,
-    mark: Option<RawMark>,
-}
-
-#[derive(Deserialize)]
-struct RawMedia {
-    payload: String,
-}
-
-#[derive(Deserialize)]
-struct RawMark {
-    name: String,
-}
-
-impl Told {
-    fn read(text: &str, stream_sid: &str) -> Option<Self> {
-        let raw: RawTold = serde_json::from_str(text).ok()?;
-        if raw.stream_sid != stream_sid {
-            return None;
-        }
-        match raw.event.as_str() {
-            "media" => raw.media.map(|media| Self::Media(media.payload)),
-            "mark" => raw.mark.map(|mark| Self::Mark(mark.name)),
-            "clear" => Some(Self::Clear),
-            _ => None,
-        }
-    }
 }
