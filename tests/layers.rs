@@ -54,9 +54,15 @@ fn tree() -> Vec<(String, String)> {
         .into_iter()
         .map(|path| {
             let text = fs::read_to_string(&path).expect("a readable source file");
-            let code: Vec<&str> =
-                text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-            let name = path.strip_prefix(&root).expect("below src").to_string_lossy().into_owned();
+            let code: Vec<&str> = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect();
+            let name = path
+                .strip_prefix(&root)
+                .expect("below src")
+                .to_string_lossy()
+                .into_owned();
             (name, code.join("\n"))
         })
         .collect()
@@ -102,7 +108,10 @@ fn imports(code: &str) -> Vec<String> {
             }
         } else {
             named.push(
-                piece.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>(),
+                piece
+                    .chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect::<String>(),
             );
         }
     }
@@ -115,15 +124,25 @@ fn imports_only_point_down() {
     let levels: BTreeMap<&str, u8> = ROOMS.into_iter().collect();
     let mut wrong = Vec::new();
     for (file, code) in tree() {
-        let Some(level) = level_of(&file, &levels) else { continue };
+        let Some(level) = level_of(&file, &levels) else {
+            continue;
+        };
         for target in imports(&code) {
-            let Some(&below) = levels.get(target.as_str()) else { continue };
+            let Some(&below) = levels.get(target.as_str()) else {
+                continue;
+            };
             if target != room_of(&file) && below >= level {
-                wrong.push(format!("{file} (level {level}) imports {target} (level {below})"));
+                wrong.push(format!(
+                    "{file} (level {level}) imports {target} (level {below})"
+                ));
             }
         }
     }
-    assert!(wrong.is_empty(), "imports must point down:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "imports must point down:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -131,20 +150,32 @@ fn each_device_has_one_room() {
     let mut wrong = Vec::new();
     for (file, code) in tree() {
         for (device, rooms) in DEVICES {
-            let named = code.contains(&format!("{device}::")) || code.contains(&format!("use {device};"));
+            let named =
+                code.contains(&format!("{device}::")) || code.contains(&format!("use {device};"));
             if named && !rooms.contains(&room_of(&file)) {
                 wrong.push(format!("{file} names {device}, which belongs to {rooms:?}"));
             }
         }
     }
-    assert!(wrong.is_empty(), "a device left its room:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "a device left its room:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
 fn pure_rooms_touch_nothing() {
     const PURE: [&str; 3] = ["call", "media", "bridge"];
     const BANNED: [&str; 8] = [
-        "tokio::", "std::fs", "std::net", "std::thread", "Utc::now", "Instant::now", "Mutex<", "RwLock<",
+        "tokio::",
+        "std::fs",
+        "std::net",
+        "std::thread",
+        "Utc::now",
+        "Instant::now",
+        "Mutex<",
+        "RwLock<",
     ];
     let mut wrong = Vec::new();
     for (file, code) in tree() {
@@ -159,7 +190,11 @@ fn pure_rooms_touch_nothing() {
             }
         }
     }
-    assert!(wrong.is_empty(), "a pure room touches the world:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "a pure room touches the world:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -169,7 +204,10 @@ fn audio_never_becomes_a_fact() {
         .find(|(file, _)| file == "call/event.rs")
         .expect("the facts are in call/event.rs");
     for word in ["StereoFrame", "Bytes", "payload", "Vec<u8>"] {
-        assert!(!events.contains(word), "a media frame must not enter the facts: {word}");
+        assert!(
+            !events.contains(word),
+            "a media frame must not enter the facts: {word}"
+        );
     }
 }
 
@@ -180,11 +218,20 @@ fn only_the_terminal_file_touches_the_terminal() {
         if file == "ui/term.rs" || file.starts_with("ui/term/") {
             continue;
         }
-        for call in ["enable_raw_mode", "EnterAlternateScreen", "execute!(", "stdout().write"] {
+        for call in [
+            "enable_raw_mode",
+            "EnterAlternateScreen",
+            "execute!(",
+            "stdout().write",
+        ] {
             if code.contains(call) && room_of(&file) == "ui" {
                 wrong.push(format!("{file} uses {call}"));
             }
         }
     }
-    assert!(wrong.is_empty(), "only ui/term.rs touches the terminal:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "only ui/term.rs touches the terminal:\n{}",
+        wrong.join("\n")
+    );
 }

@@ -1,2 +1,8 @@
 //! Capabilities, one module each.
 mod providers;
+
+mod e2e;
+mod support;
+
+#[cfg(target_os = "linux")]
+mod audio_pulse;
