@@ -1,7 +1,7 @@
 //! Capabilities, one module each.
-mod providers;
 
 mod e2e;
+mod providers;
 mod support;
 
 #[cfg(target_os = "linux")]
