@@ -5,6 +5,8 @@
 
 pub mod elevenlabs;
 mod json;
+//pub mod openai;
+pub mod plivo;
 pub mod shell;
 pub mod twilio;
 
