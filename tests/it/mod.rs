@@ -1,1 +1,4 @@
 //! Capabilities, one module each.
+
+mod e2e;
+mod support;
