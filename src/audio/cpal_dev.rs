@@ -91,7 +91,8 @@ fn run(
         rate_hz,
     };
     if answer.send(Ok(found)).is_ok() {
-        drop(kept.recv());
+        // Nothing is ever sent: this returns when the watcher lets go of its end.
+        kept.recv().unwrap_or_default();
     }
 }
 

@@ -149,10 +149,10 @@ fn tcp_as_unix(host: &str, port: u16) -> io::Result<UnixStream> {
                 let (ours, theirs) = UnixStream::pair()?;
                 let (tcp_out, theirs_out) = (tcp.try_clone()?, theirs.try_clone()?);
                 copier("audio-tcp-out", theirs, tcp_out, |tcp| {
-                    drop(tcp.shutdown(Shutdown::Both))
+                    tcp.shutdown(Shutdown::Both)
                 })?;
                 copier("audio-tcp-in", tcp, theirs_out, |unix| {
-                    drop(unix.shutdown(Shutdown::Both));
+                    unix.shutdown(Shutdown::Both)
                 })?;
                 return Ok(ours);
             }
@@ -162,15 +162,20 @@ fn tcp_as_unix(host: &str, port: u16) -> io::Result<UnixStream> {
     Err(failure)
 }
 
-fn copier<R, W>(name: &str, mut from: R, mut to: W, close: fn(&W)) -> io::Result<()>
+fn copier<R, W>(
+    name: &str,
+    mut from: R,
+    mut to: W,
+    close: fn(&W) -> io::Result<()>,
+) -> io::Result<()>
 where
     R: io::Read + Send + 'static,
     W: io::Write + Send + 'static,
 {
     let work = move || {
-        // The result does not matter: however the copying ended, the connection is over.
+        // The results do not matter: however the copying ended, the connection is over.
         drop(io::copy(&mut from, &mut to));
-        close(&to);
+        drop(close(&to));
     };
     std::thread::Builder::new()
         .name(name.to_owned())

@@ -132,7 +132,7 @@ impl ListenSource {
             ended: false,
         };
         // One silent block now, so that no buffer has to grow on the device's thread.
-        this.render(StereoFrame::SILENCE, Gains::default());
+        this.render(&StereoFrame::SILENCE, Gains::default());
         this.at = this.block.len();
         this
     }
@@ -149,11 +149,11 @@ impl ListenSource {
         } else {
             self.controls.gains()
         };
-        self.render(frame, target);
+        self.render(&frame, target);
         true
     }
 
-    fn render(&mut self, frame: StereoFrame, target: Gains) {
+    fn render(&mut self, frame: &StereoFrame, target: Gains) {
         self.caller.decode(&frame.caller);
         self.agent.decode(&frame.agent);
         self.block.clear();

@@ -2,3 +2,6 @@
 
 mod e2e;
 mod support;
+
+#[cfg(target_os = "linux")]
+mod audio_pulse;
