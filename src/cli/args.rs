@@ -51,13 +51,23 @@ pub struct Global {
     #[arg(long, global = true, env = "WALLBOARD_ASCII", value_parser = FalseyValueParser::new())]
     pub ascii: bool,
     /// Sound card to listen on, or "none".
-    #[arg(long, global = true, value_name = "NAME", env = "WALLBOARD_AUDIO_DEVICE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "WALLBOARD_AUDIO_DEVICE"
+    )]
     pub audio_device: Option<String>,
     /// Refuse everything that touches a call.
     #[arg(long, global = true, env = "WALLBOARD_READ_ONLY", value_parser = FalseyValueParser::new())]
     pub read_only: bool,
     /// How logs are written: text on a terminal, JSON on a pipe, unless said here.
-    #[arg(long, global = true, value_name = "FORMAT", env = "WALLBOARD_LOG_FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        env = "WALLBOARD_LOG_FORMAT"
+    )]
     pub log_format: Option<LogFormat>,
     /// How much is logged: error, warn, info, debug or trace.
     #[arg(long, global = true, value_name = "LEVEL", env = "WALLBOARD_LOG")]
@@ -156,9 +166,7 @@ pub enum Verb {
     /// A picture of the screen, from the demo on virtual time.
     Snapshot(SnapshotArgs),
     /// Shell completions on stdout.
-    Completions {
-        shell: clap_complete::Shell,
-    },
+    Completions { shell: clap_complete::Shell },
     /// The manual page on stdout.
     Man,
     /// Print the version.
@@ -224,7 +232,12 @@ pub struct SimulateCarrier {
     #[arg(long, value_name = "URL", env = "WALLBOARD_URL")]
     pub url: Option<String>,
     /// Address of the simulated REST API; set it as twilio.api_base.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", env = "WALLBOARD_LISTEN")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:0",
+        env = "WALLBOARD_LISTEN"
+    )]
     pub listen: String,
     /// Account the webhooks are signed for.
     #[arg(long, value_name = "SID", env = "TWILIO_ACCOUNT_SID")]
@@ -236,7 +249,12 @@ pub struct SimulateCarrier {
     #[arg(long, value_name = "N", default_value_t = 10, env = "WALLBOARD_CALLS")]
     pub calls: u32,
     /// Time over which the calls start, for instance 10s.
-    #[arg(long, value_name = "SPAN", default_value = "10s", env = "WALLBOARD_RAMP")]
+    #[arg(
+        long,
+        value_name = "SPAN",
+        default_value = "10s",
+        env = "WALLBOARD_RAMP"
+    )]
     pub ramp: String,
     /// How long each call lasts; without it, as its script says.
     #[arg(long, value_name = "SPAN", env = "WALLBOARD_HOLD")]
@@ -245,20 +263,35 @@ pub struct SimulateCarrier {
     #[arg(long, value_name = "S", default_value_t = 1, env = "WALLBOARD_SEED")]
     pub seed: u64,
     /// Faults: jitter, gaps, drop-stream, silent-stream, duplicate-webhooks, late-webhooks.
-    #[arg(long, value_name = "FAULT", value_delimiter = ',', env = "WALLBOARD_FAULTS")]
+    #[arg(
+        long,
+        value_name = "FAULT",
+        value_delimiter = ',',
+        env = "WALLBOARD_FAULTS"
+    )]
     pub fault: Vec<String>,
 }
 
 #[derive(Clone, Debug, Args)]
 pub struct SimulateAgent {
     /// Address to listen on; set it as elevenlabs.api_base and ws_base.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", env = "WALLBOARD_LISTEN")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:0",
+        env = "WALLBOARD_LISTEN"
+    )]
     pub listen: String,
     /// Same seed, same answers.
     #[arg(long, value_name = "S", default_value_t = 1, env = "WALLBOARD_SEED")]
     pub seed: u64,
     /// Faults, for instance drop, refuse, slow, pcm.
-    #[arg(long, value_name = "FAULT", value_delimiter = ',', env = "WALLBOARD_FAULTS")]
+    #[arg(
+        long,
+        value_name = "FAULT",
+        value_delimiter = ',',
+        env = "WALLBOARD_FAULTS"
+    )]
     pub fault: Vec<String>,
 }
 
@@ -378,7 +411,12 @@ pub enum TokenVerb {
         #[arg(long, default_value = "viewer", env = "WALLBOARD_ROLE")]
         role: String,
         /// Exceptions to the role, for instance +unmask,-dial.
-        #[arg(long, value_name = "VERBS", allow_hyphen_values = true, env = "WALLBOARD_VERBS")]
+        #[arg(
+            long,
+            value_name = "VERBS",
+            allow_hyphen_values = true,
+            env = "WALLBOARD_VERBS"
+        )]
         verbs: Option<String>,
         /// Only calls of these leads, comma-separated.
         #[arg(long, value_name = "LEADS", env = "WALLBOARD_LEADS")]
@@ -390,9 +428,7 @@ pub enum TokenVerb {
     /// All tokens; never the secrets themselves.
     Ls,
     /// Take a token away; its open connections are cut within two seconds.
-    Revoke {
-        name: String,
-    },
+    Revoke { name: String },
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -456,13 +492,28 @@ pub struct KeysArgs {
 #[derive(Clone, Debug, Args)]
 pub struct SnapshotArgs {
     /// Columns and rows.
-    #[arg(long, value_name = "WxH", default_value = "120x36", env = "WALLBOARD_SIZE")]
+    #[arg(
+        long,
+        value_name = "WxH",
+        default_value = "120x36",
+        env = "WALLBOARD_SIZE"
+    )]
     pub size: String,
     /// Which screen.
-    #[arg(long, value_name = "NAME", default_value = "board", env = "WALLBOARD_SCENE")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "board",
+        env = "WALLBOARD_SCENE"
+    )]
     pub scene: String,
     /// text, ansi or svg.
-    #[arg(long, value_name = "FORMAT", default_value = "text", env = "WALLBOARD_SNAPSHOT_FORMAT")]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        env = "WALLBOARD_SNAPSHOT_FORMAT"
+    )]
     pub format: String,
 }
 
@@ -481,7 +532,8 @@ mod tests {
         fn walk(command: &clap::Command, missing: &mut Vec<String>) {
             for arg in command.get_arguments() {
                 let id = arg.get_id().as_str();
-                let exempt = ["help", "version", "fields"].contains(&id) || arg.get_long().is_none();
+                let exempt =
+                    ["help", "version", "fields"].contains(&id) || arg.get_long().is_none();
                 if !exempt && arg.get_env().is_none() {
                     missing.push(format!("{} --{id}", command.get_name()));
                 }

@@ -85,8 +85,16 @@ impl Failure {
         Self::new(Exit::Unreachable, message, fix)
     }
 
+    /// Whoever reads our output has gone: the end, and no failure.
+    pub fn closed_pipe() -> Self {
+        Self::new(Exit::Ok, "", "")
+    }
+
     /// Says it on stderr, as text or as one JSON line. A closed stderr is nobody's problem.
     pub fn print(&self, as_json: bool) {
+        if self.exit == Exit::Ok {
+            return;
+        }
         let mut out = io::stderr().lock();
         let _closed = if as_json {
             let line = json!({

@@ -38,13 +38,19 @@ impl DataDir {
     pub fn take(path: &Path) -> Outcome<Self> {
         make_private(path).map_err(|error| {
             Failure::failed(
-                format!("the data directory {} cannot be used: {error}", path.display()),
+                format!(
+                    "the data directory {} cannot be used: {error}",
+                    path.display()
+                ),
                 "give another with --data-dir, or mend its owner and permissions",
             )
         })?;
         let lock = open_private(&path.join(LOCK)).map_err(|error| {
             Failure::failed(
-                format!("the data directory {} cannot be written: {error}", path.display()),
+                format!(
+                    "the data directory {} cannot be written: {error}",
+                    path.display()
+                ),
                 "give another with --data-dir, or mend its owner and permissions",
             )
         })?;

@@ -21,7 +21,9 @@ pub enum Sink<'a> {
 /// Our own words at the asked level; the libraries only when something is wrong, because at lower
 /// levels some of them log whole requests.
 fn filter(level: &str) -> EnvFilter {
-    EnvFilter::new(format!("warn,wallboard={level},rust_engineio=off,rust_socketio=off"))
+    EnvFilter::new(format!(
+        "warn,wallboard={level},rust_engineio=off,rust_socketio=off"
+    ))
 }
 
 /// Starts logging. A second call in one process changes nothing.

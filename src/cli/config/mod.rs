@@ -9,7 +9,6 @@ pub mod keys;
 mod load;
 mod model;
 mod nearest;
-mod secret;
 mod sources;
 mod value;
 
@@ -18,6 +17,7 @@ mod tests;
 
 use std::fmt;
 
+pub use crate::call::Secret;
 pub use check::{BUILT_IN, is_loopback};
 pub use default::default_file;
 pub use load::{Inputs, Loaded, Settings, load, user_config_path};
@@ -28,7 +28,6 @@ pub use model::{
     TransferConfig, TwilioConfig, UiConfig,
 };
 pub use nearest::nearest;
-pub use secret::Secret;
 pub use sources::Origin;
 pub use value::{Value, is_phone, span, span_text};
 

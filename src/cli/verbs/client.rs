@@ -98,7 +98,13 @@ fn token_path(url: &Url) -> Option<std::path::PathBuf> {
         .origin()
         .ascii_serialization()
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '.' {
+                c
+            } else {
+                '_'
+            }
+        })
         .collect();
     Some(base.config_dir().join("wallboard/tokens").join(name))
 }
@@ -174,7 +180,10 @@ impl Client {
         }
         serde_json::from_str(&text).map_err(|_| {
             Failure::failed(
-                format!("{} answered something else than wallboard does", self.place.url),
+                format!(
+                    "{} answered something else than wallboard does",
+                    self.place.url
+                ),
                 "check the URL; a proxy may have answered instead",
             )
         })
@@ -256,7 +265,10 @@ mod tests {
 
     #[test]
     fn a_bare_host_means_https_and_nonsense_is_usage() {
-        assert_eq!(parse_url("calls.example.com").expect("a host").as_str(), "https://calls.example.com/");
+        assert_eq!(
+            parse_url("calls.example.com").expect("a host").as_str(),
+            "https://calls.example.com/"
+        );
         assert_eq!(parse_url("ftp://x").expect_err("no").exit, Exit::Usage);
         assert_eq!(parse_url("").expect_err("no").exit, Exit::Usage);
     }
@@ -265,8 +277,14 @@ mod tests {
     fn refusals_map_to_exit_codes() {
         let body = r#"{"success":false,"error":{"code":"forbidden","message":"no","hint":"ask"}}"#;
         let failure = refusal(StatusCode::FORBIDDEN, body);
-        assert_eq!((failure.exit, failure.code.as_str()), (Exit::Refused, "forbidden"));
+        assert_eq!(
+            (failure.exit, failure.code.as_str()),
+            (Exit::Refused, "forbidden")
+        );
         assert_eq!(refusal(StatusCode::NOT_FOUND, "").exit, Exit::NotFound);
-        assert_eq!(refusal(StatusCode::BAD_GATEWAY, "<html>").exit, Exit::Unreachable);
+        assert_eq!(
+            refusal(StatusCode::BAD_GATEWAY, "<html>").exit,
+            Exit::Unreachable
+        );
     }
 }
