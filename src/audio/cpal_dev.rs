@@ -63,7 +63,7 @@ pub(super) async fn list() -> Result<Vec<(String, Option<String>)>, Reason> {
         tokio::task::spawn_blocking(|| outputs().map(|device| (name(&device), None)).collect());
     let names: Vec<_> = names.await.unwrap_or_default();
     if names.is_empty() {
-        Err("no sound device on this host".to_owned())
+        Err("no sound device has a name here, only the default may work".to_owned())
     } else {
         Ok(names)
     }

@@ -44,7 +44,11 @@ impl Screen {
         }
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
-        let parser = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 0)));
+        let parser = Arc::new(Mutex::new(vt100::Parser::new(
+            cells(rows),
+            cells(columns),
+            0,
+        )));
         let raw = Arc::new(Mutex::new(Vec::new()));
         let mut reader = pair.master.try_clone_reader().unwrap();
         let (screen, bytes) = (Arc::clone(&parser), Arc::clone(&raw));
@@ -109,7 +113,7 @@ impl Screen {
             })
             .unwrap();
         let mut parser = self.parser.lock().unwrap_or_else(PoisonError::into_inner);
-        parser.screen_mut().set_size(rows, columns);
+        parser.screen_mut().set_size(cells(rows), cells(columns));
     }
 
     /// Waits until the screen satisfies `condition`.
@@ -169,6 +173,10 @@ impl Screen {
             "mouse still on"
         );
     }
+}
+
+fn cells(count: u16) -> std::num::NonZeroU16 {
+    std::num::NonZeroU16::new(count).unwrap()
 }
 
 impl Drop for Screen {
