@@ -4,6 +4,7 @@
 
 mod attention;
 mod backend;
+mod backoff;
 mod bridges;
 mod clock;
 mod commands;
@@ -14,12 +15,16 @@ mod gauges;
 mod memory;
 mod plan;
 mod ports;
+mod reconcile;
 mod switchboard;
 mod taps;
 mod tasks;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use attention::{Bounds, Detector, Thresholds, watch_calls};
 pub use backend::*;
+pub use backoff::Backoff;
 pub use bridges::{BridgeOrder, Bridges, ORDERS_MAX, Order};
 pub use clock::{Clock, random};
 pub use commands::Commands;
