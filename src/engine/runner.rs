@@ -589,3 +589,6 @@ fn failure_of(error: &AgentError) -> AgentFailure {
 fn count_garbage(vendor: &'static str) {
     metrics::counter!("wallboard_unreadable_messages_total", "vendor" => vendor).increment(1);
 }
+
+#[cfg(test)]
+mod tests;
