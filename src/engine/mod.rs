@@ -16,6 +16,7 @@ mod memory;
 mod plan;
 mod ports;
 mod reconcile;
+mod runner;
 mod switchboard;
 mod taps;
 mod tasks;
@@ -38,5 +39,7 @@ pub use ports::*;
 pub use switchboard::{
     ENDED_SHOWN, PostError, Posted, SNAPSHOT_LINES, Start, Subscription, Switchboard, Target,
 };
+pub use runner::attach_stream;
+pub use switchboard::{ENDED_SHOWN, PostError, Posted, Start, Subscription, Switchboard, Target};
 pub use taps::Taps;
 pub use tasks::Tasks;
