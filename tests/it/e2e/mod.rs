@@ -18,13 +18,17 @@ fn a_newcomer_watches_listens_ends_a_call_and_leaves() {
     screen.wait("a call is on the board", 20, in_call);
     screen.keys("g");
     screen.keys("\r");
-    screen.wait("the transcript speaks", 30, |text| text.contains("agent ") && text.contains("caller "));
+    screen.wait("the transcript speaks", 30, |text| {
+        text.contains("agent ") && text.contains("caller ")
+    });
     screen.keys("\x1b");
     screen.keys("L");
     screen.wait("listening is shown", 10, |text| text.contains("ear "));
     screen.keys("L");
     screen.keys("E");
-    screen.wait("the confirmation asks", 5, |text| text.contains("End ") || text.contains("end "));
+    screen.wait("the confirmation asks", 5, |text| {
+        text.contains("End ") || text.contains("end ")
+    });
     screen.keys("y");
     screen.wait_for("undo", 5);
     screen.wait("the carrier said so", 20, |text| text.contains("ENDED"));
@@ -55,7 +59,9 @@ fn it_fits_every_size_and_survives_resizing() {
         let what = format!("something at {columns}x{rows}");
         screen.wait(&what, 5, |text| !text.trim().is_empty());
     }
-    screen.wait("a call after all that", 10, |text| text.contains("wallboard"));
+    screen.wait("a call after all that", 10, |text| {
+        text.contains("wallboard")
+    });
 }
 
 #[test]

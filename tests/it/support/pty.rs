@@ -18,7 +18,12 @@ pub struct Screen {
 impl Screen {
     /// Starts `wallboard` with these arguments in a clean environment.
     pub fn start(args: &[&str], columns: u16, rows: u16, env: &[(&str, &str)]) -> Self {
-        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        let size = PtySize {
+            rows,
+            cols: columns,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
         let pair = native_pty_system().openpty(size).unwrap();
         let home = std::env::temp_dir();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_wallboard"));
@@ -51,23 +56,42 @@ impl Screen {
                     if count == 0 {
                         break;
                     }
-                    screen.lock().unwrap_or_else(PoisonError::into_inner).process(&buffer[..count]);
-                    bytes.lock().unwrap_or_else(PoisonError::into_inner).extend(&buffer[..count]);
+                    screen
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .process(&buffer[..count]);
+                    bytes
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .extend(&buffer[..count]);
                 }
             })
             .unwrap();
         let writer = pair.master.take_writer().unwrap();
-        Self { parser, raw, writer, master: pair.master, child }
+        Self {
+            parser,
+            raw,
+            writer,
+            master: pair.master,
+            child,
+        }
     }
 
     /// The screen as text.
     pub fn text(&self) -> String {
-        self.parser.lock().unwrap_or_else(PoisonError::into_inner).screen().contents()
+        self.parser
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .screen()
+            .contents()
     }
 
     /// Every byte the program has written so far.
     pub fn bytes(&self) -> Vec<u8> {
-        self.raw.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.raw
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub fn keys(&mut self, keys: &str) {
@@ -76,7 +100,14 @@ impl Screen {
     }
 
     pub fn resize(&mut self, columns: u16, rows: u16) {
-        self.master.resize(PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }).unwrap();
+        self.master
+            .resize(PtySize {
+                rows,
+                cols: columns,
+                pixel_width: 0,
+                pixel_height: 0,
+            })
+            .unwrap();
         let mut parser = self.parser.lock().unwrap_or_else(PoisonError::into_inner);
         parser.screen_mut().set_size(rows, columns);
     }
@@ -89,7 +120,10 @@ impl Screen {
             if condition(&text) {
                 return text;
             }
-            assert!(Instant::now() < deadline, "not within {seconds} s: {what}\n{text}");
+            assert!(
+                Instant::now() < deadline,
+                "not within {seconds} s: {what}\n{text}"
+            );
             std::thread::park_timeout(Duration::from_millis(20));
         }
     }
@@ -105,7 +139,11 @@ impl Screen {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.exit_code();
             }
-            assert!(Instant::now() < deadline, "the program did not end:\n{}", self.text());
+            assert!(
+                Instant::now() < deadline,
+                "the program did not end:\n{}",
+                self.text()
+            );
             std::thread::park_timeout(Duration::from_millis(20));
         }
     }
@@ -119,10 +157,17 @@ impl Screen {
     pub fn assert_restored(&self) {
         let parser = self.parser.lock().unwrap_or_else(PoisonError::into_inner);
         let screen = parser.screen();
-        assert!(!screen.alternate_screen(), "the alternate screen is still on");
+        assert!(
+            !screen.alternate_screen(),
+            "the alternate screen is still on"
+        );
         assert!(!screen.hide_cursor(), "the cursor is still hidden");
         assert!(!screen.bracketed_paste(), "bracketed paste is still on");
-        assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None, "mouse still on");
+        assert_eq!(
+            screen.mouse_protocol_mode(),
+            vt100::MouseProtocolMode::None,
+            "mouse still on"
+        );
     }
 }
 
