@@ -40,6 +40,5 @@ pub use switchboard::{
     ENDED_SHOWN, PostError, Posted, SNAPSHOT_LINES, Start, Subscription, Switchboard, Target,
 };
 pub use runner::attach_stream;
-pub use switchboard::{ENDED_SHOWN, PostError, Posted, Start, Subscription, Switchboard, Target};
 pub use taps::Taps;
 pub use tasks::Tasks;
