@@ -3,10 +3,13 @@
 mod args;
 pub mod config;
 mod config_verbs;
+mod doctor;
 mod failure;
 mod local;
 mod logging;
 mod out;
+mod plans;
+mod trigger;
 mod verbs;
 
 use std::ffi::OsString;

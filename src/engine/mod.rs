@@ -36,9 +36,9 @@ pub use gauges::Gauges;
 pub use memory::MemoryJournal;
 pub use plan::{AgentPlan, Amd, CallPlan, Fallback, OnMachine, Plans, Route};
 pub use ports::*;
+pub use runner::attach_stream;
 pub use switchboard::{
     ENDED_SHOWN, PostError, Posted, SNAPSHOT_LINES, Start, Subscription, Switchboard, Target,
 };
-pub use runner::attach_stream;
 pub use taps::Taps;
 pub use tasks::Tasks;
