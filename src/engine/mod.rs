@@ -14,6 +14,7 @@ mod gauges;
 mod memory;
 mod plan;
 mod ports;
+mod runner;
 mod switchboard;
 mod taps;
 mod tasks;
@@ -30,6 +31,7 @@ pub use gauges::Gauges;
 pub use memory::MemoryJournal;
 pub use plan::{AgentPlan, Amd, CallPlan, Fallback, OnMachine, Plans, Route};
 pub use ports::*;
+pub use runner::attach_stream;
 pub use switchboard::{
     ENDED_SHOWN, PostError, Posted, SNAPSHOT_LINES, Start, Subscription, Switchboard, Target,
 };
