@@ -2,6 +2,7 @@
 //!
 //! Level 2: tokio's sync, time and task, but no socket and no file.
 
+mod attention;
 mod backend;
 mod bridges;
 mod clock;
@@ -14,6 +15,7 @@ mod switchboard;
 mod taps;
 mod tasks;
 
+pub use attention::{Bounds, Detector, Thresholds, watch_calls};
 pub use backend::*;
 pub use bridges::{BridgeOrder, Bridges, ORDERS_MAX, Order};
 pub use clock::{Clock, random};
