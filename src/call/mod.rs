@@ -5,6 +5,7 @@
 mod board;
 mod command;
 mod event;
+mod fold;
 mod gauge;
 mod ids;
 mod pending;

@@ -8,7 +8,10 @@ mod bridges;
 mod clock;
 mod commands;
 mod core;
+mod dialling;
+mod feed;
 mod gauges;
+mod memory;
 mod plan;
 mod ports;
 mod switchboard;
@@ -20,10 +23,15 @@ pub use backend::*;
 pub use bridges::{BridgeOrder, Bridges, ORDERS_MAX, Order};
 pub use clock::{Clock, random};
 pub use commands::Commands;
-pub use core::Core;
+pub use core::{Core, CoreParts};
+pub use dialling::Dialling;
+pub use feed::{BATCH_EVERY, BATCH_MAX, Batch, Feed};
 pub use gauges::Gauges;
+pub use memory::MemoryJournal;
 pub use plan::{AgentPlan, Amd, CallPlan, Fallback, OnMachine, Plans, Route};
 pub use ports::*;
-pub use switchboard::{ENDED_SHOWN, PostError, Posted, Start, Subscription, Switchboard, Target};
+pub use switchboard::{
+    ENDED_SHOWN, PostError, Posted, SNAPSHOT_LINES, Start, Subscription, Switchboard, Target,
+};
 pub use taps::Taps;
 pub use tasks::Tasks;
