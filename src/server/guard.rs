@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     fn settings() -> ServerSettings {
-        let mut settings = ServerSettings::on("127.0.0.1:0".parse().unwrap(), "/nonexistent".into());
+        let mut settings = ServerSettings::on("127.0.0.1:0".parse().unwrap());
         settings.public_url = Some("https://wb.example.com".parse().unwrap());
         settings.allowed_hosts = vec!["board.lan".into()];
         settings.allowed_origins = vec!["https://dash.example.com".into()];

@@ -31,8 +31,6 @@ pub struct ServerSettings {
     pub insecure_skip_signatures: bool,
     /// Opens namespace `/` to anybody.
     pub public_namespace: bool,
-    /// Where downloaded recordings are kept, named by our own ids.
-    pub recordings_dir: PathBuf,
     /// How long a webhook waits for its facts to be kept before it is answered 503.
     pub webhook_wait: Duration,
     pub connections_max: usize,
@@ -41,7 +39,7 @@ pub struct ServerSettings {
 
 impl ServerSettings {
     /// Settings for `listen` with everything else as by default.
-    pub fn on(listen: SocketAddr, recordings_dir: PathBuf) -> Self {
+    pub fn on(listen: SocketAddr) -> Self {
         Self {
             listen,
             public_url: None,
@@ -51,7 +49,6 @@ impl ServerSettings {
             trusted_proxies: Vec::new(),
             insecure_skip_signatures: false,
             public_namespace: false,
-            recordings_dir,
             webhook_wait: Duration::from_secs(4),
             connections_max: CONNECTIONS_MAX,
             connections_per_ip_max: CONNECTIONS_PER_IP_MAX,

@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn forwarded_headers_count_only_behind_a_trusted_proxy() {
-        let settings = ServerSettings::on("127.0.0.1:0".parse().unwrap(), "/x".into());
+        let settings = ServerSettings::on("127.0.0.1:0".parse().unwrap());
         let mut headers = HeaderMap::new();
         headers.insert("host", "internal:8787".parse().unwrap());
         headers.insert("x-forwarded-proto", "https, http".parse().unwrap());
