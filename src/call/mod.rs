@@ -9,6 +9,7 @@ mod fold;
 mod gauge;
 mod ids;
 mod pending;
+mod secret;
 mod state;
 mod status;
 pub mod text;
@@ -19,6 +20,7 @@ pub use event::*;
 pub use gauge::Gauge;
 pub use ids::*;
 pub use pending::{CONFIRM_WITHIN, PENDING_MAX, Pending, PendingAction, PendingState, SHOWN_AFTER};
+pub use secret::Secret;
 pub use state::*;
 pub use status::*;
 
