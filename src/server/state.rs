@@ -10,6 +10,7 @@ use crate::engine::{Core, Tasks};
 
 use super::auth::Auth;
 use super::carriers::{CarrierRoutes, Seen, WebhookLog};
+use super::hub::Encoder;
 use super::settings::ServerSettings;
 use super::tickets::{BrowserTickets, MediaTickets};
 
@@ -28,6 +29,7 @@ pub(super) struct App {
     pub seen: Seen,
     pub media_tickets: MediaTickets,
     pub tickets: BrowserTickets,
+    pub encoder: Encoder,
     pub unproven_streams: Arc<Semaphore>,
     pub metrics: Option<Metrics>,
     /// The branch of the task tree everything here runs on.
@@ -61,6 +63,7 @@ impl App {
             seen: Seen::default(),
             media_tickets: MediaTickets::default(),
             tickets: BrowserTickets::default(),
+            encoder: Encoder::default(),
             unproven_streams: Arc::new(Semaphore::new(UNPROVEN_STREAMS_MAX)),
             metrics: metrics.map(Metrics),
         }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::call::{Alert, Call, CallFacts, CallId, Fact, Refusal, Severity};
+use crate::call::{Alert, CallFacts, CallId, Fact, Refusal, Severity};
 use crate::engine::{CallPlan, Fallback, Target};
 
 use super::super::state::App;
@@ -44,16 +44,17 @@ struct Decision {
 }
 
 fn decide(app: &App, carrier_call_id: &str) -> Option<Decision> {
-    let plans = &app.core.plans;
-    let look = |call: &Call| Decision {
+    // A copy: deciding looks at the board again, which must not be held meanwhile.
+    let call = app
+        .core
+        .switchboard
+        .read(|board| board.find(carrier_call_id).map(|call| call.trimmed(0)))?;
+    Some(Decision {
         call: call.id,
         is_live: call.is_live(),
         knows_agent: call.facts.agent.is_some() && call.facts.agent_kind.is_some(),
-        plan: plans.decide(call),
-    };
-    app.core
-        .switchboard
-        .read(|board| board.find(carrier_call_id).map(look))
+        plan: app.core.plan_for(&call),
+    })
 }
 
 async fn agent(

@@ -12,18 +12,18 @@ type Mark = [u8; 16];
 
 /// The deliveries taken lately.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(in crate::server) struct Seen {
     marks: Mutex<(HashSet<Mark>, VecDeque<Mark>)>,
 }
 
 impl Seen {
-    pub(super) fn contains(&self, key: &str) -> bool {
+    pub(in crate::server) fn contains(&self, key: &str) -> bool {
         let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         marks.0.contains(&mark_of(key))
     }
 
     /// Remembers a delivery, once it has been kept.
-    pub(super) fn insert(&self, key: &str) {
+    pub(in crate::server) fn insert(&self, key: &str) {
         let mark = mark_of(key);
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         let (known, order) = &mut *marks;

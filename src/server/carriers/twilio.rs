@@ -142,8 +142,7 @@ impl CarrierDesk for TwilioDesk {
         let content = || seen::content_key(hook.query, hook.body);
         let key = retried.map_or_else(content, |token| format!("token/{token}"));
         if hook.path == QUALITY && !is_form(hook.headers) {
-            let now = switchboard.clock().now();
-            let news = twilio::read_insights(hook.body, now).map_err(|error| error.to_string())?;
+            let news = twilio::read_insights(hook.body).map_err(|error| error.to_string())?;
             return Ok(Reading {
                 news,
                 key,
