@@ -9,6 +9,7 @@ mod local;
 mod logging;
 mod out;
 mod plans;
+mod token;
 mod trigger;
 mod verbs;
 
