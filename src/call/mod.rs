@@ -5,9 +5,11 @@
 mod board;
 mod command;
 mod event;
+mod fold;
 mod gauge;
 mod ids;
 mod pending;
+mod secret;
 mod state;
 mod status;
 pub mod text;
@@ -18,6 +20,7 @@ pub use event::*;
 pub use gauge::Gauge;
 pub use ids::*;
 pub use pending::{CONFIRM_WITHIN, PENDING_MAX, Pending, PendingAction, PendingState, SHOWN_AFTER};
+pub use secret::Secret;
 pub use state::*;
 pub use status::*;
 

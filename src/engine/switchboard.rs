@@ -27,6 +27,8 @@ const FANOUT_MAX: usize = 8192;
 const RING_MAX: usize = 16_384;
 /// Carrier ids of ended calls remembered against late webhooks after the call left the board.
 const TOMBSTONES_MAX: usize = 100_000;
+/// Transcript lines of a call in a snapshot; older ones are read from the board or from history.
+pub const SNAPSHOT_LINES: usize = 100;
 /// Ended calls stay on the board this long.
 pub const ENDED_SHOWN: Duration = Duration::from_secs(600);
 
@@ -529,7 +531,11 @@ impl Desk {
             }
             _ => Start::Snapshot {
                 seq,
-                calls: self.read().calls().cloned().collect(),
+                calls: self
+                    .read()
+                    .calls()
+                    .map(|call| call.trimmed(SNAPSHOT_LINES))
+                    .collect(),
             },
         };
         Subscription {

@@ -1,1 +1,7 @@
 //! Capabilities, one module each.
+
+mod e2e;
+mod support;
+
+#[cfg(target_os = "linux")]
+mod audio_pulse;

@@ -2,6 +2,7 @@
 //! detectors on the board and the gauges, and posts what begins and what ends.
 
 mod detector;
+mod signs;
 mod similarity;
 mod thresholds;
 
