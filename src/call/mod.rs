@@ -10,6 +10,7 @@ mod gauge;
 mod ids;
 mod pending;
 mod sanitise;
+mod secret;
 mod state;
 mod status;
 pub mod text;
@@ -20,6 +21,7 @@ pub use event::*;
 pub use gauge::Gauge;
 pub use ids::*;
 pub use pending::{CONFIRM_WITHIN, PENDING_MAX, Pending, PendingAction, PendingState, SHOWN_AFTER};
+pub use secret::Secret;
 pub use state::*;
 pub use status::*;
 

@@ -18,6 +18,7 @@ mod tone;
 mod vad;
 mod wav;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 pub use format::{Encoding, FormatError, MediaFormat, Transcoder};
@@ -68,6 +69,18 @@ pub const fn g711_ms(bytes: usize) -> u64 {
     (bytes / BYTES_PER_MS) as u64
 }
 
-pub(crate) fn as_ms(time: Duration) -> f64 {
+/// Moves the oldest bytes of `queue` into a frame padded with silence. Returns how many they were.
+fn take_front(queue: &mut VecDeque<u8>) -> (Frame, usize) {
+    let mut frame = SILENT_FRAME;
+    let len = queue.len().min(FRAME_SAMPLES);
+    let (front, back) = queue.as_slices();
+    let split = front.len().min(len);
+    frame[..split].copy_from_slice(&front[..split]);
+    frame[split..len].copy_from_slice(&back[..len - split]);
+    queue.drain(..len);
+    (frame, len)
+}
+
+fn as_ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
 }

@@ -7,12 +7,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{BYTES_PER_MS, FRAME, FRAME_SAMPLES, Frame, SILENT_FRAME, g711_ms};
+use super::{BYTES_PER_MS, FRAME, Frame, g711_ms, take_front};
 
 /// 30 s of µ-law. Beyond it the runner stops reading the agent's socket.
 const CAPACITY: usize = 30_000 * BYTES_PER_MS;
 /// Memory kept by an empty queue. A spoken sentence needs more, a call in silence should not.
-const KEEP: usize = 4_000 * BYTES_PER_MS;
+const KEEP: usize = 1_000 * BYTES_PER_MS;
 /// A frame rarely touches more than two pieces; what does not fit is credited to the last one.
 const SPANS: usize = 4;
 /// A sender this far behind its schedule starts a new one instead of bursting.
@@ -99,21 +99,16 @@ impl AgentQueue {
     /// The next 20 ms, or `None` when nothing is queued. A last piece shorter than a frame is
     /// padded with silence.
     pub fn take_frame(&mut self) -> Option<AgentFrame> {
-        let len = self.bytes.len().min(FRAME_SAMPLES);
-        if len == 0 {
+        if self.bytes.is_empty() {
             return None;
         }
+        let (bytes, len) = take_front(&mut self.bytes);
         let mut frame = AgentFrame {
-            bytes: SILENT_FRAME,
+            bytes,
             len,
             spans: [TagSpan::default(); SPANS],
             span_count: 0,
         };
-        let (front, back) = self.bytes.as_slices();
-        let split = front.len().min(len);
-        frame.bytes[..split].copy_from_slice(&front[..split]);
-        frame.bytes[split..len].copy_from_slice(&back[..len - split]);
-        self.bytes.drain(..len);
         self.take_spans(&mut frame);
         if self.bytes.is_empty() {
             self.release();

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{
-    BYTES_PER_MS, FRAME_SAMPLES, Frame, SILENT_FRAME, ULAW_SILENCE, ulaw_decode_sample,
+    BYTES_PER_MS, FRAME_SAMPLES, Frame, SILENT_FRAME, ULAW_SILENCE, take_front, ulaw_decode_sample,
     ulaw_encode_sample,
 };
 
@@ -162,11 +162,7 @@ impl LegTimeline {
     }
 
     fn take(&mut self) -> Frame {
-        let mut frame = SILENT_FRAME;
-        let len = self.queue.len().min(FRAME_SAMPLES);
-        for (o, b) in frame.iter_mut().zip(self.queue.drain(..len)) {
-            *o = b;
-        }
+        let (frame, _) = take_front(&mut self.queue);
         self.taken += FRAME_SAMPLES as u64;
         frame
     }

@@ -1,1 +1,8 @@
 //! Capabilities, one module each.
+
+mod e2e;
+mod providers;
+mod support;
+
+#[cfg(target_os = "linux")]
+mod audio_pulse;

@@ -1,0 +1,3 @@
+//! What several modules need: a terminal that can be looked at.
+
+pub mod pty;
