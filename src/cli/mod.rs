@@ -3,11 +3,17 @@
 mod args;
 pub mod config;
 mod config_verbs;
+mod doctor;
 mod failure;
 mod local;
 mod logging;
 mod out;
+mod plans;
+mod serve;
+mod token;
+mod trigger;
 mod verbs;
+mod wiring;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -90,6 +96,34 @@ fn act(cli: Cli) -> Outcome {
             &read(global, &Verb::Config(verb.clone())),
             global.json,
         ),
+        verb => {
+            let loaded = read(global, verb);
+            runtime()?.block_on(perform(verb, global, &loaded))
+        }
+    }
+}
+
+/// Two workers at least: a screen and a backend must not wait for each other.
+fn runtime() -> Outcome<tokio::runtime::Runtime> {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.clamp(2, 16))
+        .thread_name("wallboard")
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("the program cannot start: {error}"), ""))
+}
+
+async fn perform(verb: &Verb, global: &Global, loaded: &Loaded) -> Outcome {
+    let as_json = global.json;
+    if let Verb::Doctor(args) = verb {
+        return doctor::run(loaded, args.live, as_json).await;
+    }
+    let config = configured(loaded)?;
+    match verb {
+        Verb::Serve(start) => serve::run(start, loaded, &config).await,
+        Verb::Token(verb) => token::run(verb, &config, as_json),
+        Verb::Trigger(args) => trigger::run(args, &config, as_json).await,
         _ => Err(Failure::failed("not built yet", "")),
     }
 }

@@ -29,7 +29,13 @@ pub fn run(verb: &TokenVerb, config: &Config, as_json: bool) -> Outcome {
                     "give another with --data-dir",
                 )
             })?;
-            let grant = grant(name, role, verbs.as_deref(), leads.as_deref(), expires.as_deref())?;
+            let grant = grant(
+                name,
+                role,
+                verbs.as_deref(),
+                leads.as_deref(),
+                expires.as_deref(),
+            )?;
             add(&store, grant, as_json)
         }
         TokenVerb::Ls => list(&store, as_json),
@@ -38,7 +44,9 @@ pub fn run(verb: &TokenVerb, config: &Config, as_json: bool) -> Outcome {
             if as_json {
                 return out::json(&json!({"name": name, "revoked": true}));
             }
-            out::line(&format!("{name} is revoked; open connections are cut within two seconds"))
+            out::line(&format!(
+                "{name} is revoked; open connections are cut within two seconds"
+            ))
         }
     }
 }
@@ -85,7 +93,10 @@ fn grant(
     if let Some(text) = expires {
         let wanted = span(text).and_then(|span| chrono::Duration::from_std(span).ok());
         let wanted = wanted.filter(|span| !span.is_zero()).ok_or_else(|| {
-            Failure::usage(format!("{text} is not a duration"), "write it like 12h or 30d")
+            Failure::usage(
+                format!("{text} is not a duration"),
+                "write it like 12h or 30d",
+            )
         })?;
         grant.expires_at = Clock::start().now().checked_add_signed(wanted);
     }
@@ -148,7 +159,13 @@ fn cells(token: &TokenRecord, now: chrono::DateTime<chrono::Utc>) -> [String; 6]
     let plus = token.plus.iter().map(|verb| format!("+{}", verb.as_str()));
     let minus = token.minus.iter().map(|verb| format!("-{}", verb.as_str()));
     let verbs: Vec<String> = plus.chain(minus).collect();
-    let or_dash = |text: String| if text.is_empty() { "–".to_owned() } else { text };
+    let or_dash = |text: String| {
+        if text.is_empty() {
+            "–".to_owned()
+        } else {
+            text
+        }
+    };
     let leads = token
         .leads
         .as_ref()

@@ -283,7 +283,11 @@ fn elevenlabs_event(
         ));
     };
     let at = now.timestamp();
-    let agent = config.elevenlabs.agent_id.clone().unwrap_or_else(|| "agent_test".into());
+    let agent = config
+        .elevenlabs
+        .agent_id
+        .clone()
+        .unwrap_or_else(|| "agent_test".into());
     let mut data = json!({
         "agent_id": agent, "conversation_id": "conv_test", "call_sid": sid,
         "status": "done", "message": "Hello, this is a test.",
@@ -294,7 +298,8 @@ fn elevenlabs_event(
             {"role": "user", "message": "This is a test.", "time_in_call_secs": 3},
         ]);
         data["metadata"] = json!({"call_duration_secs": 12, "phone_call": {"call_sid": sid}});
-        data["analysis"] = json!({"transcript_summary": "A test call.", "call_successful": "success"});
+        data["analysis"] =
+            json!({"transcript_summary": "A test call.", "call_successful": "success"});
         data["message"] = Value::Null;
     }
     for (name, value) in fields(args)? {
@@ -321,7 +326,9 @@ async fn send(
     fake: Fake,
     as_json: bool,
 ) -> Outcome {
-    let query = fake.query.map_or_else(String::new, |query| format!("?{query}"));
+    let query = fake
+        .query
+        .map_or_else(String::new, |query| format!("?{query}"));
     let url = format!("{sent_to}{}{query}", kind.path);
     let http = super::verbs::http()?;
     let mut request = http.post(&url).body(fake.body);
@@ -362,6 +369,9 @@ async fn send(
             "the backend's route is closed: it has no signature secret",
             "set the secret on the backend",
         )),
-        _ => Err(Failure::failed(format!("the backend answered {status}"), "see its log")),
+        _ => Err(Failure::failed(
+            format!("the backend answered {status}"),
+            "see its log",
+        )),
     }
 }

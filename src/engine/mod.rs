@@ -10,8 +10,10 @@ mod clock;
 mod commands;
 mod core;
 mod dialling;
+mod embedded;
 mod feed;
 mod gauges;
+mod listen;
 mod memory;
 mod plan;
 mod ports;
@@ -31,14 +33,15 @@ pub use clock::{Clock, random};
 pub use commands::Commands;
 pub use core::{Core, CoreParts};
 pub use dialling::Dialling;
+pub use embedded::{EmbeddedBackend, ListenUrl};
 pub use feed::{BATCH_EVERY, BATCH_MAX, Batch, Feed};
 pub use gauges::Gauges;
 pub use memory::MemoryJournal;
 pub use plan::{AgentPlan, Amd, CallPlan, Fallback, OnMachine, Plans, Route};
 pub use ports::*;
+pub use runner::attach_stream;
 pub use switchboard::{
     ENDED_SHOWN, PostError, Posted, SNAPSHOT_LINES, Start, Subscription, Switchboard, Target,
 };
-pub use runner::attach_stream;
 pub use taps::Taps;
 pub use tasks::Tasks;

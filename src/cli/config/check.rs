@@ -140,25 +140,14 @@ impl Judge<'_> {
                     "add agent_id = \"agent_…\" to its [[agent]], or set elevenlabs.agent_id",
                 );
             }
-            "openai" if config.openai.api_key.is_none() => self.warn(
-                format!("agent {id} needs openai.api_key"),
-                "set openai.api_key, OPENAI_API_KEY or openai.api_key_file",
+            "openai" | "pipeline" => self.warn(
+                format!(
+                    "agent {id}: this version cannot bridge agents of kind {}",
+                    agent.kind
+                ),
+                "use kind = \"elevenlabs\"; calls routed to this agent get their fallback",
             ),
-            "pipeline" => {
-                for (name, service) in [
-                    ("asr", &config.chat.asr),
-                    ("llm", &config.chat.llm),
-                    ("tts", &config.chat.tts),
-                ] {
-                    if service.url.is_none() {
-                        self.error(
-                            format!("agent {id} is a pipeline but chat.{name}.url is not set"),
-                            "give the base that ends in /v1",
-                        );
-                    }
-                }
-            }
-            "elevenlabs" | "openai" => {}
+            "elevenlabs" => {}
             other => self.error(
                 format!("agent {id} has an unknown kind: {other}"),
                 "kind is elevenlabs, openai or pipeline",

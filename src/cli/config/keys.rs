@@ -224,6 +224,7 @@ const MILLIS: Kind = Kind::Whole {
 
 /// The table, in the order `config default` prints it.
 pub const KEYS: &[Key] = &[
+    key("server.name", Kind::Text, "", "What this backend is called on screens; the machine's name if unset."),
     key("server.listen", Kind::Address, "127.0.0.1:8787", "Address to listen on. Give 0.0.0.0:8787 only behind a firewall or proxy.\nPORT changes the port alone."),
     key("server.public_url", Kind::HttpUrl, "", "How carriers reach this backend, for instance https://calls.example.com.\nSignatures are checked against it, so it must be exactly what the vendor console holds.").env(&["PUBLIC_URL"]),
     key("server.allowed_origins", Kind::List, "", "Browser origins that may call the API, for instance [\"https://desk.example.com\"]."),

@@ -38,6 +38,7 @@ pub struct Config {
 
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
+    pub name: Option<String>,
     pub listen: String,
     pub public_url: Option<String>,
     pub allowed_origins: Vec<String>,
@@ -377,6 +378,7 @@ impl Config {
 
 fn server(settings: &Settings) -> ServerConfig {
     ServerConfig {
+        name: settings.text("server.name"),
         listen: settings
             .text("server.listen")
             .unwrap_or_else(|| "127.0.0.1:8787".into()),

@@ -125,24 +125,32 @@ pub fn store_token(url: &Url, token: &Secret) -> std::io::Result<()> {
     local::write_private(&path, token.expose())
 }
 
+/// The one way this program speaks HTTP as a client: no redirects, so that a token or signature
+/// never goes anywhere but where it was meant to.
+pub fn http() -> Outcome<reqwest::Client> {
+    reqwest::Client::builder()
+        .use_rustls_tls()
+        .connect_timeout(Duration::from_secs(3))
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(|error| {
+            Failure::failed(
+                format!("no HTTP client: {error}"),
+                "check the machine's certificate store",
+            )
+        })
+}
+
 impl Client {
     pub fn find(remote: &Remote, config: &Config) -> Outcome<Self> {
         Self::new(Place::find(remote, config)?)
     }
 
     pub fn new(place: Place) -> Outcome<Self> {
-        let http = reqwest::Client::builder()
-            .use_rustls_tls()
-            .connect_timeout(Duration::from_secs(3))
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| {
-                Failure::failed(
-                    format!("no HTTP client: {error}"),
-                    "check the machine's certificate store",
-                )
-            })?;
-        Ok(Self { place, http })
+        Ok(Self {
+            place,
+            http: http()?,
+        })
     }
 
     /// A URL below the backend's own; path segments are escaped.

@@ -2,4 +2,4 @@
 
 mod client;
 
-pub use client::{Client, Place, parse_url, store_token, stored_token};
+pub use client::{Client, Place, http, parse_url, store_token, stored_token};

@@ -42,7 +42,10 @@ pub(super) async fn take(
     });
     let (parts, body) = request.into_parts();
     let base = Base::of(&app.settings, peer, &parts.uri, &parts.headers);
-    let path_and_query = parts.uri.path_and_query().map_or(path, |whole| whole.as_str());
+    let path_and_query = parts
+        .uri
+        .path_and_query()
+        .map_or(path, |whole| whole.as_str());
     let url = base.http(path_and_query);
     let seen = Base::as_seen(&app.settings, peer, &parts.uri, &parts.headers);
     let mut visit = Visit {
@@ -113,7 +116,8 @@ impl Visit {
     }
 
     fn refuse_body(&self, status: StatusCode) -> (WebhookVerdict, Response) {
-        let refusal = ApiError::invalid("the body is too big or too slow", "at most 256 KiB in 10 s");
+        let refusal =
+            ApiError::invalid("the body is too big or too slow", "at most 256 KiB in 10 s");
         (
             WebhookVerdict::Oversized,
             refusal.with_status(status).into_response(),
@@ -161,22 +165,26 @@ impl Visit {
         if !told_before {
             if let Err(error) = self.keep(reading.news).await {
                 self.advice = Some(error.to_string());
-                return (WebhookVerdict::NotKept, ApiError::from(error).into_response());
+                return (
+                    WebhookVerdict::NotKept,
+                    ApiError::from(error).into_response(),
+                );
             }
             self.app.seen.insert(&key);
         }
         // A document is made anew even for a repeated request: the first one did not arrive.
-        let document =
-            documents::document(&self.app, &self.desk, &self.base, reading.wanted).await;
+        let document = documents::document(&self.app, &self.desk, &self.base, reading.wanted).await;
         let response = match document {
-            Some(text) => (
-                [(header::CONTENT_TYPE, self.desk.document_type())],
-                text,
-            )
-                .into_response(),
+            Some(text) => {
+                ([(header::CONTENT_TYPE, self.desk.document_type())], text).into_response()
+            }
             None => StatusCode::NO_CONTENT.into_response(),
         };
-        let verdict = if told_before { WebhookVerdict::Duplicate } else { proof };
+        let verdict = if told_before {
+            WebhookVerdict::Duplicate
+        } else {
+            proof
+        };
         (verdict, response)
     }
 

@@ -240,8 +240,11 @@ impl TwilioDesk {
             RECORDING => (Some(RecordingCallback::read(form)?.news()), Wanted::Nothing),
             STREAM_STATUS => {
                 let stream = StreamCallback::read(form)?;
-                let known = switchboard
-                    .read(|board| board.find(&stream.call_sid).and_then(|call| call.stream_id.clone()));
+                let known = switchboard.read(|board| {
+                    board
+                        .find(&stream.call_sid)
+                        .and_then(|call| call.stream_id.clone())
+                });
                 (Some(stream.news(known.as_deref())), Wanted::Nothing)
             }
             CONFERENCE => {
