@@ -9,7 +9,7 @@ mod end;
 
 use std::time::Duration;
 
-use crate::call::{AgentLink, ErrorCode, Fact, MediaLink, Refusal, Track, text};
+use crate::call::{AgentLink, ErrorCode, Fact, MediaLink, Refusal, text};
 use crate::media::StereoTapper;
 
 use super::caller::CallerPath;
@@ -17,10 +17,7 @@ use super::health::{Health, VoiceState};
 use super::link::{Link, LinkPhase, Verdict};
 use super::turns::{CallerSpeech, Turns};
 use super::voice::Voice;
-use super::{
-    AgentFailure, AgentIn, AgentOut, BridgeOrder, CarrierAudio, CarrierIn, Effect, Effects, Input,
-    SessionPlan,
-};
+use super::{AgentOut, BridgeOrder, CarrierAudio, CarrierIn, Effect, Effects, Input, SessionPlan};
 
 /// No caller frame for this long: the stream stands (carriers send silence too).
 const MEDIA_SILENT: Duration = Duration::from_secs(10);

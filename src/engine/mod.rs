@@ -18,6 +18,7 @@ mod memory;
 mod plan;
 mod ports;
 mod reconcile;
+mod runner;
 mod switchboard;
 mod taps;
 mod tasks;
@@ -38,6 +39,7 @@ pub use gauges::Gauges;
 pub use memory::MemoryJournal;
 pub use plan::{AgentPlan, Amd, CallPlan, Fallback, OnMachine, Plans, Route};
 pub use ports::*;
+pub use runner::attach_stream;
 pub use switchboard::{
     ENDED_SHOWN, PostError, Posted, SNAPSHOT_LINES, Start, Subscription, Switchboard, Target,
 };

@@ -217,6 +217,26 @@ impl Switchboard {
             })
     }
 
+    /// As [`Switchboard::try_post`], but hands the facts back when they could not be taken.
+    ///
+    /// # Errors
+    /// The facts, and why: [`PostError::Full`] now, or [`PostError::Stopped`] for good.
+    pub fn offer(&self, call: CallId, facts: Vec<Fact>) -> Result<(), (Vec<Fact>, PostError)> {
+        match self.inbox.try_reserve() {
+            Ok(place) => {
+                let (done, _) = oneshot::channel();
+                place.send(Inbox::Post(Post {
+                    target: Target::Call(call),
+                    facts,
+                    done,
+                }));
+                Ok(())
+            }
+            Err(mpsc::error::TrySendError::Full(())) => Err((facts, PostError::Full)),
+            Err(mpsc::error::TrySendError::Closed(())) => Err((facts, PostError::Stopped)),
+        }
+    }
+
     /// Joins the stream: from `since` if this epoch's ring still has it, else with a snapshot.
     pub async fn subscribe(&self, since: Option<(Epoch, u64)>) -> Result<Subscription, PostError> {
         let (done, answer) = oneshot::channel();

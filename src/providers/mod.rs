@@ -3,8 +3,9 @@
 //! Vendors speak of calls by their own ids. [`Subject`] says which call a message is about without
 //! deciding what to do with it; [`News`] is a message read into facts. Posting them is the server's.
 
-//pub mod elevenlabs;
-//pub mod shell;
+pub mod elevenlabs;
+mod json;
+pub mod shell;
 pub mod twilio;
 
 use base64::Engine as _;

@@ -2,6 +2,7 @@
 
 mod e2e;
 mod server;
+mod providers;
 mod support;
 
 #[cfg(target_os = "linux")]

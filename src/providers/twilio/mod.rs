@@ -7,7 +7,7 @@ mod codes;
 mod form;
 mod insights;
 mod rest;
-//pub mod shell;
+pub mod shell;
 mod signature;
 mod stream;
 mod twiml;

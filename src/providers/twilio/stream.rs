@@ -1,15 +1,12 @@
 //! Media Streams: Twilio's WebSocket messages to the bridge's words and back. Nothing but the five
 //! documented messages is ever sent. Spec: Twilio docs, "Media Streams WebSocket messages" (2026-11).
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::de::{self, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::bridge::{
@@ -17,6 +14,7 @@ use crate::bridge::{
 };
 use crate::media::{Encoding, MediaFormat};
 use crate::providers::base64_audio;
+use crate::providers::json::{Count, Text};
 
 use super::CARRIER;
 
@@ -254,44 +252,6 @@ struct Mark<'a> {
 struct Dtmf<'a> {
     #[serde(borrow)]
     digit: Text<'a>,
-}
-
-/// Text borrowed where the JSON has no escapes. A type of its own, because serde borrows a `Cow`
-/// only as a direct field.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// A counter that comes as a string, a number, or not at all; nonsense is not at all.
-#[derive(Clone, Copy, Default)]
-struct Count(Option<u64>);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl Visitor<'_> for Reader {
-            type Value = Count;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number, as such or in a string")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Count, E> {
-                Ok(Count(text.trim().parse().ok()))
-            }
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Count, E> {
-                Ok(Count(Some(number)))
-            }
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Count, E> {
-                Ok(Count(u64::try_from(number).ok()))
-            }
-            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Count, E> {
-                Ok(Count((number >= 0.0).then_some(number as u64)))
-            }
-            fn visit_unit<E: de::Error>(self) -> Result<Count, E> {
-                Ok(Count(None))
-            }
-        }
-        deserializer.deserialize_any(Reader)
-    }
 }
 
 #[cfg(test)]
