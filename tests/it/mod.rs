@@ -1,6 +1,7 @@
 //! Capabilities, one module each.
 
 mod e2e;
+mod server;
 mod providers;
 mod support;
 
