@@ -1,8 +1,8 @@
 //! Capabilities, one module each.
 
 mod e2e;
-mod server;
 mod providers;
+mod server;
 mod support;
 
 #[cfg(target_os = "linux")]
