@@ -109,7 +109,10 @@ impl CallReport {
             ended_at: call.ended_at,
             duration_s: duration_s(call, now),
             answered_by: call.answered_by,
-            score: call.quality.as_ref().and_then(|quality| quality.bridge_score),
+            score: call
+                .quality
+                .as_ref()
+                .and_then(|quality| quality.bridge_score),
             turn_p50_ms: call.turn_percentile(50),
             turn_p95_ms: call.turn_percentile(95),
             alerts: call
@@ -204,7 +207,12 @@ mod tests {
         let call = call(CallStatus::Ringing);
         let report = CallReport::of(&call, Numbers::Masked, call.started_at);
         let value = serde_json::to_value(&report).unwrap();
-        let mut keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut keys: Vec<&str> = value
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
         let mut wanted: Vec<&str> = KEYS.split(',').collect();
         keys.sort_unstable();
         wanted.sort_unstable();

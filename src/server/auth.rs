@@ -131,7 +131,9 @@ impl Auth {
                 self.inner.named.store(Arc::new(named));
                 self.inner.generation.send_modify(|number| *number += 1);
             }
-            Err(error) => tracing::warn!(%error, "the token file was not read; the old tokens hold"),
+            Err(error) => {
+                tracing::warn!(%error, "the token file was not read; the old tokens hold")
+            }
         }
     }
 
@@ -237,7 +239,10 @@ mod tests {
 
         let session = auth.check(Some(&token), PEER, now()).unwrap();
         assert_eq!(session.grant.role, Role::Operator);
-        assert!(auth.renew(&session, now() + chrono::Duration::hours(2)).is_none());
+        assert!(
+            auth.renew(&session, now() + chrono::Duration::hours(2))
+                .is_none()
+        );
 
         store.revoke("ana", now()).unwrap();
         auth.reload();
@@ -247,7 +252,10 @@ mod tests {
             AuthFailure::Wrong
         );
         assert_eq!(
-            auth.check(Some("admin-token"), PEER, now()).unwrap().grant.role,
+            auth.check(Some("admin-token"), PEER, now())
+                .unwrap()
+                .grant
+                .role,
             Role::Admin
         );
     }

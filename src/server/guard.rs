@@ -36,7 +36,9 @@ pub(super) async fn guard(
     let socket = request
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip().to_canonical());
+        .map_or(IpAddr::from([0, 0, 0, 0]), |info| {
+            info.0.ip().to_canonical()
+        });
     let peer = peer_of(socket, request.headers(), &app.settings);
     request.extensions_mut().insert(peer);
     let host = host_of(request.uri(), request.headers());
@@ -188,14 +190,21 @@ mod tests {
             ("null", false),
             ("file://", false),
         ] {
-            assert_eq!(origin_is_allowed(origin, "127.0.0.1:8787", &settings()), allowed, "{origin}");
+            assert_eq!(
+                origin_is_allowed(origin, "127.0.0.1:8787", &settings()),
+                allowed,
+                "{origin}"
+            );
         }
     }
 
     #[test]
     fn forwarded_addresses_count_from_trusted_proxies_only() {
         let mut headers = HeaderMap::new();
-        headers.insert("x-forwarded-for", "198.51.100.7, 203.0.113.5, 10.0.0.2".parse().unwrap());
+        headers.insert(
+            "x-forwarded-for",
+            "198.51.100.7, 203.0.113.5, 10.0.0.2".parse().unwrap(),
+        );
         let outside = peer_of("203.0.113.99".parse().unwrap(), &headers, &settings());
         assert_eq!(outside.ip, "203.0.113.99".parse::<IpAddr>().unwrap());
         let inside = peer_of("10.0.0.1".parse().unwrap(), &headers, &settings());

@@ -77,7 +77,11 @@ fn knock(
     let signed = unchecked || judgement.verdict == WebhookVerdict::Valid;
     let Ok(permit) = Arc::clone(&app.unproven_streams).try_acquire_owned() else {
         count(carrier, "full");
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many streams are starting").into_response();
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many streams are starting",
+        )
+            .into_response();
     };
     let newcomer = Newcomer {
         app,
@@ -146,7 +150,11 @@ impl Newcomer {
         };
         match self.judge(&start).await {
             Ok(call) => {
-                let verdict = if self.signed { self.verdict } else { WebhookVerdict::Valid };
+                let verdict = if self.signed {
+                    self.verdict
+                } else {
+                    WebhookVerdict::Valid
+                };
                 self.note(verdict, StatusCode::SWITCHING_PROTOCOLS.as_u16());
                 Some(Admitted {
                     app: self.app,

@@ -137,7 +137,11 @@ mod tests {
         ];
         for (network, ip, inside) in rows {
             let network: Network = network.parse().unwrap();
-            assert_eq!(network.contains(ip.parse().unwrap()), inside, "{network:?} {ip}");
+            assert_eq!(
+                network.contains(ip.parse().unwrap()),
+                inside,
+                "{network:?} {ip}"
+            );
         }
         for wrong in ["", "host", "10.0.0.0/33", "::/129", "1.2.3.4/x"] {
             assert!(wrong.parse::<Network>().is_err(), "{wrong}");

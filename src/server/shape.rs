@@ -58,7 +58,10 @@ pub(super) fn call_whole(whole: &Call, numbers: Numbers, now: DateTime<Utc>) -> 
     fields.insert("interruptions".into(), whole.interruptions.into());
     let parts = [
         ("quality", serde_json::to_value(&whole.quality)),
-        ("carrier_quality", serde_json::to_value(&whole.carrier_quality)),
+        (
+            "carrier_quality",
+            serde_json::to_value(&whole.carrier_quality),
+        ),
         ("analysis", serde_json::to_value(&whole.analysis)),
         ("summary", serde_json::to_value(&whole.summary)),
         ("notes", serde_json::to_value(&whole.notes)),
@@ -66,7 +69,10 @@ pub(super) fn call_whole(whole: &Call, numbers: Numbers, now: DateTime<Utc>) -> 
         ("claimed_by", serde_json::to_value(&whole.claimed_by)),
         ("actions", serde_json::to_value(&whole.actions)),
         ("troubles", serde_json::to_value(&whole.troubles)),
-        ("transfer", serde_json::to_value(masked_transfer(whole, numbers))),
+        (
+            "transfer",
+            serde_json::to_value(masked_transfer(whole, numbers)),
+        ),
     ];
     for (key, value) in parts {
         fields.insert(key.into(), value.unwrap_or_default());

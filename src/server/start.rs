@@ -144,7 +144,10 @@ impl Server {
         self.app.tasks.cancel();
         // The hubs notice and send `bye`; a client that does not read is not waited for.
         tokio::time::sleep(GOODBYE_WITHIN.min(grace / 4)).await;
-        if tokio::time::timeout(grace / 2, self.io.close()).await.is_err() {
+        if tokio::time::timeout(grace / 2, self.io.close())
+            .await
+            .is_err()
+        {
             tracing::debug!("some clients did not close in time");
         }
         self.handle.graceful_shutdown(Some(grace / 4));

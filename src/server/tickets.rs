@@ -177,14 +177,32 @@ mod tests {
     fn a_browser_ticket_opens_one_thing_once_and_soon() {
         let tickets = BrowserTickets::default();
         let at = Duration::from_secs;
-        let issue = || {
-            tickets.issue(session(), TicketUse::Listen, "c".into(), at(0), OPEN_WITHIN)
-        };
+        let issue = || tickets.issue(session(), TicketUse::Listen, "c".into(), at(0), OPEN_WITHIN);
         let good = issue();
-        assert!(tickets.redeem(&good, TicketUse::Listen, "c", at(59)).is_some());
-        assert!(tickets.redeem(&good, TicketUse::Listen, "c", at(59)).is_none());
-        assert!(tickets.redeem(&issue(), TicketUse::Wav, "c", at(1)).is_none());
-        assert!(tickets.redeem(&issue(), TicketUse::Listen, "d", at(1)).is_none());
-        assert!(tickets.redeem(&issue(), TicketUse::Listen, "c", at(61)).is_none());
+        assert!(
+            tickets
+                .redeem(&good, TicketUse::Listen, "c", at(59))
+                .is_some()
+        );
+        assert!(
+            tickets
+                .redeem(&good, TicketUse::Listen, "c", at(59))
+                .is_none()
+        );
+        assert!(
+            tickets
+                .redeem(&issue(), TicketUse::Wav, "c", at(1))
+                .is_none()
+        );
+        assert!(
+            tickets
+                .redeem(&issue(), TicketUse::Listen, "d", at(1))
+                .is_none()
+        );
+        assert!(
+            tickets
+                .redeem(&issue(), TicketUse::Listen, "c", at(61))
+                .is_none()
+        );
     }
 }

@@ -202,8 +202,8 @@ impl TokenStore {
         let draft = self.path.with_extension("new");
         let write = || -> io::Result<()> {
             let text = serde_json::to_vec_pretty(&TokenFile { v: 1, tokens })?;
-            let mut file = private(OpenOptions::new().create(true).write(true).truncate(true))
-                .open(&draft)?;
+            let mut file =
+                private(OpenOptions::new().create(true).write(true).truncate(true)).open(&draft)?;
             file.write_all(&text)?;
             file.sync_all()?;
             fs::rename(&draft, &self.path)
@@ -254,9 +254,7 @@ mod tests {
     fn only_the_sum_of_a_token_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let store = TokenStore::in_dir(dir.path());
-        let token = store
-            .add(Grant::of("ana", Role::Operator), now())
-            .unwrap();
+        let token = store.add(Grant::of("ana", Role::Operator), now()).unwrap();
         assert!(token.starts_with(TOKEN_PREFIX) && token.len() == 35);
         let text = fs::read_to_string(store.path()).unwrap();
         assert!(!text.contains(&token));

@@ -67,12 +67,10 @@ pub(super) async fn past(
         cursor: query.cursor,
         limit,
     };
-    let page = app
-        .core
-        .journal
-        .history(wanted)
-        .await
-        .map_err(|error| ApiError::new(ErrorCode::Unavailable, error.to_string(), "try again"))?;
+    let page =
+        app.core.journal.history(wanted).await.map_err(|error| {
+            ApiError::new(ErrorCode::Unavailable, error.to_string(), "try again")
+        })?;
     let now = app.core.clock.now();
     let numbers = caller.numbers();
     let calls: Vec<Value> = page
@@ -81,11 +79,13 @@ pub(super) async fn past(
         .filter(|call| caller.sees(call))
         .map(|call| {
             // The board is ahead of the disk.
-            let live = app
-                .core
-                .switchboard
-                .read(|board| board.get(call.id).map(|call| shape::call(call, numbers, now)));
-            live.unwrap_or_else(|| shape::call(call, numbers, now)).into()
+            let live = app.core.switchboard.read(|board| {
+                board
+                    .get(call.id)
+                    .map(|call| shape::call(call, numbers, now))
+            });
+            live.unwrap_or_else(|| shape::call(call, numbers, now))
+                .into()
         })
         .collect();
     let data = json!({ "count": calls.len(), "calls": calls, "next": page.next });
@@ -105,7 +105,11 @@ pub(super) async fn one(
     } else {
         shape::call(&call, caller.numbers(), now)
     };
-    Ok(Json(success(app.core.clock, "call", json!({ "call": fields }))))
+    Ok(Json(success(
+        app.core.clock,
+        "call",
+        json!({ "call": fields }),
+    )))
 }
 
 /// What was said, as rows and as one document.
@@ -143,10 +147,7 @@ pub(super) async fn recordings(
 /// not see does not exist.
 pub(super) async fn find(app: &App, caller: &Caller, key: &str) -> Result<Call, ApiError> {
     caller.need(Verb::View)?;
-    let on_board = app
-        .core
-        .switchboard
-        .read(|board| board.find(key).cloned());
+    let on_board = app.core.switchboard.read(|board| board.find(key).cloned());
     let call = match on_board {
         Some(call) => Some(call),
         None => in_journal(app, key).await?,

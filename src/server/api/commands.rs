@@ -139,7 +139,9 @@ async fn carry_out(
         return Err(refusal.into());
     }
     let placed = reply.result.as_ref().and_then(|result| result.get("call"));
-    let placed = placed.and_then(Value::as_str).and_then(|id| id.parse().ok());
+    let placed = placed
+        .and_then(Value::as_str)
+        .and_then(|id| id.parse().ok());
     let about = call.or(placed);
     let outcome = match (wait, about) {
         (true, Some(call)) => outcome(app, call, id).await,
@@ -262,7 +264,10 @@ fn command_id(app: &App, headers: &HeaderMap) -> Result<CommandId, ApiError> {
         .ok()
         .filter(|key| (1..=200).contains(&key.len()))
         .ok_or_else(|| {
-            ApiError::invalid("Idempotency-Key is not readable", "1 to 200 ASCII characters")
+            ApiError::invalid(
+                "Idempotency-Key is not readable",
+                "1 to 200 ASCII characters",
+            )
         })?;
     Ok(key.parse().unwrap_or_else(|_| {
         let sum: [u8; 32] = Sha256::digest(key.as_bytes()).into();

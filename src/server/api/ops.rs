@@ -22,7 +22,11 @@ pub(super) async fn healthz() -> Response {
 
 /// Ready for new calls: not draining, and what happens can be kept.
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> Response {
-    let health = app.core.journal.health().map(|health| health.borrow().clone());
+    let health = app
+        .core
+        .journal
+        .health()
+        .map(|health| health.borrow().clone());
     let reason = if app.is_draining() || app.stopping().is_cancelled() {
         Some("draining")
     } else if matches!(health, Some(StoreHealth::Failing { .. })) {

@@ -58,7 +58,11 @@ pub(super) async fn one(
 async fn locate(app: &App, caller: &Caller, id: &str) -> Result<Source, ApiError> {
     if let Some(vault) = &app.core.vault {
         let found = vault.find(id.to_owned()).await.map_err(|error| {
-            ApiError::new(ErrorCode::Unavailable, error.to_string(), "look at data.dir")
+            ApiError::new(
+                ErrorCode::Unavailable,
+                error.to_string(),
+                "look at data.dir",
+            )
         })?;
         if let Some(kept) = found {
             let call = call_of(app, kept.call).await;
@@ -107,9 +111,16 @@ async fn at_the_carrier(app: &App, caller: &Caller, id: &str) -> Result<Source, 
     let carrier = held
         .and_then(|carrier| app.core.carriers.get(carrier.as_str()).cloned())
         .ok_or_else(|| ApiError::not_found("recording"))?;
-    let audio = carrier.fetch_recording(id.to_owned()).await.map_err(|error| {
-        ApiError::new(ErrorCode::Unavailable, error.to_string(), "try again in a minute")
-    })?;
+    let audio = carrier
+        .fetch_recording(id.to_owned())
+        .await
+        .map_err(|error| {
+            ApiError::new(
+                ErrorCode::Unavailable,
+                error.to_string(),
+                "try again in a minute",
+            )
+        })?;
     Ok(Source::Memory(audio))
 }
 
@@ -132,7 +143,11 @@ async fn serve(
         }
     };
     let span = range.clone().unwrap_or(0..=length.saturating_sub(1));
-    let count = if length == 0 { 0 } else { span.end() - span.start() + 1 };
+    let count = if length == 0 {
+        0
+    } else {
+        span.end() - span.start() + 1
+    };
     let body = match source {
         Source::Memory(bytes) => {
             let from = usize::try_from(*span.start()).unwrap_or(usize::MAX);
@@ -173,9 +188,7 @@ async fn file_body(path: PathBuf, from: u64, count: u64) -> Result<Body, ApiErro
         file.seek(SeekFrom::Start(from)).await?;
         std::io::Result::Ok(file)
     };
-    let file = opened
-        .await
-        .map_err(|_| ApiError::not_found("recording"))?;
+    let file = opened.await.map_err(|_| ApiError::not_found("recording"))?;
     let chunks = stream::try_unfold((file, count), async |(mut file, left)| {
         if left == 0 {
             return Ok::<_, std::io::Error>(None);
@@ -274,7 +287,9 @@ mod tests {
             response.headers()[header::CONTENT_RANGE],
             "bytes 70000-140000/200000"
         );
-        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20)
+            .await
+            .unwrap();
         assert_eq!(&body[..], &content[70_000..=140_000]);
         let whole = serve(source(), "r", None).await.unwrap();
         assert_eq!(whole.status(), StatusCode::OK);

@@ -36,9 +36,9 @@ pub(super) async fn issue(
     let (target, path) = match wish.purpose {
         TicketUse::Sse => {
             caller.need(Verb::Transcript)?;
-            let lead = wish
-                .lead
-                .ok_or_else(|| ApiError::invalid("which lead?", "{\"use\":\"sse\",\"lead\":\"…\"}"))?;
+            let lead = wish.lead.ok_or_else(|| {
+                ApiError::invalid("which lead?", "{\"use\":\"sse\",\"lead\":\"…\"}")
+            })?;
             if !caller.grant().sees_lead(Some(&lead)) {
                 return Err(ApiError::new(
                     ErrorCode::Forbidden,
@@ -51,9 +51,9 @@ pub(super) async fn issue(
         }
         TicketUse::Listen | TicketUse::Wav => {
             caller.need(Verb::Listen)?;
-            let key = wish
-                .call
-                .ok_or_else(|| ApiError::invalid("which call?", "{\"use\":\"listen\",\"call\":\"…\"}"))?;
+            let key = wish.call.ok_or_else(|| {
+                ApiError::invalid("which call?", "{\"use\":\"listen\",\"call\":\"…\"}")
+            })?;
             let call = app
                 .core
                 .switchboard

@@ -26,9 +26,7 @@ pub(super) async fn document(
         Wanted::Agent { carrier_call_id } => Some(agent(app, desk, base, &carrier_call_id).await),
         Wanted::Fallback { carrier_call_id } => {
             let fallback = match decide(app, &carrier_call_id) {
-                Some(Decision {
-                    plan: Ok(plan), ..
-                }) => plan.fallback,
+                Some(Decision { plan: Ok(plan), .. }) => plan.fallback,
                 _ => app.core.plans.fallback.clone(),
             };
             Some(desk.fall_back(base, &fallback))
@@ -107,7 +105,12 @@ async fn describe(app: &App, call: CallId, plan: &CallPlan) {
             ..CallFacts::default()
         },
     };
-    if let Err(error) = app.core.switchboard.post(Target::Call(call), vec![fact]).await {
+    if let Err(error) = app
+        .core
+        .switchboard
+        .post(Target::Call(call), vec![fact])
+        .await
+    {
         tracing::debug!(%error, "the agent of a call was not described");
     }
 }
@@ -118,7 +121,12 @@ async fn refuse(app: &App, decision: &Decision, code: &str, refusal: &Refusal) {
         alert: Alert {
             rule: code.to_owned(),
             severity: Severity::Critical,
-            reason: if code == "no_agent" { "no agent" } else { "turned away" }.to_owned(),
+            reason: if code == "no_agent" {
+                "no agent"
+            } else {
+                "turned away"
+            }
+            .to_owned(),
             value: 0.0,
             threshold: 0.0,
             since: app.core.clock.now(),

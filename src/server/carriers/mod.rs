@@ -18,6 +18,7 @@ use bytes::Bytes;
 use url::Url;
 
 use crate::bridge::CarrierCodec;
+use crate::call::CallId;
 use crate::engine::{Fallback, Switchboard};
 use crate::providers::News;
 
@@ -69,6 +70,8 @@ pub struct Reading {
     /// Same for every delivery of the same news.
     pub key: String,
     pub wanted: Wanted,
+    /// Our own id, where the URL names a call we placed.
+    pub ours: Option<CallId>,
 }
 
 /// What the carrier waits for.
@@ -193,7 +196,12 @@ pub struct Base(String);
 
 impl Base {
     /// The public URL, else what a trusted proxy or the request itself says.
-    pub(super) fn of(settings: &ServerSettings, peer: Peer, uri: &Uri, headers: &HeaderMap) -> Self {
+    pub(super) fn of(
+        settings: &ServerSettings,
+        peer: Peer,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Self {
         match &settings.public_url {
             Some(url) => Self::public(url),
             None => Self::as_seen(settings, peer, uri, headers),
@@ -212,7 +220,11 @@ impl Base {
             let first = value.split(',').next()?.trim();
             (peer.through_proxy && !first.is_empty()).then_some(first)
         };
-        let own = if settings.tls.is_some() { "https" } else { "http" };
+        let own = if settings.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         let scheme = match forwarded("x-forwarded-proto") {
             Some("https" | "wss") => "https",
             Some(_) => "http",
@@ -282,7 +294,10 @@ mod tests {
                 ip: [127, 0, 0, 1].into(),
                 through_proxy,
             };
-            assert_eq!(Base::of(&settings, peer, &uri, &headers).http("/p"), expected);
+            assert_eq!(
+                Base::of(&settings, peer, &uri, &headers).http("/p"),
+                expected
+            );
         }
     }
 }

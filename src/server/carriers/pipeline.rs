@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use crate::call::ErrorCode;
+use crate::call::{CallFacts, CallId, ErrorCode};
 use crate::engine::{PostError, Target};
 use crate::providers::{News, Subject};
 
@@ -42,7 +42,10 @@ pub(super) async fn take(
     });
     let (parts, body) = request.into_parts();
     let base = Base::of(&app.settings, peer, &parts.uri, &parts.headers);
-    let path_and_query = parts.uri.path_and_query().map_or(path, |whole| whole.as_str());
+    let path_and_query = parts
+        .uri
+        .path_and_query()
+        .map_or(path, |whole| whole.as_str());
     let url = base.http(path_and_query);
     let seen = Base::as_seen(&app.settings, peer, &parts.uri, &parts.headers);
     let mut visit = Visit {
@@ -113,7 +116,8 @@ impl Visit {
     }
 
     fn refuse_body(&self, status: StatusCode) -> (WebhookVerdict, Response) {
-        let refusal = ApiError::invalid("the body is too big or too slow", "at most 256 KiB in 10 s");
+        let refusal =
+            ApiError::invalid("the body is too big or too slow", "at most 256 KiB in 10 s");
         (
             WebhookVerdict::Oversized,
             refusal.with_status(status).into_response(),
@@ -159,33 +163,40 @@ impl Visit {
         let key = format!("{}{}/{}", self.desk.carrier(), self.path, reading.key);
         let told_before = self.app.seen.contains(&key);
         if !told_before {
-            if let Err(error) = self.keep(reading.news).await {
+            if let Err(error) = self.keep(reading.news, reading.ours).await {
                 self.advice = Some(error.to_string());
-                return (WebhookVerdict::NotKept, ApiError::from(error).into_response());
+                return (
+                    WebhookVerdict::NotKept,
+                    ApiError::from(error).into_response(),
+                );
             }
             self.app.seen.insert(&key);
         }
         // A document is made anew even for a repeated request: the first one did not arrive.
-        let document =
-            documents::document(&self.app, &self.desk, &self.base, reading.wanted).await;
+        let document = documents::document(&self.app, &self.desk, &self.base, reading.wanted).await;
         let response = match document {
-            Some(text) => (
-                [(header::CONTENT_TYPE, self.desk.document_type())],
-                text,
-            )
-                .into_response(),
+            Some(text) => {
+                ([(header::CONTENT_TYPE, self.desk.document_type())], text).into_response()
+            }
             None => StatusCode::NO_CONTENT.into_response(),
         };
-        let verdict = if told_before { WebhookVerdict::Duplicate } else { proof };
+        let verdict = if told_before {
+            WebhookVerdict::Duplicate
+        } else {
+            proof
+        };
         (verdict, response)
     }
 
     /// Posts the news and returns once they are on disk.
-    async fn keep(&self, news: Vec<News>) -> Result<(), PostError> {
+    async fn keep(&self, news: Vec<News>, ours: Option<CallId>) -> Result<(), PostError> {
         let switchboard = &self.app.core.switchboard;
         let work = async {
             for one in news {
-                match switchboard.post(target_of(one.subject), one.facts).await {
+                match switchboard
+                    .post(self.target_of(one.subject, ours), one.facts)
+                    .await
+                {
                     Ok(_) => {}
                     Err(PostError::NoSuchCall) => {
                         metrics::counter!("wallboard_webhooks_unknown_call_total").increment(1);
@@ -199,6 +210,46 @@ impl Visit {
         tokio::time::timeout(self.app.settings.webhook_wait, work)
             .await
             .unwrap_or(Err(PostError::Full))
+    }
+
+    /// The switchboard's target for a vendor's subject. `ours` is our own id in the URL of a call
+    /// we placed: news may come before the carrier has told us its id.
+    fn target_of(&self, subject: Subject, ours: Option<CallId>) -> Target {
+        match subject {
+            Subject::Seen {
+                facts,
+                status,
+                started_at,
+            } => match ours.filter(|call| self.was_placed(*call, &facts)) {
+                Some(call) => Target::Placed {
+                    call,
+                    facts,
+                    status,
+                },
+                None => Target::Carrier {
+                    facts,
+                    status,
+                    started_at,
+                },
+            },
+            Subject::Known {
+                carrier,
+                carrier_call_id,
+            } => Target::Known {
+                carrier: carrier.to_owned(),
+                carrier_call_id,
+            },
+        }
+    }
+
+    fn was_placed(&self, call: CallId, facts: &CallFacts) -> bool {
+        self.app.core.switchboard.read(|board| {
+            board.get(call).is_some_and(|known| {
+                let id = &known.facts.carrier_call_id;
+                known.facts.carrier == facts.carrier
+                    && (id.is_none() || *id == facts.carrier_call_id)
+            })
+        })
     }
 
     fn note(&self, verdict: WebhookVerdict, response: &Response) {
@@ -224,27 +275,5 @@ impl Visit {
             peer: self.peer.ip.to_string(),
             status: status.as_u16(),
         });
-    }
-}
-
-/// The switchboard's target for a vendor's subject.
-fn target_of(subject: Subject) -> Target {
-    match subject {
-        Subject::Seen {
-            facts,
-            status,
-            started_at,
-        } => Target::Carrier {
-            facts,
-            status,
-            started_at,
-        },
-        Subject::Known {
-            carrier,
-            carrier_call_id,
-        } => Target::Known {
-            carrier: carrier.to_owned(),
-            carrier_call_id,
-        },
     }
 }

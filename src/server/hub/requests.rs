@@ -158,9 +158,15 @@ mod tests {
     fn a_query_may_be_words_or_an_object() {
         let words = read_query(&json!({ "query": "refund", "cursor": "c", "limit": 900 })).unwrap();
         assert_eq!(words.text.as_deref(), Some("refund"));
-        assert_eq!((words.cursor.as_deref(), words.limit), (Some("c"), PAGE_MAX));
+        assert_eq!(
+            (words.cursor.as_deref(), words.limit),
+            (Some("c"), PAGE_MAX)
+        );
         let object = read_query(&json!({ "query": { "lead_id": "L1" } })).unwrap();
-        assert_eq!((object.lead_id.as_deref(), object.limit), (Some("L1"), PAGE_DEFAULT));
+        assert_eq!(
+            (object.lead_id.as_deref(), object.limit),
+            (Some("L1"), PAGE_DEFAULT)
+        );
         assert!(read_query(&json!({ "query": { "limit": "many" } })).is_err());
     }
 

@@ -229,7 +229,10 @@ impl Hub {
             "ping" => {
                 let seq = self.app.core.switchboard.seq();
                 let result = json!({ "now": self.app.core.clock.now(), "seq": seq });
-                self.reply(&json!({ "id": id, "ok": true, "result": result }), asked.ack);
+                self.reply(
+                    &json!({ "id": id, "ok": true, "result": result }),
+                    asked.ack,
+                );
             }
             _ => self.work(id, asked),
         }
@@ -284,7 +287,10 @@ impl Hub {
             _ => "envelopes",
         };
         let result = json!({ "epoch": epoch, "mode": mode });
-        self.reply(&json!({ "id": id, "ok": true, "result": result }), asked.ack);
+        self.reply(
+            &json!({ "id": id, "ok": true, "result": result }),
+            asked.ack,
+        );
         match first {
             Some(Ok(Batch::Snapshot { epoch, seq, calls })) => {
                 self.send_snapshot(id, epoch, seq, calls);

@@ -113,7 +113,11 @@ mod tests {
     fn a_scoped_token_sees_its_leads_and_no_numbers() {
         let mut grant = Grant::of("v", Role::Viewer);
         grant.leads = Some(["L1".to_owned()].into());
-        let calls = vec![call(1, Some("L1"), "hi"), call(2, Some("L2"), "hi"), call(3, None, "hi")];
+        let calls = vec![
+            call(1, Some("L1"), "hi"),
+            call(2, Some("L2"), "hi"),
+            call(3, None, "hi"),
+        ];
         let groups = groups(calls, &grant);
         assert_eq!(groups[0].len(), 1);
         assert!(!groups[0][0].get().contains("14155550134"));
