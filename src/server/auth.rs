@@ -39,7 +39,15 @@ pub enum AuthFailure {
 #[derive(Clone, Debug)]
 pub struct Session {
     pub grant: Grant,
-    sum: TokenSum,
+    /// `None` for the operator in this very process, whom nobody can revoke.
+    sum: Option<TokenSum>,
+}
+
+impl Session {
+    /// The session of the screen in the same process.
+    pub(super) fn embedded(grant: Grant) -> Self {
+        Self { grant, sum: None }
+    }
 }
 
 /// The tokens of a running server. Cheap to clone.
@@ -141,6 +149,7 @@ impl Auth {
         };
         let sum = sum_of(presented);
         if let Some(grant) = self.grant_of(&sum, now) {
+            let sum = Some(sum);
             return Ok(Session { grant, sum });
         }
         metrics::counter!("wallboard_auth_failures_total").increment(1);
@@ -152,7 +161,10 @@ impl Auth {
 
     /// What the session may do now; `None` once its token was revoked or has expired.
     pub fn renew(&self, session: &Session, now: DateTime<Utc>) -> Option<Grant> {
-        self.grant_of(&session.sum, now)
+        match &session.sum {
+            Some(sum) => self.grant_of(sum, now),
+            None => Some(session.grant.clone()),
+        }
     }
 
     /// Changes whenever tokens changed: time to [`Auth::renew`].
