@@ -44,7 +44,11 @@ async fn a_conversation_of_tones_is_held_over_real_sockets() {
         (Some(CallStatus::Completed), Some("caller"))
     );
     assert!(view.heard_ms >= 900 && view.errors.is_empty(), "{view:?}");
-    let talk = stage.elevenlabs.conversations()[0]
+    let talk = stage
+        .elevenlabs
+        .wait_conversation(1)
+        .await
+        .unwrap()
         .wait(|v| !v.open)
         .await
         .unwrap();
@@ -66,7 +70,11 @@ async fn an_interruption_reaches_the_carrier_as_a_clear() {
     let call = stage.twilio.place_inbound(inbound(&bridge));
     let view = call.wait_clear().await.unwrap();
     assert!(view.cleared_ms > 1_000, "{view:?}");
-    let talk = stage.elevenlabs.conversations()[0]
+    let talk = stage
+        .elevenlabs
+        .wait_conversation(1)
+        .await
+        .unwrap()
         .wait(|v| v.lines.len() >= 5)
         .await
         .unwrap();
@@ -92,8 +100,8 @@ async fn real_speech_is_understood_in_both_directions() {
     let call = stage.twilio.place_inbound(inbound(&bridge));
     let line = "user: You've got the wrong number, mate. I ride a bicycle.";
     call.wait_stream().await.unwrap();
-    let talks = stage.elevenlabs.conversations();
-    let talk = talks[0]
+    let talk = stage.elevenlabs.wait_conversation(1).await.unwrap();
+    let talk = talk
         .wait(|v| v.lines.iter().any(|l| l == line))
         .await
         .unwrap();
