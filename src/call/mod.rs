@@ -9,6 +9,7 @@ mod fold;
 mod gauge;
 mod ids;
 mod pending;
+mod sanitise;
 mod secret;
 mod state;
 mod status;

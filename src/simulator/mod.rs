@@ -4,14 +4,17 @@
 //! a call came through a socket or from the script both peers were given.
 
 mod cast;
+pub mod elevenlabs;
 mod rng;
 pub mod speech;
+mod stamp;
 mod stats;
 pub mod twilio;
 pub mod ulaw;
 
 pub use cast::Cast;
 pub use rng::Rng;
+pub use stamp::Arrived;
 pub use stats::{Latencies, Percentiles};
 
 /// TLS for `https` and `wss` targets; the first caller in the process wins.
