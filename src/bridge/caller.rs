@@ -2,6 +2,7 @@
 //! formats differ, replaced by silence while an operator has paused the agent.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -92,6 +93,15 @@ impl CallerPath {
                 Bytes::from(out)
             }
         }
+    }
+
+    /// Silence for the agent, in the format it takes, in pieces of 20 ms of the carrier's.
+    pub(super) fn silence(&mut self, time: Duration) -> Vec<Bytes> {
+        let samples = self.from.rate_hz as usize / 50;
+        let frame = Bytes::from(vec![0; samples * self.from.encoding.bytes_per_sample()]);
+        let frame = self.silence_for(&frame);
+        let count = time.as_millis() / 20;
+        (0..count).map(|_| self.convert(frame.clone())).collect()
     }
 
     /// As much silence as the payload lasts, in the carrier's format.

@@ -50,6 +50,9 @@ pub struct Session {
     paused: bool,
     tapper: Option<Box<StereoTapper>>,
     loss_told_at: Option<Duration>,
+    /// The vendor's detector hears the caller speak.
+    vendor_hears: bool,
+    spent_usd: f64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +100,8 @@ impl Session {
             paused: false,
             tapper: None,
             loss_told_at: None,
+            vendor_hears: false,
+            spent_usd: 0.0,
             plan,
         }
     }
@@ -282,6 +287,7 @@ impl Session {
         self.housekept_at = now;
         self.pump(now, effects);
         self.turns.tell_stale(now, effects);
+        self.top_up(now, effects);
         let voice = VoiceState {
             playing: self.voice.is_playing(now),
             buffered_ms: self.voice.buffered_ms(now),

@@ -1,6 +1,7 @@
 //! Scenarios on the pure session: scripted inputs, virtual time, effects compared.
 
 mod endings;
+mod hearing;
 mod rig;
 mod talk;
 
@@ -68,6 +69,14 @@ fn any_input() -> impl Strategy<Value = Input> {
             }
         )),
         id.prop_map(|utterance| Input::Agent(AgentIn::Interruption { utterance })),
+        Just(Input::Agent(AgentIn::CallerSpeechStarted)),
+        Just(Input::Agent(AgentIn::CallerSpeechStopped)),
+        Just(Input::Agent(AgentIn::Owing)),
+        any::<Option<f64>>().prop_map(|usd| Input::Agent(AgentIn::Usage {
+            usage: Usage::default(),
+            usd
+        })),
+        words.prop_map(|reason| Input::Agent(AgentIn::Refused { reason })),
         words.prop_map(|name| Input::Agent(AgentIn::ToolNews {
             tool_call_id: "t".into(),
             name,

@@ -114,6 +114,15 @@ impl Turns {
             .filter(|(_, text)| !text.is_empty())
     }
 
+    /// The vendor's id of the newest thing the agent said in this conversation.
+    pub(super) fn newest_of_agent(&self) -> Option<u64> {
+        self.utterances
+            .iter()
+            .filter(|said| said.track == Track::FromAgent && said.conversation == self.conversation)
+            .map(|said| said.vendor_id)
+            .max()
+    }
+
     /// A new conversation opens: the vendor counts anew, we go on.
     pub(super) fn conversation_opened(&mut self) {
         self.conversation += 1;

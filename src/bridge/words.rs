@@ -104,6 +104,25 @@ pub struct AgentBrief {
     pub voice: Option<String>,
     /// Strings only; names beginning `system__` are the vendor's.
     pub variables: BTreeMap<String, String>,
+    /// The caller has been talking already: greet nobody, whatever the first message is.
+    pub takes_over: bool,
+}
+
+/// What a stretch of a conversation used, as the vendor counts it. Cached tokens are not counted
+/// among the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    pub text_in: u64,
+    pub audio_in: u64,
+    pub cached_text_in: u64,
+    pub cached_audio_in: u64,
+    pub text_out: u64,
+    pub audio_out: u64,
+    /// Tokens of the caller's transcription, which is billed apart.
+    pub transcribed_in: u64,
+    pub transcribed_out: u64,
+    /// The same where the vendor bills it by time, seconds.
+    pub transcribed_s: f64,
 }
 
 /// What an agent vendor's socket says.
@@ -141,7 +160,8 @@ pub enum AgentIn {
     Interruption {
         utterance: u64,
     },
-    /// The vendor detected caller speech (vendors that report it).
+    /// The vendor detected caller speech (vendors that report it). While the agent is being heard
+    /// that is a barge-in.
     CallerSpeechStarted,
     CallerSpeechStopped,
     Ping {
@@ -165,6 +185,18 @@ pub enum AgentIn {
     HangUp {
         reason: String,
     },
+    /// What was used since the last of these, and what it cost where the price is known.
+    Usage {
+        usage: Usage,
+        usd: Option<f64>,
+    },
+    /// The vendor will not hold this conversation; asking again cannot help.
+    Refused {
+        reason: String,
+    },
+    /// The codec has messages of its own for the vendor and asks to be let: answer with
+    /// [`AgentOut::Owed`].
+    Owing,
     Trouble {
         code: String,
         message: String,
@@ -204,6 +236,8 @@ pub enum AgentOut {
         utterance: u64,
         heard_ms: u32,
     },
+    /// The answer to [`AgentIn::Owing`].
+    Owed,
 }
 
 /// Translates one agent socket. One value per socket.

@@ -5,7 +5,7 @@
 
 pub mod elevenlabs;
 mod json;
-//pub mod openai;
+pub mod openai;
 pub mod plivo;
 pub mod shell;
 pub mod twilio;

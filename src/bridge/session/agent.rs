@@ -14,6 +14,10 @@ use super::{Phase, Session, trouble};
 /// Lines told to an agent that takes over in the middle of a call, and their length in all.
 const RECAP_LINES: usize = 20;
 const RECAP_CHARS: usize = 3_000;
+/// No caller audio for this long while the vendor hears the caller speak: it gets silence.
+const VENDOR_WAITS: Duration = Duration::from_millis(750);
+/// That silence: longer than any pause that ends a turn.
+const TOP_UP: Duration = Duration::from_millis(1_000);
 
 impl Session {
     pub(super) fn dial(&mut self, now: Duration, effects: &mut Effects) {
@@ -35,7 +39,8 @@ impl Session {
         self.link.connected();
         self.can_say = can_say;
         let mut brief = self.plan.brief.clone();
-        if self.is_takeover() && brief.first_message.is_some() {
+        brief.takes_over = self.is_takeover();
+        if brief.takes_over && brief.first_message.is_some() {
             // The caller was greeted; whoever comes in now waits to be spoken to.
             brief.first_message = Some(String::new());
         }
@@ -85,8 +90,16 @@ impl Session {
                     .corrected(utterance, &original, &corrected, now, &self.voice, effects);
             }
             AgentIn::Interruption { utterance } => self.barge_in(now, utterance, effects),
-            // Our own detector times both sides alike, whoever the vendor is.
-            AgentIn::CallerSpeechStarted | AgentIn::CallerSpeechStopped => {}
+            // Our own detector times both sides alike, whoever the vendor is; the vendor's decides
+            // whether the agent was interrupted.
+            AgentIn::CallerSpeechStarted => {
+                self.vendor_hears = true;
+                if self.voice.is_playing(now) || !self.voice.is_empty() {
+                    let said = self.turns.newest_of_agent().unwrap_or_default();
+                    self.barge_in(now, said, effects);
+                }
+            }
+            AgentIn::CallerSpeechStopped => self.vendor_hears = false,
             AgentIn::Ping { id, rtt_ms } => {
                 effects.tell_agent(AgentOut::Pong { id });
                 let rtt_ms = rtt_ms.filter(|ms| ms.is_finite() && *ms > 0.0);
@@ -113,6 +126,9 @@ impl Session {
                     .tool_called(&tool_call_id, &name, "", now, effects),
             },
             AgentIn::HangUp { reason } => self.drain(now, reason),
+            AgentIn::Usage { usd, .. } => self.spent(usd, effects),
+            AgentIn::Refused { reason } => self.agent_refused(now, &reason, effects),
+            AgentIn::Owing => effects.tell_agent(AgentOut::Owed),
             AgentIn::Trouble { code, message } => effects.fact(trouble(&code, &message)),
             AgentIn::Unknown { .. } => {}
         }
@@ -130,6 +146,7 @@ impl Session {
         self.link.ready(now);
         self.conversations += 1;
         self.turns.conversation_opened();
+        self.vendor_hears = false;
         self.voice.open(gives, effects);
         let conversation_id = text::clean_label(&conversation_id).into_owned();
         effects.fact(Fact::ConversationStarted {
@@ -236,6 +253,43 @@ impl Session {
             self.link.failed(now, AgentFailure::Unreachable)
         };
         self.follow(now, verdict, reason, effects);
+    }
+
+    /// The vendor said no before or in the middle of the conversation: nobody will answer.
+    fn agent_refused(&mut self, now: Duration, reason: &str, effects: &mut Effects) {
+        self.conversation_ended(reason, effects);
+        if self.phase != Phase::Talking {
+            return;
+        }
+        effects.push(Effect::CloseAgent);
+        self.link.close();
+        self.follow(now, Verdict::GiveUp, reason, effects);
+    }
+
+    /// Adds up what the conversations of this stream cost. Vendors that name no price, and calls
+    /// without a price table, have no figure at all.
+    fn spent(&mut self, usd: Option<f64>, effects: &mut Effects) {
+        let Some(usd) = usd.filter(|usd| usd.is_finite() && *usd > 0.0) else {
+            return;
+        };
+        self.spent_usd += usd;
+        effects.fact(Fact::Costed {
+            usd: self.spent_usd,
+            source: "estimate".into(),
+        });
+    }
+
+    /// The carrier fell silent in the middle of the caller's words: without audio the vendor's
+    /// detector would wait for their end for ever.
+    pub(super) fn top_up(&mut self, now: Duration, effects: &mut Effects) {
+        let silent = now.saturating_sub(self.caller_at);
+        if !self.vendor_hears || silent < VENDOR_WAITS || !self.link.is_ready() {
+            return;
+        }
+        self.vendor_hears = false;
+        for payload in self.caller.silence(TOP_UP) {
+            effects.tell_agent(AgentOut::Audio(payload));
+        }
     }
 
     pub(super) fn follow(
