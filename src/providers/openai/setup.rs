@@ -21,14 +21,21 @@ pub(super) enum Greeting {
     Say(String),
     /// Whatever its instructions lead it to.
     Own,
-    /// Nothing: the caller speaks first, or has been speaking.
+    /// Whatever the conversation so far leads it to: it was interrupted.
+    Resume,
+    /// Nothing: the caller speaks first.
     None,
 }
+
+/// What an agent is told that comes into a conversation another one began. Nobody else will say a
+/// word if the caller's question is already behind them.
+const RESUME: &str = "The connection was interrupted for a moment. Go on exactly where the \
+    conversation was. Do not greet again and do not introduce yourself.";
 
 impl Greeting {
     pub(super) fn of(brief: &AgentBrief) -> Self {
         match &brief.first_message {
-            _ if brief.takes_over => Self::None,
+            _ if brief.takes_over => Self::Resume,
             None => Self::Own,
             Some(text) if text.trim().is_empty() => Self::None,
             Some(text) => Self::Say(fill(text, &brief.variables)),
@@ -40,6 +47,7 @@ impl Greeting {
         match self {
             Self::Say(text) => Some(verbatim(text)),
             Self::Own => Some(Value::Null),
+            Self::Resume => Some(json!({ "instructions": RESUME })),
             Self::None => None,
         }
     }
@@ -342,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_over_greets_nobody() {
+    fn who_takes_over_goes_on_and_greets_nobody() {
         let of = |first_message: Option<&str>, takes_over| {
             Greeting::of(&AgentBrief {
                 first_message: first_message.map(str::to_owned),
@@ -357,8 +365,8 @@ mod tests {
             Greeting::Say("Hi Ana".into())
         );
         assert_eq!(of(Some(" "), false), Greeting::None);
-        assert_eq!(of(None, true), Greeting::None);
-        assert_eq!(of(Some("Hi"), true), Greeting::None);
+        assert_eq!(of(None, true), Greeting::Resume);
+        assert_eq!(of(Some(""), true), Greeting::Resume);
     }
 
     #[test]

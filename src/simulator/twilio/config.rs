@@ -61,7 +61,7 @@ pub struct Reach {
 
 impl Reach {
     /// The real address of a public one, with the public host name; `None` for other hosts.
-    pub(super) fn redirect(&self, url: &Url) -> Option<(Url, Option<String>)> {
+    pub(in crate::simulator) fn redirect(&self, url: &Url) -> Option<(Url, Option<String>)> {
         let secure = |url: &Url| matches!(url.scheme(), "https" | "wss");
         let same = url.host_str() == self.public_url.host_str()
             && url.port_or_known_default() == self.public_url.port_or_known_default()

@@ -21,7 +21,7 @@ mod told;
 mod twiml;
 mod webhook;
 mod wishes;
-mod xml;
+pub(super) mod xml;
 
 use std::io;
 use std::sync::Arc;

@@ -3,16 +3,16 @@
 
 /// One element.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Node {
-    pub(super) name: String,
-    pub(super) attrs: Vec<(String, String)>,
-    pub(super) children: Vec<Node>,
+pub(in crate::simulator) struct Node {
+    pub(in crate::simulator) name: String,
+    pub(in crate::simulator) attrs: Vec<(String, String)>,
+    pub(in crate::simulator) children: Vec<Node>,
     /// All character data directly inside, joined.
-    pub(super) text: String,
+    pub(in crate::simulator) text: String,
 }
 
 impl Node {
-    pub(super) fn attr(&self, name: &str) -> Option<&str> {
+    pub(in crate::simulator) fn attr(&self, name: &str) -> Option<&str> {
         self.attrs
             .iter()
             .find(|(key, _)| key == name)
@@ -27,7 +27,7 @@ const DEPTH_MAX: usize = 12;
 ///
 /// # Errors
 /// One sentence saying what is not well-formed, with the byte where it was noticed.
-pub(super) fn parse(text: &str) -> Result<Node, String> {
+pub(in crate::simulator) fn parse(text: &str) -> Result<Node, String> {
     let mut reader = Reader {
         rest: text.trim_start_matches('\u{feff}'),
         whole: text.len(),

@@ -31,7 +31,7 @@ fn open_with(settings: OpenAiSettings) -> OpenAiCodec {
     told(
         &mut codec,
         &AgentOut::Begin(AgentBrief {
-            takes_over: true,
+            first_message: Some(String::new()),
             ..AgentBrief::default()
         }),
     );

@@ -1,0 +1,215 @@
+//! A simulated Plivo account: REST, signed webhooks and audio streams, over real sockets.
+//!
+//! Strict where Plivo is strict: documents, parameters and stream messages it would refuse are
+//! refused here. Spec: the vendor's documentation and SDKs as of 2026-11.
+
+mod call;
+mod config;
+mod document;
+mod ending;
+mod handle;
+mod news;
+mod post;
+mod recording;
+mod rest;
+mod signature;
+mod state;
+mod stream;
+mod told;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::serve::ListenerExt as _;
+use serde::Serialize;
+use tokio::net::TcpListener;
+
+use crate::engine::{Clock, Tasks};
+
+use super::cast::Cast;
+use super::rng::Rng;
+use super::twilio::Method;
+use call::{Person, Run, Wishes, source};
+use post::Poster;
+use state::{NewCall, Shared, Source};
+
+pub use config::PlivoSimConfig;
+pub use document::{DialStep, Step, StreamStep, parse as parse_xml};
+pub use ending::Ended;
+pub use handle::{PlivoCall, PlivoGaveUp};
+pub use signature::{sign_get, sign_post};
+pub use state::{PlivoCallView, PlivoStatus};
+
+/// A running simulated account. Dropping it ends nothing: call [`PlivoSim::stop`], or end the task
+/// tree it was started under.
+#[derive(Clone, Debug)]
+pub struct PlivoSim {
+    shared: Arc<Shared>,
+}
+
+/// A call to the account's number, with the webhooks that number is configured for.
+#[derive(Clone, Debug)]
+pub struct PlivoInbound {
+    pub from: String,
+    /// For instance `http://127.0.0.1:8787/answer#rc=3&rp=all`.
+    pub answer_url: String,
+    pub fallback_url: Option<String>,
+    pub hangup_url: Option<String>,
+}
+
+/// Counts since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct PlivoStats {
+    pub webhooks_sent: u64,
+    pub webhooks_retried: u64,
+    pub webhooks_failed: u64,
+    pub rest_requests: u64,
+    pub rest_refused: u64,
+}
+
+impl PlivoSim {
+    /// Opens the REST server and is ready for calls.
+    ///
+    /// # Errors
+    /// The address cannot be bound, or no HTTP client can be made.
+    pub async fn start(cfg: PlivoSimConfig, tasks: &Tasks) -> io::Result<Self> {
+        super::install_tls();
+        let listener = TcpListener::bind(cfg.listen).await?;
+        let api_base = format!("http://{}", listener.local_addr()?);
+        let tasks = tasks.child();
+        let rng = Rng::new(cfg.seed).fork("plivo");
+        let poster = Poster::new(cfg.auth_token.clone(), cfg.reach.clone(), cfg.faults, rng)?;
+        let shared = Arc::new(Shared {
+            cfg,
+            api_base,
+            poster: Arc::new(poster),
+            tasks,
+            clock: Clock::start(),
+            calls: std::sync::Mutex::default(),
+            recordings: std::sync::Mutex::default(),
+            rest_requests: AtomicU64::new(0),
+            rest_refused: AtomicU64::new(0),
+        });
+        let router = rest::router(Arc::clone(&shared));
+        let listener = listener.tap_io(|tcp| {
+            if let Err(error) = tcp.set_nodelay(true) {
+                tracing::debug!(%error, "no TCP_NODELAY");
+            }
+        });
+        let token = shared.tasks.token().clone();
+        shared.tasks.spawn("simulated carrier REST", async move {
+            tokio::select! {
+                () = token.cancelled() => {}
+                served = async { axum::serve(listener, router).await } => {
+                    if let Err(error) = served {
+                        tracing::warn!(%error, "simulated carrier REST ended");
+                    }
+                }
+            }
+        });
+        Ok(Self { shared })
+    }
+
+    /// For `plivo.api_base`.
+    pub fn api_base(&self) -> &str {
+        &self.shared.api_base
+    }
+
+    pub fn auth_id(&self) -> &str {
+        &self.shared.cfg.auth_id
+    }
+
+    pub fn number(&self) -> &str {
+        &self.shared.cfg.number
+    }
+
+    pub fn cast(&self) -> &Cast {
+        &self.shared.cfg.cast
+    }
+
+    /// Somebody calls the account's number; who they are is decided by the cast.
+    pub fn place_inbound(&self, call: PlivoInbound) -> PlivoCall {
+        let person = person_for(&self.shared, &call.from, &self.shared.cfg.number);
+        let (entry, orders) = self.shared.open(NewCall {
+            outbound: false,
+            from: call.from,
+            to: self.shared.cfg.number.clone(),
+        });
+        let handle = PlivoCall::new(&entry);
+        let at = |url: String| -> Source { source(url, Method::Post) };
+        let run = Run {
+            shared: Arc::clone(&self.shared),
+            entry,
+            orders,
+            wishes: Wishes {
+                answer: at(call.answer_url),
+                fallback: call.fallback_url.map(at),
+                ring: None,
+                hangup: call.hangup_url.map(at),
+                machine: None,
+                ring_max: Duration::from_secs(120),
+            },
+            person,
+        };
+        self.shared
+            .tasks
+            .spawn("simulated inbound call", run.inbound());
+        handle
+    }
+
+    /// A handle on any call, one dialled over REST for instance.
+    pub fn call(&self, uuid: &str) -> Option<PlivoCall> {
+        self.shared
+            .calls()
+            .get(uuid)
+            .map(|entry| PlivoCall::new(&entry))
+    }
+
+    /// Newest first, ended ones included as far as they are remembered.
+    pub fn calls(&self) -> Vec<PlivoCall> {
+        self.shared.calls().newest().map(PlivoCall::new).collect()
+    }
+
+    /// Calls that are not over.
+    pub fn live_calls(&self) -> usize {
+        let calls = self.shared.calls();
+        calls
+            .newest()
+            .filter(|entry| entry.status() != PlivoStatus::Over)
+            .count()
+    }
+
+    pub fn stats(&self) -> PlivoStats {
+        let counters = &self.shared.poster.counters;
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        PlivoStats {
+            webhooks_sent: get(&counters.sent),
+            webhooks_retried: get(&counters.retried),
+            webhooks_failed: get(&counters.failed),
+            rest_requests: get(&self.shared.rest_requests),
+            rest_refused: get(&self.shared.rest_refused),
+        }
+    }
+
+    /// Ends every call and closes every socket of this simulation, without further callbacks.
+    pub fn stop(&self) {
+        self.shared.tasks.cancel();
+    }
+}
+
+/// Who picks up at `number`, or calls from it. Somebody nobody cast is cast now, so that the agent
+/// plays the same conversation.
+fn person_for(shared: &Shared, number: &str, other: &str) -> Person {
+    let cast = &shared.cfg.cast;
+    let script = cast.find(number, other).unwrap_or_else(|| {
+        let script = Cast::improvise(number);
+        cast.assign(number, Arc::clone(&script));
+        script
+    });
+    Person::acting(&script)
+}
+
+#[cfg(test)]
+mod tests;
