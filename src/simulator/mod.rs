@@ -7,6 +7,7 @@ mod cast;
 pub mod elevenlabs;
 mod fleet;
 pub mod load;
+pub mod openai;
 pub mod plivo;
 mod rng;
 mod schedule;

@@ -9,8 +9,8 @@ use crate::call::text::clean;
 use super::is_id;
 use super::xml::plain_number;
 
-/// Ended calls asked for per page; the carrier's maximum.
-const PAGE_SIZE: u32 = 20;
+/// Calls asked for per page; the carrier's maximum.
+pub const PAGE_SIZE: u32 = 20;
 /// Longest recording started over REST, seconds; the carrier's own default is one minute.
 const RECORDING_SECONDS_MAX: u32 = 14_400;
 /// Longest text spoken into a call, in characters.
@@ -241,14 +241,19 @@ impl Rest {
         Ok(self.post(&format!("Call/{}/DTMF/", checked(call_uuid)?), body))
     }
 
-    /// Ids of the calls that are live; one more request each tells the rest.
-    pub fn live_ids(&self) -> RestRequest {
-        self.get("Call/?status=live")
+    /// Ids of the calls that are live, at most [`PAGE_SIZE`] from `offset` on; one more request each
+    /// tells the rest.
+    pub fn live_ids(&self, offset: u32) -> RestRequest {
+        self.get(&format!(
+            "Call/?status=live&limit={PAGE_SIZE}&offset={offset}"
+        ))
     }
 
     /// Ids of the calls that do not ring yet.
-    pub fn queued_ids(&self) -> RestRequest {
-        self.get("Call/?status=queued")
+    pub fn queued_ids(&self, offset: u32) -> RestRequest {
+        self.get(&format!(
+            "Call/?status=queued&limit={PAGE_SIZE}&offset={offset}"
+        ))
     }
 
     /// One call, while it is live. 404 otherwise.

@@ -1,6 +1,7 @@
 //! Orders to Plivo over REST: the only file of this vendor that dials out. The token goes to the
 //! configured host, and with a recording to the vendor's own media host; to nobody else.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +16,9 @@ use crate::engine::{CarrierCall, CarrierControl, CarrierError, DialOrder, Record
 use crate::providers::shell::{BaseError, Http, HttpAnswer, HttpFailure, base_url};
 
 use super::{
-    AnswerQuery, BadId, CARRIER, CallResource, DialForm, Leg, Method, PlivoSettings, RETRIES, Rest,
-    RestFailure, RestRequest, TransferRequest, read_call, read_dialled, read_failure, read_ids,
-    read_recording, read_recording_url, routes,
+    AnswerQuery, BadId, CARRIER, CallResource, DialForm, Leg, Method, PAGE_SIZE, PlivoSettings,
+    RETRIES, Rest, RestFailure, RestRequest, TransferRequest, read_call, read_dialled,
+    read_failure, read_ids, read_recording, read_recording_url, routes,
 };
 
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -216,18 +217,35 @@ impl PlivoControl {
         }
     }
 
+    /// All ids of a list, page by page. A carrier that knows no pages gives the same ids again,
+    /// which ends the search too.
+    async fn ids(&self, page: impl Fn(u32) -> RestRequest) -> Result<Vec<String>, CarrierError> {
+        let mut all: Vec<String> = Vec::new();
+        let mut seen = HashSet::new();
+        loop {
+            let offset = u32::try_from(all.len()).unwrap_or(u32::MAX);
+            let body = self.call(page(offset), false).await?;
+            let ids = read_ids(&body).map_err(unreadable)?;
+            let full = ids.len() >= PAGE_SIZE as usize;
+            let before = all.len();
+            all.extend(ids.into_iter().filter(|id| seen.insert(id.clone())));
+            if !full || all.len() == before {
+                return Ok(all);
+            }
+            if all.len() >= LIVE_MAX {
+                tracing::warn!(
+                    carrier = CARRIER,
+                    "too many live calls to ask about them all"
+                );
+                return Ok(all);
+            }
+        }
+    }
+
     /// Two lists of ids, then one request for each call.
     async fn live_now(&self) -> Result<Vec<CarrierCall>, CarrierError> {
-        let live = self.call(self.rest.live_ids(), false).await?;
-        let live = read_ids(&live).map_err(unreadable)?;
-        let queued = self.call(self.rest.queued_ids(), false).await?;
-        let queued = read_ids(&queued).map_err(unreadable)?;
-        if live.len() + queued.len() > LIVE_MAX {
-            tracing::warn!(
-                carrier = CARRIER,
-                "too many live calls to ask about them all"
-            );
-        }
+        let live = self.ids(|offset| self.rest.live_ids(offset)).await?;
+        let queued = self.ids(|offset| self.rest.queued_ids(offset)).await?;
         let requests = live
             .iter()
             .map(|id| self.rest.live(id))

@@ -310,7 +310,22 @@ async fn list_calls(State(shared): App, Query(query): Asked) -> Result<Response,
         Some(other) => return Err(ApiError::bad(format!("status {other:?}"))),
         None => return ended_page(&shared, &query, &api_id),
     };
+    let (limit, offset) = page(&query)?;
+    let calls: Vec<&String> = calls.iter().skip(offset).take(limit).collect();
     Ok(axum::Json(json!({"api_id": api_id, "calls": calls})).into_response())
+}
+
+fn page(query: &[(String, String)]) -> Result<(usize, usize), ApiError> {
+    let number = |key: &str, default: usize| {
+        wanted(query, key).map_or(Ok(default), |text| {
+            text.parse()
+                .map_err(|_| ApiError::bad(format!("{key} is no number")))
+        })
+    };
+    match (number("limit", 20)?, number("offset", 0)?) {
+        (limit, _) if limit > 20 => Err(ApiError::bad("limit must be at most 20")),
+        page => Ok(page),
+    }
 }
 
 fn ended_page(
@@ -318,16 +333,7 @@ fn ended_page(
     query: &[(String, String)],
     api_id: &str,
 ) -> Result<Response, ApiError> {
-    let number = |key: &str, default: usize| {
-        wanted(query, key).map_or(Ok(default), |text| {
-            text.parse()
-                .map_err(|_| ApiError::bad(format!("{key} is no number")))
-        })
-    };
-    let (limit, offset) = (number("limit", 20)?, number("offset", 0)?);
-    if limit > 20 {
-        return Err(ApiError::bad("limit must be at most 20"));
-    }
+    let (limit, offset) = page(query)?;
     let account = &shared.cfg.auth_id;
     let all: Vec<Value> = shared
         .calls()

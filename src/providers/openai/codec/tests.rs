@@ -655,6 +655,93 @@ fn nonsense_is_refused_and_the_next_message_is_read() {
     assert_eq!(audio(&mut codec, "resp_1", "item_a", 20).len(), 1);
 }
 
+/// Everything the codec can say in the present dialect, as it goes on the wire. Checked against the
+/// vendor's own types by `tests/interop/vendor_types.py`.
+fn everything_said(settings: OpenAiSettings) -> Vec<String> {
+    let text = |wire: Wire| match wire {
+        Wire::Text(text) => text,
+        Wire::Binary(_) => panic!("text only"),
+    };
+    let mut codec = OpenAiCodec::new(settings);
+    let brief = AgentBrief {
+        first_message: Some("Hello!".into()),
+        language: Some("en".into()),
+        ..AgentBrief::default()
+    };
+    let mut said: Vec<Wire> = codec.encode(&AgentOut::Begin(brief));
+    hear(
+        &mut codec,
+        json!({"type": "session.updated", "session": {"id": "sess_1"}}),
+    );
+    said.extend(codec.encode(&AgentOut::Owed));
+    began(&mut codec, "resp_1");
+    let delta = STANDARD.encode(vec![7; 8_000]);
+    let audio = json!({"type": "response.output_audio.delta", "response_id": "resp_1",
+        "item_id": "item_a", "content_index": 0, "delta": delta});
+    hear(&mut codec, audio);
+    for out in [
+        AgentOut::Audio(Bytes::from_static(&[0xff; 160])),
+        AgentOut::Context {
+            text: "Offer 10 %".into(),
+        },
+        AgentOut::Cancel,
+        AgentOut::Truncate {
+            utterance: 1,
+            heard_ms: 460,
+        },
+    ] {
+        said.extend(codec.encode(&out));
+    }
+    ended(&mut codec, "resp_1", "cancelled");
+    for (ok, result) in [(true, "found"), (false, "unknown tool")] {
+        let out = AgentOut::ToolResult {
+            tool_call_id: "call_1".into(),
+            ok,
+            result: result.into(),
+        };
+        said.extend(codec.encode(&out));
+    }
+    began(&mut codec, "resp_2");
+    ended(&mut codec, "resp_2", "completed");
+    said.extend(codec.encode(&AgentOut::Owed));
+    began(&mut codec, "resp_3");
+    ended(&mut codec, "resp_3", "completed");
+    said.extend(codec.encode(&AgentOut::UserText {
+        text: "One moment".into(),
+    }));
+    said.into_iter().map(text).collect()
+}
+
+#[test]
+fn everything_we_say_stands_in_the_fixture() {
+    let full = OpenAiSettings {
+        tools: vec![
+            Tool::transfer_call(&["Front desk".into()]),
+            Tool::end_call(),
+        ],
+        ..settings()
+    };
+    let semantic = OpenAiSettings {
+        turns: crate::providers::openai::TurnDetection::Semantic {
+            eagerness: crate::providers::openai::Eagerness::Low,
+        },
+        speed: Some(1.1),
+        answer_tokens_max: Some(800),
+        interrupts: false,
+        ..settings()
+    };
+    let mut said = everything_said(full);
+    said.extend(everything_said(semantic));
+    let fixture = include_str!("../../../../tests/fixtures/openai/sent.jsonl");
+    let known: Vec<&str> = fixture.lines().collect();
+    assert_eq!(
+        known,
+        said,
+        "write them to the fixture:\n{}",
+        said.join("\n")
+    );
+}
+
 fn any_message() -> impl Strategy<Value = String> {
     let kinds: Vec<&'static str> = vec![
         "session.created",

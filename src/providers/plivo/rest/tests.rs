@@ -107,9 +107,72 @@ fn live_control_has_the_documented_wire() {
     ] {
         assert_eq!(line(&request.unwrap()), expected);
     }
-    assert_eq!(line(&rest.live_ids()), "Get Call/?status=live");
-    assert_eq!(line(&rest.queued_ids()), "Get Call/?status=queued");
+    assert_eq!(
+        line(&rest.live_ids(0)),
+        "Get Call/?status=live&limit=20&offset=0"
+    );
+    assert_eq!(
+        line(&rest.queued_ids(20)),
+        "Get Call/?status=queued&limit=20&offset=20"
+    );
     assert_eq!(line(&rest.ended_page(20)), "Get Call/?limit=20&offset=20");
+}
+
+/// Every request, as the official client sends it. Checked against that client by
+/// `tests/interop/vendor_types.py`.
+#[test]
+fn every_request_stands_in_the_fixture() {
+    let rest = rest();
+    let requests = [
+        (
+            "dial",
+            Ok(rest.dial(&DialForm {
+                to: "+15551230000".into(),
+                from: "+15557650000".into(),
+                answer_url: "https://h/answer".into(),
+                fallback_url: Some("https://h/fallback".into()),
+                ring_url: Some("https://h/ring".into()),
+                hangup_url: "https://h/hangup".into(),
+                machine_url: Some("https://h/machine-detection".into()),
+                ring_timeout_s: Some(30),
+            })),
+        ),
+        ("hang_up", rest.hang_up(CALL)),
+        ("cancel", rest.cancel(CALL)),
+        ("transfer", rest.transfer(CALL, "https://h/transfer?to=1")),
+        ("record", rest.record(CALL, "https://h/recording")),
+        ("stop_recording", rest.stop_recording(CALL)),
+        ("speak", rest.speak(CALL, "Hello", Leg::A)),
+        ("stop_speaking", rest.stop_speaking(CALL)),
+        ("play", rest.play(CALL, "https://h/a.mp3", Leg::A)),
+        ("stop_playing", rest.stop_playing(CALL)),
+        ("press", rest.press(CALL, "12#", Leg::A)),
+        ("live_ids", Ok(rest.live_ids(0))),
+        ("queued_ids", Ok(rest.queued_ids(0))),
+        ("live", rest.live(CALL)),
+        ("queued", rest.queued(CALL)),
+        ("ended", rest.ended(CALL)),
+        ("ended_page", Ok(rest.ended_page(20))),
+        ("recordings", rest.recordings(CALL)),
+        ("recording", rest.recording(CALL)),
+    ];
+    let lines: Vec<String> = requests
+        .into_iter()
+        .map(|(name, request)| {
+            let request = request.unwrap();
+            json!({"name": name, "method": format!("{:?}", request.method).to_uppercase(),
+                "path": request.path, "body": request.body})
+            .to_string()
+        })
+        .collect();
+    let fixture = include_str!("../../../../tests/fixtures/plivo/requests.jsonl");
+    let known: Vec<&str> = fixture.lines().collect();
+    assert_eq!(
+        known,
+        lines,
+        "write them to the fixture:\n{}",
+        lines.join("\n")
+    );
 }
 
 #[test]
