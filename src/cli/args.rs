@@ -192,6 +192,18 @@ pub struct DemoArgs {
     pub once: bool,
 }
 
+impl Default for DemoArgs {
+    fn default() -> Self {
+        Self {
+            calls: 12,
+            seed: 1,
+            speed: 1.0,
+            headless: false,
+            once: false,
+        }
+    }
+}
+
 fn speed(text: &str) -> Result<f64, String> {
     text.parse::<f64>()
         .ok()

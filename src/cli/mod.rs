@@ -10,7 +10,11 @@ mod local;
 mod logging;
 mod out;
 mod plans;
+mod run;
+mod screen;
 mod serve;
+mod sound;
+mod start_screen;
 mod token;
 mod trigger;
 mod verbs;
@@ -27,6 +31,7 @@ use serde_json::json;
 use args::{Cli, Global, Verb};
 use config::{Config, Inputs, Loaded};
 pub use failure::{Exit, Failure, Outcome};
+use start_screen::Choice;
 
 /// The program: parses the command line, does what it says, says what went wrong.
 pub fn main() -> ExitCode {
@@ -125,6 +130,7 @@ async fn perform(verb: &Verb, global: &Global, loaded: &Loaded) -> Outcome {
     }
     let config = configured(loaded)?;
     match verb {
+        Verb::Run(start) => perform_run(start, global, loaded, &config).await,
         Verb::Serve(start) => serve::run(start, loaded, &config).await,
         Verb::Token(verb) => token::run(verb, &config, as_json),
         Verb::Ls(args) => verbs::ls(args, &config, as_json).await,
@@ -139,6 +145,28 @@ async fn perform(verb: &Verb, global: &Global, loaded: &Loaded) -> Outcome {
     }
 }
 
+/// Screen and backend, or the start screen when nothing is configured.
+async fn perform_run(
+    start: &args::Start,
+    global: &Global,
+    loaded: &Loaded,
+    config: &Config,
+) -> Outcome {
+    if !run::on_a_terminal() || global.plain {
+        return Err(run::needs_terminal());
+    }
+    if !run::is_bare(loaded, config) {
+        return run::with_screen(start, loaded, config).await;
+    }
+    match start_screen::ask()? {
+        Choice::Demo => perform_demo(&args::DemoArgs::default(), global).await,
+        Choice::Serve => run::with_screen(start, loaded, config).await,
+        Choice::Check => doctor::run(loaded, false, global.json).await,
+        Choice::Attach(_) => Err(Failure::failed("not built yet", "")),
+        Choice::Quit => Ok(()),
+    }
+}
+
 /// The demo knows flags only: no file, no environment, no `.env`.
 async fn perform_demo(args: &args::DemoArgs, global: &Global) -> Outcome {
     let loaded = config::load(&Inputs {
@@ -147,7 +175,13 @@ async fn perform_demo(args: &args::DemoArgs, global: &Global) -> Outcome {
         ..Inputs::default()
     });
     let config = configured(&loaded)?;
-    demo::headless(args, &config).await
+    if args.headless {
+        return demo::headless(args, &config).await;
+    }
+    if !run::on_a_terminal() || global.plain {
+        return Err(run::needs_terminal());
+    }
+    run::demo(args, &config).await
 }
 
 fn version(as_json: bool) -> Outcome {

@@ -27,11 +27,23 @@ struct Term {
 #[derive(Clone, Debug)]
 enum Test {
     /// Anywhere on the card.
-    Words { needle: String, exact_case: bool },
+    Words {
+        needle: String,
+        exact_case: bool,
+    },
     Fuzzy(Pattern),
-    Field { key: Field, needle: String },
-    Over { figure: Figure, value: f64 },
-    Under { figure: Figure, value: f64 },
+    Field {
+        key: Field,
+        needle: String,
+    },
+    Over {
+        figure: Figure,
+        value: f64,
+    },
+    Under {
+        figure: Figure,
+        value: f64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -205,7 +205,9 @@ mod tests {
     fn what_is_painted_is_what_a_terminal_shows() {
         let mut painter = Painter::new();
         let bold = Style::new().add_modifier(Modifier::BOLD | Modifier::REVERSED);
-        let red = Style::new().fg(Color::Rgb(200, 10, 10)).bg(Color::Indexed(17));
+        let red = Style::new()
+            .fg(Color::Rgb(200, 10, 10))
+            .bg(Color::Indexed(17));
         let frames = [
             frame(&[(0, 0, "plain", Style::new()), (6, 0, "bold", bold)]),
             frame(&[(0, 0, "plain", red), (3, 2, "日本 x", bold)]),

@@ -56,7 +56,8 @@ impl<'b> Pen<'b> {
         }
         let max = max.min(area.right() - x);
         let (shown, cut, used) = fit(text, max);
-        self.buffer.set_stringn(x, y, shown, usize::from(used), style);
+        self.buffer
+            .set_stringn(x, y, shown, usize::from(used), style);
         if cut {
             self.buffer.set_stringn(x + used, y, "…", 1, style);
         }

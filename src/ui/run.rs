@@ -142,13 +142,16 @@ impl Screen {
                 env("COLORTERM").as_deref(),
             )
         });
-        let chosen = options.theme.clone().unwrap_or_else(|| {
-            Theme::automatic(depth, env("COLORFGBG").as_deref()).to_owned()
-        });
+        let chosen = options
+            .theme
+            .clone()
+            .unwrap_or_else(|| Theme::automatic(depth, env("COLORFGBG").as_deref()).to_owned());
         let dir = options.theme_dir.as_deref();
         let theme = Theme::load(&chosen, dir, depth)?;
         let keymap = Keymap::with(&options.keys)?;
-        let remote = options.low_bandwidth.unwrap_or_else(|| env("SSH_CONNECTION").is_some());
+        let remote = options
+            .low_bandwidth
+            .unwrap_or_else(|| env("SSH_CONNECTION").is_some());
         let settings = Settings {
             mode: options.mode,
             name: options.name.clone(),
@@ -186,7 +189,11 @@ impl Screen {
             theme_dir: options.theme_dir.clone(),
             depth,
             is_ascii: options.ascii.unwrap_or_else(is_ascii_locale),
-            endpoints: options.endpoints.into_iter().map(|(_, _, hits)| hits).collect(),
+            endpoints: options
+                .endpoints
+                .into_iter()
+                .map(|(_, _, hits)| hits)
+                .collect(),
             painter: Painter::new(),
             buffer: Buffer::default(),
             frame: if remote { FRAME_REMOTE } else { FRAME },
@@ -230,7 +237,10 @@ impl Screen {
     /// When the loop has something to do by time alone.
     fn wake(&self) -> Duration {
         let idle = Duration::from_secs(60);
-        let by_model = self.model.next_wake().unwrap_or(self.clock.elapsed() + idle);
+        let by_model = self
+            .model
+            .next_wake()
+            .unwrap_or(self.clock.elapsed() + idle);
         if self.is_dirty && self.term.is_idle() {
             by_model.min(self.due_at())
         } else {
@@ -275,7 +285,10 @@ impl Screen {
 
     fn tick(&mut self) {
         if !self.endpoints.is_empty() && self.model.list.order.is_empty() {
-            let hits = self.endpoints.iter().map(|hits| hits.load(Ordering::Relaxed));
+            let hits = self
+                .endpoints
+                .iter()
+                .map(|hits| hits.load(Ordering::Relaxed));
             let hits: Vec<u64> = hits.collect();
             self.message(Msg::Hits(hits));
         }
@@ -451,7 +464,9 @@ impl Screen {
         match clipboard(text) {
             Some(bytes) if self.term.is_idle() => self.term.send(bytes),
             // Rare: a frame is on its way. The operator is told rather than left to wonder.
-            Some(_) => self.model.say(Severity::Warn, "the terminal is busy; copy again"),
+            Some(_) => self
+                .model
+                .say(Severity::Warn, "the terminal is busy; copy again"),
             None => {
                 let text = "too long for the clipboard; see wallboard show";
                 self.model.say(Severity::Warn, text);

@@ -308,7 +308,10 @@ impl Theme {
 
     /// Names of all themes that can be loaded, built-in ones first.
     pub fn names(dir: Option<&Path>) -> Vec<String> {
-        let mut names: Vec<String> = BUILT_IN.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let mut names: Vec<String> = BUILT_IN
+            .iter()
+            .map(|(name, _)| (*name).to_owned())
+            .collect();
         let mut own: Vec<String> = dir
             .and_then(|dir| std::fs::read_dir(dir).ok())
             .into_iter()
@@ -333,18 +336,19 @@ impl Theme {
 }
 
 fn style_of(name: &str, role: &str, entry: &Entry, depth: Depth) -> Result<Style, ThemeError> {
-    let color = |full: &Option<String>, low: &Option<String>| -> Result<Option<Color>, ThemeError> {
-        let low_word = low.as_deref().filter(|_| depth == Depth::Sixteen);
-        let Some(word) = low_word.or(full.as_deref()) else {
-            return Ok(None);
+    let color =
+        |full: &Option<String>, low: &Option<String>| -> Result<Option<Color>, ThemeError> {
+            let low_word = low.as_deref().filter(|_| depth == Depth::Sixteen);
+            let Some(word) = low_word.or(full.as_deref()) else {
+                return Ok(None);
+            };
+            let parsed = parse_color(word).ok_or_else(|| ThemeError::Color {
+                name: name.to_owned(),
+                role: role.to_owned(),
+                word: word.to_owned(),
+            })?;
+            Ok(parsed.and_then(|color| lower(color, depth)))
         };
-        let parsed = parse_color(word).ok_or_else(|| ThemeError::Color {
-            name: name.to_owned(),
-            role: role.to_owned(),
-            word: word.to_owned(),
-        })?;
-        Ok(parsed.and_then(|color| lower(color, depth)))
-    };
     let mut style = Style::new();
     style.fg = color(&entry.fg, &entry.c16)?;
     style.bg = color(&entry.bg, &entry.c16_bg)?;
@@ -512,7 +516,10 @@ mod tests {
         let rows = [
             ("name = \"t\"\n[roles]\naccnt = {}", "accnt"),
             ("name = \"t\"\n[roles]\ntext = { fg = \"#12\" }", "#12"),
-            ("name = \"t\"\n[roles]\ntext = { mods = [\"shiny\"] }", "shiny"),
+            (
+                "name = \"t\"\n[roles]\ntext = { mods = [\"shiny\"] }",
+                "shiny",
+            ),
             ("name = 3", "t"),
         ];
         for (text, word) in rows {
@@ -527,9 +534,18 @@ mod tests {
     fn depth_follows_the_usual_variables() {
         assert_eq!(Depth::detect(Some("1"), Some("xterm"), None), Depth::None);
         assert_eq!(Depth::detect(Some(""), Some("xterm"), None), Depth::Sixteen);
-        assert_eq!(Depth::detect(None, Some("xterm-256color"), None), Depth::Indexed);
-        assert_eq!(Depth::detect(None, Some("x"), Some("truecolor")), Depth::True);
-        assert_eq!(Depth::detect(None, Some("dumb"), Some("truecolor")), Depth::None);
+        assert_eq!(
+            Depth::detect(None, Some("xterm-256color"), None),
+            Depth::Indexed
+        );
+        assert_eq!(
+            Depth::detect(None, Some("x"), Some("truecolor")),
+            Depth::True
+        );
+        assert_eq!(
+            Depth::detect(None, Some("dumb"), Some("truecolor")),
+            Depth::None
+        );
         assert_eq!(Theme::automatic(Depth::True, Some("0;15")), "light");
         assert_eq!(Theme::automatic(Depth::True, Some("15;0")), "dark");
     }

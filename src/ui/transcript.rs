@@ -260,7 +260,11 @@ impl Transcript {
 
     /// Goes to the first line of a turn, so that it stands near the top.
     pub fn to_turn(&mut self, turn: u32) {
-        if let Some(index) = self.entries.iter().position(|entry| entry.line.turn >= turn) {
+        if let Some(index) = self
+            .entries
+            .iter()
+            .position(|entry| entry.line.turn >= turn)
+        {
             self.to_entry(index);
         }
     }
@@ -282,7 +286,9 @@ impl Transcript {
             rest.map(|entry| entry.line.turn).find(|turn| *turn > here)
         } else {
             let before = self.entries.iter().take(at).rev();
-            before.map(|entry| entry.line.turn).find(|turn| *turn < here)
+            before
+                .map(|entry| entry.line.turn)
+                .find(|turn| *turn < here)
         };
         match found {
             Some(turn) => self.to_turn(turn),
@@ -369,7 +375,11 @@ impl Transcript {
 
     /// Next or previous match, round the end.
     pub fn step_match(&mut self, forward: bool) {
-        if let Some(search) = self.search.as_mut().filter(|search| !search.hits.is_empty()) {
+        if let Some(search) = self
+            .search
+            .as_mut()
+            .filter(|search| !search.hits.is_empty())
+        {
             let count = search.hits.len();
             let step = if forward { 1 } else { count - 1 };
             search.at = (search.at + step) % count;
@@ -529,7 +539,10 @@ mod tests {
         assert_eq!(rows("日本語です", 4), ["日本", "語で", "す"]);
         assert_eq!(rows("a\n\nb", 5), ["a", "", "b"]);
         assert_eq!(rows("", 5), [""]);
-        assert_eq!(rows("well-known fact, no?", 11), ["well-known", "fact, no?"]);
+        assert_eq!(
+            rows("well-known fact, no?", 11),
+            ["well-known", "fact, no?"]
+        );
         for max in 1..12 {
             for row in rows("The quick brown 狐 jumps über 👩‍👩‍👧 fences", max) {
                 assert!(width(row) <= max.max(2), "{row:?} in {max}");

@@ -124,7 +124,12 @@ pub fn vendor(word: &str) -> &str {
 
 /// An agent's id with a capital, as a name.
 pub fn agent_name(call: &Call) -> Cow<'_, str> {
-    let Some(agent) = call.facts.agent.as_deref().filter(|agent| !agent.is_empty()) else {
+    let Some(agent) = call
+        .facts
+        .agent
+        .as_deref()
+        .filter(|agent| !agent.is_empty())
+    else {
         return Cow::Borrowed(call.facts.agent_kind.as_deref().map_or("agent", vendor));
     };
     let mut chars = agent.chars();
@@ -180,6 +185,7 @@ pub fn action_words(action: &Action) -> (&'static str, &'static str) {
         Action::Snooze { .. } => ("snooze", "snoozing"),
         Action::Dial { .. } => ("dial", "dialing"),
         Action::StopDialing {} => ("stop dialing", "stopping dialing"),
+        Action::ResumeDialing {} => ("resume dialing", "resuming dialing"),
         Action::Unmask {} => ("unmask", "unmasking"),
     }
 }
@@ -188,7 +194,12 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 
 /// A sparkline of the last `columns` values, lowest bar at `low`, full at `high`. Short histories
 /// are filled with blanks on the left so that the newest value stays in place.
-pub fn spark(values: impl DoubleEndedIterator<Item = f32>, columns: usize, low: f32, high: f32) -> String {
+pub fn spark(
+    values: impl DoubleEndedIterator<Item = f32>,
+    columns: usize,
+    low: f32,
+    high: f32,
+) -> String {
     let span = (high - low).max(f32::EPSILON);
     let mut bars: Vec<char> = values
         .rev()
@@ -216,7 +227,12 @@ mod tests {
 
     #[test]
     fn figures_keep_their_width() {
-        let rows = [(0, "00:00"), (271, "04:31"), (3599, "59:59"), (3600, "1:00:00")];
+        let rows = [
+            (0, "00:00"),
+            (271, "04:31"),
+            (3599, "59:59"),
+            (3600, "1:00:00"),
+        ];
         for (input, expected) in rows {
             assert_eq!(duration(input), expected);
         }

@@ -7,9 +7,7 @@ use crate::call::{
 use crate::engine::LinkState;
 use crate::ui::filter::Filter;
 use crate::ui::keymap::{Act, binding};
-use crate::ui::model::{
-    Ask, Confirm, Focus, Frozen, Mode, Model, Overlay, Page, Picker, View,
-};
+use crate::ui::model::{Ask, Confirm, Focus, Frozen, Mode, Model, Overlay, Page, Picker, View};
 use crate::ui::msg::{Effect, Exit};
 use crate::ui::order::{Sort, worst_alert};
 use crate::ui::sound::Device;
@@ -110,9 +108,7 @@ pub(super) fn send(
     reason: Option<String>,
 ) -> Vec<Effect> {
     let id = model.mint();
-    model
-        .pending
-        .sent(model.now.mono, id, call, action.clone());
+    model.pending.sent(model.now.mono, id, call, action.clone());
     model.list.is_stale = true;
     vec![Effect::Send(Command {
         id,
@@ -195,7 +191,10 @@ fn pane(model: &mut Model, act: Act) {
     if areas.has_detail {
         panes.push(Focus::Detail);
     }
-    let at = panes.iter().position(|focus| *focus == model.focus).unwrap_or(0);
+    let at = panes
+        .iter()
+        .position(|focus| *focus == model.focus)
+        .unwrap_or(0);
     let last = panes.len() - 1;
     let to = match act {
         Act::Left => at.saturating_sub(1),
@@ -397,7 +396,10 @@ fn listen(model: &mut Model) -> Vec<Effect> {
 fn end_or_undo(model: &mut Model, act: Act) -> Vec<Effect> {
     if act == Act::Undo {
         let here = model.list.selected;
-        let undone = model.pending.undo(here).or_else(|| model.pending.undo(None));
+        let undone = model
+            .pending
+            .undo(here)
+            .or_else(|| model.pending.undo(None));
         match undone {
             Some(entry) => {
                 let (infinitive, _) = crate::ui::words::action_words(&entry.action);
@@ -421,7 +423,10 @@ fn end_or_undo(model: &mut Model, act: Act) -> Vec<Effect> {
     });
     if is_ending {
         let undo = model.key(Act::Undo).to_owned();
-        model.say(Severity::Info, format!("already ending; {undo} takes it back in time"));
+        model.say(
+            Severity::Info,
+            format!("already ending; {undo} takes it back in time"),
+        );
         return Vec::new();
     }
     confirm(model, id, Action::Terminate {});
@@ -484,7 +489,10 @@ fn alert(model: &mut Model, act: Act) -> Vec<Effect> {
     let action = if act == Act::Acknowledge {
         Action::Acknowledge { rule }
     } else {
-        model.say(Severity::Info, format!("snoozed for {SNOOZE_MINUTES} minutes"));
+        model.say(
+            Severity::Info,
+            format!("snoozed for {SNOOZE_MINUTES} minutes"),
+        );
         Action::Snooze {
             rule,
             minutes: SNOOZE_MINUTES,

@@ -16,9 +16,9 @@ use super::msg::{Effect, Msg};
 use super::sound::{Device, SoundState};
 use super::view;
 
+pub(crate) use acts::agent_is_paused;
 pub(crate) use list::visible;
 pub(crate) use may::why_not;
-pub(crate) use acts::agent_is_paused;
 pub(crate) use prompts::{Choice, choices, shown_number};
 
 /// Takes one message in. The caller has set `model.now`.
@@ -238,12 +238,14 @@ fn sync_transcript(model: &mut Model, areas: &view::Areas) {
     };
     let older: &[_] = match &model.older {
         // Only when it reaches up to what the board holds.
-        Some((id, lines)) if *id == call.id => lines
-            .get(..call.lines_dropped as usize)
-            .unwrap_or_default(),
+        Some((id, lines)) if *id == call.id => {
+            lines.get(..call.lines_dropped as usize).unwrap_or_default()
+        }
         _ => &[],
     };
-    model.transcript.sync(call, older, (pane.width, pane.height));
+    model
+        .transcript
+        .sync(call, older, (pane.width, pane.height));
     if let Some(turn) = model.jump.take() {
         model.transcript.to_turn(turn);
     }

@@ -74,9 +74,16 @@ fn pending<'a>(model: &'a Model, call: &Call) -> Option<Headline<'a>> {
     let (infinitive, doing) = action_words(&entry.action);
     let (glyph, text, role) = match &entry.state {
         PendingState::Grace { until } => {
-            let left = until.saturating_sub(model.now.mono).as_millis().div_ceil(1000);
+            let left = until
+                .saturating_sub(model.now.mono)
+                .as_millis()
+                .div_ceil(1000);
             let undo = model.key(crate::ui::keymap::Act::Undo);
-            ("◌", format!("{doing} in {left} s · {undo} undo"), Role::Warn)
+            (
+                "◌",
+                format!("{doing} in {left} s · {undo} undo"),
+                Role::Warn,
+            )
         }
         PendingState::Sent | PendingState::Accepted => ("◌", format!("{doing}…"), Role::Warn),
         PendingState::Done if !call.is_live() => return None,

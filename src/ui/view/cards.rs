@@ -157,7 +157,11 @@ fn words(pen: &mut Pen<'_>, call: &Call, row: Rect) {
     let tail = tail_of(text, 4 * usize::from(room));
     let cleaned = crate::call::text::clean(tail).replace('\n', " ");
     let shown = fit_end(&cleaned, room.saturating_sub(2));
-    let role = if interim { Role::Dim } else { track_role(track) };
+    let role = if interim {
+        Role::Dim
+    } else {
+        track_role(track)
+    };
     let style = pen.style(role);
     let used = pen.text(x, row.y, room, "“", style);
     let used = used + pen.text(x + used, row.y, room - used, &shown, style);
@@ -202,7 +206,11 @@ fn one_line(pen: &mut Pen<'_>, model: &Model, call: &Call, row: Rect) {
     pen.put(row.x, row.y, status_glyph(call), style);
     pen.text(row.x + 2, row.y, 8, status_word(call), style);
     let time = duration(call.elapsed_s(model.board_now()));
-    let plain = if call.is_live() { Role::Text } else { Role::Dim };
+    let plain = if call.is_live() {
+        Role::Text
+    } else {
+        Role::Dim
+    };
     let plain = pen.style(plain);
     pen.text(row.x + 10, row.y, 8, &format!("{time:>7}"), plain);
     let direction = direction_word(call.facts.direction);

@@ -31,7 +31,12 @@ pub(super) fn help(pen: &mut Pen<'_>, model: &Model, picker: &Picker, screen: Re
     let title = "Help · type to search, enter runs, esc closes";
     let inside = dialog(pen, screen, size, title, Role::Title);
     search_line(pen, picker, inside);
-    let area = Rect::new(inside.x, inside.y + 2, inside.width, inside.height.saturating_sub(2));
+    let area = Rect::new(
+        inside.x,
+        inside.y + 2,
+        inside.width,
+        inside.height.saturating_sub(2),
+    );
     let lines = grouped(&list, searching);
     // The chosen line stays in view when not everything fits.
     let room = usize::from(area.height) * usize::from(columns);
@@ -138,7 +143,12 @@ pub(super) fn palette(pen: &mut Pen<'_>, model: &Model, picker: &Picker, screen:
     let title = "Commands · sort score · filter agent:ava · note …";
     let inside = dialog(pen, screen, size, title, Role::Title);
     search_line(pen, picker, inside);
-    let area = Rect::new(inside.x, inside.y + 2, inside.width, inside.height.saturating_sub(2));
+    let area = Rect::new(
+        inside.x,
+        inside.y + 2,
+        inside.width,
+        inside.height.saturating_sub(2),
+    );
     let room = usize::from(area.height);
     let from = (picker.at + 1).saturating_sub(room);
     for (index, choice) in list.iter().enumerate().skip(from).take(room) {

@@ -50,11 +50,7 @@ pub(super) fn score_role(score: Option<f32>) -> Role {
 }
 
 pub(super) fn turn_band(ms: Option<u32>) -> Band {
-    up_to(
-        ms.map(|ms| ms as f32),
-        TURN.0 as f32,
-        TURN.1 as f32,
-    )
+    up_to(ms.map(|ms| ms as f32), TURN.0 as f32, TURN.1 as f32)
 }
 
 pub(super) fn turn_role(ms: Option<u32>) -> Role {
@@ -89,7 +85,10 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, area: Rect) {
     let lines = match area.height {
         0 => return,
         1 => vec![one_line(pen, model, call)],
-        2 => vec![turn(pen, call, area.width), bridge(pen, model, call, area.width)],
+        2 => vec![
+            turn(pen, call, area.width),
+            bridge(pen, model, call, area.width),
+        ],
         3 => vec![
             turn(pen, call, area.width),
             bridge(pen, model, call, area.width),
@@ -104,7 +103,12 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, area: Rect) {
         ],
     };
     for (index, segs) in lines.iter().take(usize::from(area.height)).enumerate() {
-        pen.segs(area.x + 1, area.y + index as u16, area.width.saturating_sub(1), segs);
+        pen.segs(
+            area.x + 1,
+            area.y + index as u16,
+            area.width.saturating_sub(1),
+            segs,
+        );
     }
 }
 
@@ -116,7 +120,10 @@ fn turn<'a>(pen: &Pen<'_>, call: &Call, width: u16) -> Vec<Seg<'a>> {
         pen.seg("Turn    ", Role::Dim),
         pen.seg(format!("{words:<6}"), turn_role(last)),
         pen.seg(format!("{:<5}", band_word(band)), band_role(band)),
-        pen.seg(format!("{}  ", turn_spark(call, if width > 58 { 12 } else { 6 })), Role::Dim),
+        pen.seg(
+            format!("{}  ", turn_spark(call, if width > 58 { 12 } else { 6 })),
+            Role::Dim,
+        ),
     ];
     let p = |percent| call.turn_percentile(percent);
     for (label, ms) in [("p50 ", p(50)), ("p95 ", p(95))] {

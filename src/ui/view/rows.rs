@@ -46,7 +46,11 @@ fn left<'a>(pen: &mut Pen<'_>, model: &'a Model, call: &'a Call, row: Rect) -> H
     let status = lit(model, call, pen.style(status_role(call)));
     pen.text(row.x + 3, row.y, 8, status_word(call), status);
     let time = duration(call.elapsed_s(model.board_now()));
-    let plain = if call.is_live() { Role::Text } else { Role::Dim };
+    let plain = if call.is_live() {
+        Role::Text
+    } else {
+        Role::Dim
+    };
     let plain = pen.style(plain);
     pen.text(row.x + 11, row.y, 8, &format!("{time:>7}"), plain);
     line
@@ -64,14 +68,24 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect, y:
     let who_room = WHO.min(room);
     let segs = who(pen, model, call);
     pen.segs(row.x + LEFT, row.y, who_room, &segs);
-    why(pen, call, line, Rect::new(
-        row.x + LEFT + who_room + 1,
-        row.y,
-        room.saturating_sub(who_room + 1),
-        1,
-    ));
+    why(
+        pen,
+        call,
+        line,
+        Rect::new(
+            row.x + LEFT + who_room + 1,
+            row.y,
+            room.saturating_sub(who_room + 1),
+            1,
+        ),
+    );
     if is_call {
-        figures(pen, model, call, Rect::new(row.right() - right, row.y, right, 1));
+        figures(
+            pen,
+            model,
+            call,
+            Rect::new(row.right() - right, row.y, right, 1),
+        );
     } else {
         let direction = direction_word(call.facts.direction);
         let style = pen.style(Role::Dim);
@@ -210,11 +224,16 @@ pub(super) fn wide(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect, y:
     let is_call = call.status == CallStatus::InProgress;
     if let Some(x) = columns.meters.filter(|_| is_call) {
         let (caller, agent) = meters(model.readings.get(&call.id), 8);
-        let segs = [pen.seg(caller, Role::Caller), pen.seg(" ", Role::Dim), pen.seg(agent, Role::Agent)];
+        let segs = [
+            pen.seg(caller, Role::Caller),
+            pen.seg(" ", Role::Dim),
+            pen.seg(agent, Role::Agent),
+        ];
         pen.segs(row.x + x, row.y, 17, &segs);
     }
     let why_area = Rect::new(row.x + columns.why, row.y, columns.why_width, 1);
-    let is_said = is_call && !matches!(line.role, Role::Bad | Role::Warn) && agent_link(call).is_none();
+    let is_said =
+        is_call && !matches!(line.role, Role::Bad | Role::Warn) && agent_link(call).is_none();
     match call.last_words().filter(|_| is_said) {
         Some((track, text)) => {
             let text = crate::call::text::clean(text).replace('\n', " ");
@@ -236,7 +255,12 @@ pub(super) fn wide(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect, y:
         let x = row.x + columns.figures;
         let used = pen.segs(x, row.y, 32, &segs);
         let badges = badges(pen, model, call);
-        pen.segs(x + used, row.y, row.right().saturating_sub(x + used), &badges);
+        pen.segs(
+            x + used,
+            row.y,
+            row.right().saturating_sub(x + used),
+            &badges,
+        );
     }
     finish(pen, model, call, row);
 }

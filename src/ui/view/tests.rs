@@ -18,7 +18,12 @@ fn screen(still: &mut Still, (width, height): (u16, u16)) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal
         .draw(|frame| {
-            crate::ui::draw(&still.model, &still.theme, still.is_ascii, frame.buffer_mut());
+            crate::ui::draw(
+                &still.model,
+                &still.theme,
+                still.is_ascii,
+                frame.buffer_mut(),
+            );
         })
         .unwrap();
     text(terminal.backend().buffer())
