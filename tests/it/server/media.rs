@@ -18,18 +18,27 @@ type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
 
 const PATH: &str = "/outbound-media-stream";
 
-async fn open(backend: &Backend, path: &str, headers: &[(&'static str, String)]) -> Result<Socket, Error> {
+async fn open(
+    backend: &Backend,
+    path: &str,
+    headers: &[(&'static str, String)],
+) -> Result<Socket, Error> {
     let url = format!("{}{path}", backend.url.replacen("http", "ws", 1));
     let mut request = url.into_client_request().unwrap();
     for (name, value) in headers {
-        request.headers_mut().insert(*name, HeaderValue::from_str(value).unwrap());
+        request
+            .headers_mut()
+            .insert(*name, HeaderValue::from_str(value).unwrap());
     }
     connect_async(request).await.map(|(socket, _)| socket)
 }
 
 fn signature(path: &str) -> (&'static str, String) {
     let url = format!("{}{path}", PUBLIC.replacen("https", "wss", 1));
-    ("x-twilio-signature", sign(&url, &[], &Secret::new(TWILIO_TOKEN)))
+    (
+        "x-twilio-signature",
+        sign(&url, &[], &Secret::new(TWILIO_TOKEN)),
+    )
 }
 
 fn start(call: &str, ticket: Option<&str>) -> Message {
@@ -51,7 +60,10 @@ fn start(call: &str, ticket: Option<&str>) -> Message {
 /// The code the server closes with.
 async fn closed(socket: &mut Socket) -> Option<u16> {
     loop {
-        match timeout(Duration::from_secs(5), socket.next()).await.unwrap()? {
+        match timeout(Duration::from_secs(5), socket.next())
+            .await
+            .unwrap()?
+        {
             Ok(Message::Close(frame)) => return frame.map(|frame| frame.code.into()),
             Ok(_) => {}
             Err(_) => return None,
@@ -69,8 +81,17 @@ async fn until(condition: impl Fn() -> bool) {
 }
 
 async fn ticket_of(backend: &Backend, call: &str) -> String {
-    let form = [("CallSid", call), ("CallStatus", "ringing"), ("Direction", "inbound")];
-    let text = backend.webhook("/incoming-call", &form).await.text().await.unwrap();
+    let form = [
+        ("CallSid", call),
+        ("CallStatus", "ringing"),
+        ("Direction", "inbound"),
+    ];
+    let text = backend
+        .webhook("/incoming-call", &form)
+        .await
+        .text()
+        .await
+        .unwrap();
     let from = text.split("name=\"wb\" value=\"").nth(1).unwrap();
     from.split('"').next().unwrap().to_owned()
 }
@@ -113,10 +134,16 @@ async fn a_ticket_admits_to_its_own_call_only() {
 async fn without_a_proof_nothing_is_created() {
     let backend = Backend::start().await;
     let call = sid("CA", 1);
-    let forged = ("x-twilio-signature", "AAAAAAAAAAAAAAAAAAAAAAAAAAA=".to_owned());
+    let forged = (
+        "x-twilio-signature",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAA=".to_owned(),
+    );
     for headers in [vec![], vec![forged]] {
         let mut socket = open(&backend, PATH, &headers).await.unwrap();
-        socket.send(Message::text(r#"{"event":"connected"}"#)).await.unwrap();
+        socket
+            .send(Message::text(r#"{"event":"connected"}"#))
+            .await
+            .unwrap();
         socket.send(start(&call, Some("made-up"))).await.unwrap();
         assert_eq!(closed(&mut socket).await, Some(1008));
     }
@@ -127,8 +154,12 @@ async fn without_a_proof_nothing_is_created() {
 async fn a_browser_is_turned_away_before_the_upgrade() {
     let backend = Backend::start().await;
     let origin = ("origin", backend.url.clone());
-    let refused = open(&backend, PATH, &[signature(PATH), origin]).await.unwrap_err();
-    let Error::Http(response) = refused else { panic!("{refused}") };
+    let refused = open(&backend, PATH, &[signature(PATH), origin])
+        .await
+        .unwrap_err();
+    let Error::Http(response) = refused else {
+        panic!("{refused}")
+    };
     assert_eq!(response.status(), 403);
 }
 

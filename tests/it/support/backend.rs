@@ -111,7 +111,10 @@ impl Backend {
             .collect();
         self.http
             .post(format!("{}{path}", self.url))
-            .header("x-twilio-signature", sign(over, &pairs, &Secret::new(token)))
+            .header(
+                "x-twilio-signature",
+                sign(over, &pairs, &Secret::new(token)),
+            )
             .form(&pairs)
             .send()
             .await

@@ -27,7 +27,9 @@ impl SioClient {
             "{}/socket.io/?EIO=4&transport=websocket",
             url.replacen("http", "ws", 1)
         );
-        let (socket, _) = connect_async(url).await.map_err(|error| error.to_string())?;
+        let (socket, _) = connect_async(url)
+            .await
+            .map_err(|error| error.to_string())?;
         let mut client = Self {
             socket,
             namespace: namespace.to_owned(),
@@ -73,7 +75,8 @@ impl SioClient {
     pub async fn emit_acked(&mut self, event: &str, data: Value) -> u64 {
         self.acks += 1;
         let body = json!([event, data]);
-        self.write(format!("42{}{}{body}", self.prefix(), self.acks)).await;
+        self.write(format!("42{}{}{body}", self.prefix(), self.acks))
+            .await;
         self.acks
     }
 
@@ -88,7 +91,8 @@ impl SioClient {
                 let rest = rest.trim_start_matches(&self.prefix());
                 let digits = rest.find('[').unwrap_or(0);
                 let body: Value = serde_json::from_str(&rest[digits..]).unwrap();
-                self.acked.push((rest[..digits].parse().unwrap(), body[0].clone()));
+                self.acked
+                    .push((rest[..digits].parse().unwrap(), body[0].clone()));
                 continue;
             }
             if let Some(rest) = text.strip_prefix("42") {
@@ -132,7 +136,9 @@ impl SioClient {
     /// The next Engine.IO text, pings answered.
     async fn text(&mut self) -> Option<String> {
         loop {
-            let message = timeout(WITHIN, self.socket.next()).await.expect("in time")?;
+            let message = timeout(WITHIN, self.socket.next())
+                .await
+                .expect("in time")?;
             match message.ok()? {
                 Message::Text(text) if text.as_str() == "2" => self.write("3".into()).await,
                 Message::Text(text) if text.as_str() == "1" => return None,
