@@ -2,6 +2,7 @@
 
 mod e2e;
 mod providers;
+mod remote;
 mod support;
 
 #[cfg(target_os = "linux")]
