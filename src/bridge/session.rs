@@ -9,7 +9,7 @@ mod end;
 
 use std::time::Duration;
 
-use crate::call::{AgentLink, ErrorCode, Fact, MediaLink, Refusal, Track, text};
+use crate::call::{AgentLink, ErrorCode, Fact, MediaLink, Refusal, text};
 use crate::media::StereoTapper;
 
 use super::caller::CallerPath;
@@ -17,10 +17,7 @@ use super::health::{Health, VoiceState};
 use super::link::{Link, LinkPhase, Verdict};
 use super::turns::{CallerSpeech, Turns};
 use super::voice::Voice;
-use super::{
-    AgentFailure, AgentIn, AgentOut, BridgeOrder, CarrierAudio, CarrierIn, Effect, Effects, Input,
-    SessionPlan,
-};
+use super::{AgentOut, BridgeOrder, CarrierAudio, CarrierIn, Effect, Effects, Input, SessionPlan};
 
 /// No caller frame for this long: the stream stands (carriers send silence too).
 const MEDIA_SILENT: Duration = Duration::from_secs(10);
@@ -200,7 +197,7 @@ impl Session {
         match order {
             BridgeOrder::Whisper { text } => {
                 self.ready_agent()?;
-                effects.to_agent(AgentOut::Context { text });
+                effects.tell_agent(AgentOut::Context { text });
             }
             BridgeOrder::Say { text } => {
                 self.ready_agent()?;
@@ -211,7 +208,7 @@ impl Session {
                         "whisper a hint to it instead",
                     ));
                 }
-                effects.to_agent(AgentOut::UserText { text });
+                effects.tell_agent(AgentOut::UserText { text });
             }
             BridgeOrder::PauseAgent => {
                 if !self.paused {
@@ -275,7 +272,7 @@ impl Session {
             audio.payload
         };
         if self.link.is_ready() {
-            effects.to_agent(AgentOut::Audio(self.caller.convert(payload)));
+            effects.tell_agent(AgentOut::Audio(self.caller.convert(payload)));
         } else {
             self.caller.hold(payload);
         }

@@ -5,6 +5,8 @@
 //! detector) to the first frame of the answer sent to the carrier. "Ears" is the end of speech to
 //! the transcript, "think" the transcript to the first audio, "voice" the first audio to the frame.
 
+mod utterance;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -13,12 +15,11 @@ use crate::media::VadEvent;
 
 use super::voice::Voice;
 use super::{AgentOut, Effects};
+use utterance::Utterance;
 
 /// Utterances remembered for corrections, cuts and a successor conversation.
 const UTTERANCES_MAX: usize = 48;
 const TOOLS_MAX: usize = 32;
-/// A changing line is told at most this often.
-const INTERIM_EVERY: Duration = Duration::from_millis(100);
 /// A longer wait is not an answer to what was said.
 const LATENCY_MAX: Duration = Duration::from_secs(30);
 /// The caller has paused for this long: what the agent starts now is an answer, not an overlap.
@@ -29,32 +30,8 @@ const TIMES_MAX: usize = 50;
 const BARGE_IN_APART: Duration = Duration::from_secs(1);
 /// Audio left unheard below this is rounding, not a cut.
 const CUT_MIN_MS: u64 = 60;
-/// How long a character takes to say, at least; guesses the length of audio still to come.
-const CHAR_MS: u64 = 45;
 /// Longest arguments of a tool shown, in characters.
 const ARGS_CHARS_MAX: usize = 2_000;
-
-#[derive(Clone, Debug)]
-struct Utterance {
-    conversation: u32,
-    track: Track,
-    vendor_id: u64,
-    turn: u32,
-    text: String,
-    is_final: bool,
-    /// Audio received for it.
-    audio_ms: u64,
-    audio_at: Option<Duration>,
-    sent: bool,
-    latency_ms: Option<u32>,
-    /// Audio heard before it was cut off.
-    cut_at_ms: Option<u32>,
-    /// What the vendor says was heard.
-    corrected: Option<String>,
-    told_at: Option<Duration>,
-    /// Interim text changed since it was told.
-    stale: bool,
-}
 
 /// What the answer will be measured from.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +45,8 @@ pub(super) struct Turns {
     started_at: Duration,
     conversation: u32,
     turn: u32,
-    turns_before: u32,
+    /// Turns of earlier streams of this call.
+    before: u32,
     greeted: bool,
     utterances: VecDeque<Utterance>,
     /// Audio of vendor utterances up to this one is void.
@@ -85,13 +63,13 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    pub(super) fn new(started_at: Duration, turns_before: u32) -> Self {
+    pub(super) fn new(started_at: Duration, before: u32) -> Self {
         Self {
             started_at,
             conversation: 0,
-            turn: turns_before,
-            turns_before,
-            greeted: turns_before > 0,
+            turn: before,
+            before,
+            greeted: before > 0,
             utterances: VecDeque::new(),
             void_upto: None,
             question: None,
@@ -107,7 +85,7 @@ impl Turns {
 
     /// Turns of this stream so far.
     pub(super) fn count(&self) -> u32 {
-        self.turn - self.turns_before
+        self.turn - self.before
     }
 
     pub(super) fn interruptions(&self) -> u32 {
@@ -296,7 +274,7 @@ impl Turns {
             said.cut_at_ms = Some(clamp(heard_ms));
             cut_turn = cut_turn.or(Some(said.turn));
             if said.conversation == conversation {
-                effects.to_agent(AgentOut::Truncate {
+                effects.tell_agent(AgentOut::Truncate {
                     utterance: said.vendor_id,
                     heard_ms: clamp(heard_ms),
                 });
@@ -489,22 +467,8 @@ impl Turns {
         if self.utterances.len() == UTTERANCES_MAX {
             self.utterances.pop_front();
         }
-        self.utterances.push_back(Utterance {
-            conversation,
-            track,
-            vendor_id,
-            turn: self.turn,
-            text: String::new(),
-            is_final: false,
-            audio_ms: 0,
-            audio_at: None,
-            sent: false,
-            latency_ms: None,
-            cut_at_ms: None,
-            corrected: None,
-            told_at: None,
-            stale: false,
-        });
+        self.utterances
+            .push_back(Utterance::new(conversation, track, vendor_id, self.turn));
         self.utterances.len() - 1
     }
 }
@@ -515,64 +479,6 @@ pub(super) enum CallerSpeech {
     None,
     /// Speech whose end is not decided yet; last heard at this time.
     Until(Duration),
-}
-
-impl Utterance {
-    fn may_tell(&self, now: Duration) -> bool {
-        self.told_at
-            .is_none_or(|at| now.saturating_sub(at) >= INTERIM_EVERY)
-    }
-
-    fn interim(&self) -> Fact {
-        Fact::UtteranceInterim {
-            turn: self.turn,
-            track: self.track,
-            text: self.text.clone(),
-        }
-    }
-
-    fn finished(&self) -> Fact {
-        Fact::UtteranceFinal {
-            turn: self.turn,
-            track: self.track,
-            text: self.text.clone(),
-            latency_ms: self.latency_ms,
-        }
-    }
-
-    fn truncated(&self) -> Fact {
-        let cut_at_ms = self.cut_at_ms.unwrap_or(0);
-        Fact::UtteranceTruncated {
-            turn: self.turn,
-            track: self.track,
-            heard: self
-                .corrected
-                .clone()
-                .unwrap_or_else(|| self.heard(cut_at_ms)),
-            cut_at_ms,
-        }
-    }
-
-    /// The beginning of the text that fits into so much audio, whole words only.
-    fn heard(&self, heard_ms: u32) -> String {
-        let chars = self.text.chars().count() as u64;
-        let whole_ms = self.audio_ms.max(chars * CHAR_MS).max(1);
-        let fits = chars * u64::from(heard_ms) / whole_ms;
-        if fits >= chars {
-            return self.text.clone();
-        }
-        let head: String = self.text.chars().take(fits as usize).collect();
-        let splits_word = self
-            .text
-            .chars()
-            .nth(fits as usize)
-            .is_some_and(|next| !next.is_whitespace());
-        match head.rfind(char::is_whitespace) {
-            Some(end) if splits_word => head.get(..end).unwrap_or("").trim_end().to_owned(),
-            None if splits_word => String::new(),
-            _ => head.trim_end().to_owned(),
-        }
-    }
 }
 
 fn millis(time: Duration) -> u32 {

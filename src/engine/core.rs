@@ -10,8 +10,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::call::{Call, Command, ErrorCode, Grant, Refusal, Reply};
+use crate::call::{Call, Command, ErrorCode, Grant, Refusal, Reply, Verb};
 
+use super::backend::{HistoryPage, HistoryQuery};
 use super::commands::Commands;
 use super::dialling::Dialling;
 use super::plan::CallPlan;
@@ -100,6 +101,47 @@ impl Core {
     /// carried out per command id, whoever asks again and however the asker goes away.
     pub async fn command(&self, grant: &Grant, command: Command) -> Reply {
         self.commands.handle(self, grant, command).await
+    }
+
+    /// Past calls, newest first, as far as `grant` may see them.
+    ///
+    /// # Errors
+    /// `forbidden` without the verb `history`; `unavailable` when the journal cannot be read.
+    pub async fn history(
+        &self,
+        grant: &Grant,
+        query: HistoryQuery,
+    ) -> Result<HistoryPage, Refusal> {
+        if !grant.allows(Verb::History) {
+            return Err(Refusal::forbidden(Verb::History));
+        }
+        let mut query = query;
+        if let Some(leads) = &grant.leads {
+            // A scoped token looks at one of its leads at a time, and finds nothing elsewhere.
+            match (&query.lead_id, leads.len()) {
+                (Some(lead), _) if leads.contains(lead) => {}
+                (None, 1) => query.lead_id = leads.first().cloned(),
+                (None, _) if query.call.is_some() => {}
+                _ => {
+                    return Err(Refusal::new(
+                        ErrorCode::Invalid,
+                        "this token sees only some leads",
+                        "name one of them (lead_id)",
+                    ));
+                }
+            }
+        }
+        let page = self.journal.history(query).await.map_err(|error| {
+            Refusal::new(
+                ErrorCode::Unavailable,
+                error.to_string(),
+                "see the backend's log; wallboard doctor checks the data folder",
+            )
+        });
+        let mut page = page?;
+        page.items
+            .retain(|call| grant.sees_lead(call.facts.lead_id.as_deref()));
+        Ok(page)
     }
 
     /// Decides about a call as [`Plans::decide`] does, with what was asked when it was placed

@@ -6,17 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::speech::{Ending, Line, Outcome, Script, library};
 
-/// Shared by the peers of one simulation. Holds one entry per assigned number; whoever assigns
-/// draws from a bounded stock of numbers.
+/// Most numbers remembered; beyond that all are forgotten, because a simulation that dials this many
+/// strangers is a load run and needs no scripts.
+const NUMBERS_MAX: usize = 20_000;
+
+/// Shared by the peers of one simulation.
 #[derive(Clone, Debug, Default)]
 pub struct Cast(Arc<Mutex<HashMap<String, Arc<Script>>>>);
 
 impl Cast {
     pub fn assign(&self, number: &str, script: Arc<Script>) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(number.to_owned(), script);
+        let mut cast = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if cast.len() >= NUMBERS_MAX {
+            cast.clear();
+        }
+        cast.insert(number.to_owned(), script);
     }
 
     /// The script of a call between these two, or `None` when neither was cast.

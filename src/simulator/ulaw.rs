@@ -5,35 +5,10 @@ use std::sync::LazyLock;
 
 use super::rng::Rng;
 
-/// 20 ms at 8 kHz.
-pub const FRAME_BYTES: usize = 160;
-/// One tick of every media loop here.
-pub const FRAME_MS: u64 = 20;
-/// Digital silence.
-pub const SILENCE: u8 = 0xff;
-
-/// µ-law code → linear (ITU-T G.711 table 2a).
-pub fn decode(code: u8) -> i16 {
-    let code = !code;
-    let exponent = (code >> 4) & 7;
-    let magnitude = ((i16::from(code & 0x0f) << 3) + 0x84) << exponent;
-    if code & 0x80 == 0 {
-        magnitude - 0x84
-    } else {
-        0x84 - magnitude
-    }
-}
-
-/// Linear → µ-law code.
-pub fn encode(sample: i16) -> u8 {
-    let sign = if sample < 0 { 0x80_u8 } else { 0 };
-    let magnitude = (i32::from(sample).abs() + 0x84).min(0x7fff);
-    let exponent = (31 - (magnitude as u32).leading_zeros())
-        .saturating_sub(7)
-        .min(7);
-    let mantissa = ((magnitude >> (exponent + 3)) & 0x0f) as u8;
-    !(sign | ((exponent as u8) << 4) | mantissa)
-}
+pub use crate::media::{
+    FRAME_MS, FRAME_SAMPLES as FRAME_BYTES, ULAW_SILENCE as SILENCE, ulaw_decode_sample as decode,
+    ulaw_encode_sample as encode,
+};
 
 static SQUARES: LazyLock<Vec<f32>> = LazyLock::new(|| {
     (0..=255_u8)

@@ -6,18 +6,25 @@ Webhooks are signed by the official `twilio` package, subscribers are `python-so
 
 import argparse
 import base64
+import fcntl
+import hashlib
 import json
 import os
 import pathlib
+import pty
+import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import xml.etree.ElementTree as ET
 
+import pyte
 import requests
 import socketio
 import websocket
@@ -161,7 +168,6 @@ def test_json_quality_events_are_checked_by_body_hash(backend):
                         "source": "DG1", "id": "EV1", "dataschema": "x", "datacontenttype": "application/json",
                         "time": "2026-11-21T04:00:00Z", "data": {"call_sid": sid("CA", 3)}}])
     validator = RequestValidator(AUTH_TOKEN)
-    import hashlib
     path = "/quality-insights-callback?bodySHA256=" + hashlib.sha256(body.encode()).hexdigest()
     signature = validator.compute_signature(PUBLIC + path, {})
     headers = {"X-Twilio-Signature": signature, "Content-Type": "application/json"}
@@ -246,6 +252,68 @@ def node_client(transport):
         assert client.returncode == 0, "".join(lines) + out
     test.__name__ = f"test_official_client_over_{transport}"
     return test
+
+
+class Terminal:
+    """The binary on a pseudo terminal, its screen parsed by pyte."""
+
+    def __init__(self, args, columns=120, rows=40):
+        self.screen = pyte.Screen(columns, rows)
+        self.stream = pyte.ByteStream(self.screen)
+        self.dir = tempfile.mkdtemp(prefix="wallboard-interop-")
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            env = {"PATH": os.environ["PATH"], "HOME": self.dir, "TERM": "xterm-256color", "LANG": "C.UTF-8",
+                   "WALLBOARD_AUDIO": "none", "COLUMNS": str(columns), "LINES": str(rows)}
+            os.execve(args[0], args, env)
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def wait(self, condition, what, seconds=10):
+        deadline = time.monotonic() + seconds
+        while True:
+            text = "\n".join(self.screen.display)
+            if condition(text):
+                return text
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {seconds} s: {what}\n{text}")
+            ready, _, _ = select.select([self.fd], [], [], 0.1)
+            if ready:
+                try:
+                    self.stream.feed(os.read(self.fd, 65536))
+                except OSError as gone:
+                    raise AssertionError(f"the screen ended before: {what}\n{text}") from gone
+
+    def keys(self, text):
+        os.write(self.fd, text.encode())
+
+    def stop(self):
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        except ProcessLookupError:
+            pass
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def test_attach_compat_to_an_older_backend(_backend):
+    script = pathlib.Path(OPTIONS.node, "compat_backend.mjs")
+    server = subprocess.Popen(["node", str(script)], text=True, stdout=subprocess.PIPE)
+    terminal = None
+    try:
+        port = json.loads(server.stdout.readline())["port"]
+        terminal = Terminal([OPTIONS.binary, "attach", "--compat", f"http://127.0.0.1:{port}"])
+        terminal.wait(lambda text: "IN CALL" in text, "the older backend's call is on the board")
+        terminal.wait(lambda text: "Hello from the older backend" in text, "its transcript is shown")
+        shown = terminal.wait(lambda text: "I can hear you well" in text, "hostile text is shown harmlessly")
+        assert shown.count("I can hear you well") <= 2, shown
+        terminal.keys("E")
+        terminal.wait(lambda text: "end" in text.lower(), "the confirmation")
+        terminal.keys("y")
+        terminal.wait(lambda text: "ENDED" in text, "its REST ended the call", 15)
+    finally:
+        if terminal:
+            terminal.stop()
+        server.kill()
 
 
 def test_errors_name_code_message_and_hint(backend):

@@ -3,6 +3,7 @@
 mod e2e;
 mod providers;
 mod remote;
+mod server;
 mod support;
 
 #[cfg(target_os = "linux")]

@@ -131,6 +131,7 @@ pub struct AgentActor {
     quiet_since_ms: u64,
     audio_at_ms: u64,
     event_id: u64,
+    think_extra_ms: u64,
     rng: Rng,
 }
 
@@ -159,6 +160,7 @@ impl AgentActor {
             quiet_since_ms: now_ms,
             audio_at_ms: now_ms,
             event_id: 0,
+            think_extra_ms: 0,
             rng,
         }
     }
@@ -169,6 +171,11 @@ impl AgentActor {
 
     pub fn script(&self) -> Arc<Script> {
         Arc::clone(&self.script)
+    }
+
+    /// Added to every pause for thought from now on.
+    pub fn slow_down(&mut self, extra_ms: u64) {
+        self.think_extra_ms = extra_ms;
     }
 
     /// Nothing more will be said.
@@ -348,7 +355,7 @@ impl AgentActor {
             _ => self.rng.between(120, 300),
         };
         self.state = State::Thinking {
-            until_ms: now_ms + think_ms,
+            until_ms: now_ms + think_ms + self.think_extra_ms,
         };
     }
 

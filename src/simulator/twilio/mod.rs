@@ -245,13 +245,15 @@ impl TwilioSim {
     }
 }
 
-/// Who picks up at `number`, or calls from it.
+/// Who picks up at `number`, or calls from it. Somebody nobody cast is cast now, so that the agent
+/// plays the same conversation.
 fn far_end_for(shared: &Shared, number: &str, other: &str) -> Person {
-    let script = shared
-        .cfg
-        .cast
-        .find(number, other)
-        .unwrap_or_else(|| Cast::improvise(number));
+    let cast = &shared.cfg.cast;
+    let script = cast.find(number, other).unwrap_or_else(|| {
+        let script = Cast::improvise(number);
+        cast.assign(number, Arc::clone(&script));
+        script
+    });
     Person::acting(&script)
 }
 
