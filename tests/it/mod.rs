@@ -2,8 +2,8 @@
 
 mod e2e;
 mod providers;
-mod server;
 mod remote;
+mod server;
 mod support;
 
 #[cfg(target_os = "linux")]
