@@ -127,6 +127,13 @@ async fn perform(verb: &Verb, global: &Global, loaded: &Loaded) -> Outcome {
     match verb {
         Verb::Serve(start) => serve::run(start, loaded, &config).await,
         Verb::Token(verb) => token::run(verb, &config, as_json),
+        Verb::Ls(args) => verbs::ls(args, &config, as_json).await,
+        Verb::Show(args) => verbs::show(args, &config, as_json).await,
+        Verb::Alerts(args) => verbs::alerts(args, &config, as_json).await,
+        Verb::Webhooks(args) => verbs::webhooks(args, &config, as_json).await,
+        Verb::Listen(args) => verbs::listen(args, &config).await,
+        Verb::End(args) => verbs::end(args, &config, as_json).await,
+        Verb::Call(args) => verbs::call(args, &config, as_json).await,
         Verb::Trigger(args) => trigger::run(args, &config, as_json).await,
         _ => Err(Failure::failed("not built yet", "")),
     }

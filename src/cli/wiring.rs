@@ -115,7 +115,9 @@ impl Backend {
 
     /// The screen's view of it, with every right.
     pub fn embedded(&self, user: &str) -> EmbeddedBackend {
+        let url = self.server.listen_url();
         EmbeddedBackend::new(self.core.clone(), Grant::admin(user))
+            .with_listen_url(move |grant, call| url(grant, call))
     }
 
     /// Says goodbye to clients, ends every task, gives the data directory back.
