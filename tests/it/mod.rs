@@ -1,8 +1,9 @@
 //! Capabilities, one module each.
 
 mod e2e;
-mod server;
 mod providers;
+mod server;
+mod remote;
 mod support;
 
 #[cfg(target_os = "linux")]
