@@ -32,6 +32,7 @@ impl CallFacts {
 
 impl Fact {
     /// Cleans every string in the fact. Costs nothing where there is nothing to clean.
+    #[expect(clippy::too_many_lines, reason = "one flat match over the facts")]
     pub fn sanitise(&mut self) {
         match self {
             Self::CallSeen { facts, .. } | Self::CallDescribed { facts } => facts.sanitise(),

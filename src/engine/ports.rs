@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::bridge::{AgentCodec, Wire};
 use crate::call::{
-    Call, CallId, CallStatus, CommandId, DialRequest, Direction, Envelope, Recording,
+    Call, CallId, CallStatus, CommandId, DialRequest, Direction, Envelope, Fact, Recording,
 };
 
 use super::backend::{HistoryPage, HistoryQuery};
@@ -65,6 +65,11 @@ pub trait Journal: Send + Sync + Debug {
     /// [`StoreError::Full`] as for [`Journal::append`].
     fn audit(&self, _entry: AuditEntry) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// What happened when the journal was opened that operators should read.
+    fn opening_notices(&self) -> Vec<Fact> {
+        Vec::new()
     }
 
     /// Whether the journal can write at present. `None`: it always can.

@@ -2,6 +2,7 @@
 
 mod e2e;
 mod providers;
+mod server;
 mod support;
 
 #[cfg(target_os = "linux")]

@@ -4,6 +4,7 @@
 use axum::http::{HeaderMap, header};
 
 use crate::bridge::{CarrierCodec, StreamStart};
+use crate::call::CallId;
 use crate::engine::{Fallback, Switchboard};
 use crate::providers::News;
 use crate::providers::twilio::{
@@ -147,6 +148,7 @@ impl CarrierDesk for TwilioDesk {
                 news,
                 key,
                 wanted: Wanted::Nothing,
+                ours: None,
             });
         }
         let pairs = if hook.is_get {
@@ -161,6 +163,7 @@ impl CarrierDesk for TwilioDesk {
             news: news.into_iter().collect(),
             key,
             wanted,
+            ours: placed_call(hook.query),
         })
     }
 
@@ -269,6 +272,14 @@ fn signed<'a>(url: &'a str, headers: &'a HeaderMap, body: SignedBody<'a>) -> Sig
 
 fn header_text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
+}
+
+/// Our own id in the URL of a call we placed (`?call=`).
+fn placed_call(query: &str) -> Option<CallId> {
+    query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("call="))
+        .and_then(|id| id.parse().ok())
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
