@@ -3,6 +3,7 @@
 mod e2e;
 mod providers;
 mod server;
+mod remote;
 mod support;
 
 #[cfg(target_os = "linux")]
