@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, Offset, TimeDelta, Utc};
 
-use crate::call::{
-    Action, Board, Call, CallId, CommandId, Epoch, Gauge, Line, Pending, Severity,
-};
+use crate::call::{Action, Board, Call, CallId, CommandId, Epoch, Gauge, Line, Pending, Severity};
 use crate::engine::{Hello, LinkState, Update};
 
 use super::filter::Filter;
@@ -341,7 +339,10 @@ impl Model {
 
     /// The time for durations on the board: the backend's clock, standing still while frozen.
     pub fn board_now(&self) -> DateTime<Utc> {
-        let wall = self.frozen.as_ref().map_or(self.now.wall, |frozen| frozen.at);
+        let wall = self
+            .frozen
+            .as_ref()
+            .map_or(self.now.wall, |frozen| frozen.at);
         wall + self.skew
     }
 
@@ -420,7 +421,13 @@ impl Model {
         let into_second = self.now.wall.timestamp_subsec_millis().min(999);
         let second = Duration::from_millis(u64::from(1005 - into_second));
         let idle = Duration::from_millis(
-            60_005 - self.now.wall.timestamp_millis().rem_euclid(60_000).unsigned_abs(),
+            60_005
+                - self
+                    .now
+                    .wall
+                    .timestamp_millis()
+                    .rem_euclid(60_000)
+                    .unsigned_abs(),
         );
         let tick = now + if counts { second } else { idle };
         let deadlines = [

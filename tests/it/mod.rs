@@ -1,1 +1,3 @@
 //! Capabilities, one module each.
+
+mod ui_fake;

@@ -53,7 +53,10 @@ fn freeze(model: &mut Model, update: Update) -> Vec<Effect> {
     }
     frozen.waiting.push(update);
     if frozen.waiting.len() >= FROZEN_MAX {
-        model.say(Severity::Warn, "too much is waiting: the picture moves again");
+        model.say(
+            Severity::Warn,
+            "too much is waiting: the picture moves again",
+        );
         return thaw(model);
     }
     Vec::new()
@@ -268,7 +271,11 @@ fn ear_of_ended(model: &mut Model) -> Vec<Effect> {
     let Some(call) = model.ear.call else {
         return Vec::new();
     };
-    if model.board.get(call).is_some_and(crate::call::Call::is_live) {
+    if model
+        .board
+        .get(call)
+        .is_some_and(crate::call::Call::is_live)
+    {
         return Vec::new();
     }
     model.ear.call = None;
@@ -336,7 +343,10 @@ fn show_numbers(model: &mut Model, call: CallId, result: Option<&serde_json::Val
         until: model.now.mono + UNMASKED_FOR,
     };
     model.unmasked.insert(call, shown);
-    model.say(Severity::Info, "number shown for 30 s; this is in the audit log");
+    model.say(
+        Severity::Info,
+        "number shown for 30 s; this is in the audit log",
+    );
 }
 
 /// Takes a reading in. The meters step at their own pace with the loudest since the last step.
