@@ -152,11 +152,11 @@ impl Effects {
         self.list.push(Effect::Fact(fact));
     }
 
-    pub(super) fn to_agent(&mut self, out: AgentOut) {
+    pub(super) fn tell_agent(&mut self, out: AgentOut) {
         self.list.push(Effect::ToAgent(out));
     }
 
-    pub(super) fn to_carrier(&mut self, out: CarrierOut) {
+    pub(super) fn tell_carrier(&mut self, out: CarrierOut) {
         self.list.push(Effect::ToCarrier(out));
     }
 }

@@ -197,7 +197,7 @@ impl Session {
         match order {
             BridgeOrder::Whisper { text } => {
                 self.ready_agent()?;
-                effects.to_agent(AgentOut::Context { text });
+                effects.tell_agent(AgentOut::Context { text });
             }
             BridgeOrder::Say { text } => {
                 self.ready_agent()?;
@@ -208,7 +208,7 @@ impl Session {
                         "whisper a hint to it instead",
                     ));
                 }
-                effects.to_agent(AgentOut::UserText { text });
+                effects.tell_agent(AgentOut::UserText { text });
             }
             BridgeOrder::PauseAgent => {
                 if !self.paused {
@@ -272,7 +272,7 @@ impl Session {
             audio.payload
         };
         if self.link.is_ready() {
-            effects.to_agent(AgentOut::Audio(self.caller.convert(payload)));
+            effects.tell_agent(AgentOut::Audio(self.caller.convert(payload)));
         } else {
             self.caller.hold(payload);
         }

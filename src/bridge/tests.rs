@@ -100,7 +100,7 @@ proptest! {
         let mut rig = Rig::started();
         for (input, wait) in steps {
             rig.now += wait;
-            let listening = rig.now % 3 == 0;
+            let listening = rig.now.is_multiple_of(3);
             rig.session.set_listening(Duration::from_millis(rig.now), listening);
             let was_over = rig.session.is_over();
             let before = rig.log.len();

@@ -45,7 +45,8 @@ pub(super) struct Turns {
     started_at: Duration,
     conversation: u32,
     turn: u32,
-    turns_before: u32,
+    /// Turns of earlier streams of this call.
+    before: u32,
     greeted: bool,
     utterances: VecDeque<Utterance>,
     /// Audio of vendor utterances up to this one is void.
@@ -62,13 +63,13 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    pub(super) fn new(started_at: Duration, turns_before: u32) -> Self {
+    pub(super) fn new(started_at: Duration, before: u32) -> Self {
         Self {
             started_at,
             conversation: 0,
-            turn: turns_before,
-            turns_before,
-            greeted: turns_before > 0,
+            turn: before,
+            before,
+            greeted: before > 0,
             utterances: VecDeque::new(),
             void_upto: None,
             question: None,
@@ -84,7 +85,7 @@ impl Turns {
 
     /// Turns of this stream so far.
     pub(super) fn count(&self) -> u32 {
-        self.turn - self.turns_before
+        self.turn - self.before
     }
 
     pub(super) fn interruptions(&self) -> u32 {
@@ -273,7 +274,7 @@ impl Turns {
             said.cut_at_ms = Some(clamp(heard_ms));
             cut_turn = cut_turn.or(Some(said.turn));
             if said.conversation == conversation {
-                effects.to_agent(AgentOut::Truncate {
+                effects.tell_agent(AgentOut::Truncate {
                     utterance: said.vendor_id,
                     heard_ms: clamp(heard_ms),
                 });

@@ -63,9 +63,13 @@ impl Voice {
     }
 
     /// A conversation opened whose audio comes in this format.
-    pub(super) fn open(&mut self, gives: MediaFormat) {
+    pub(super) fn open(&mut self, gives: MediaFormat, effects: &mut Effects) {
         let transcoder = Transcoder::new(gives, MediaFormat::ULAW_8K);
         self.from_agent = (!transcoder.is_passthrough()).then_some(transcoder);
+        if !self.overflow.is_empty() {
+            // Its predecessor was too far ahead; this one waits its turn.
+            effects.push(Effect::PauseAgentRead);
+        }
     }
 
     pub(super) fn frames_out(&self) -> u64 {
@@ -170,7 +174,7 @@ impl Voice {
     /// Empties everything on our side and asks the carrier to do the same. Returns how much the
     /// caller will not hear, in ms.
     pub(super) fn clear(&mut self, now: Duration, effects: &mut Effects) -> u64 {
-        effects.to_carrier(CarrierOut::Clear);
+        effects.tell_carrier(CarrierOut::Clear);
         let overflowed: usize = self.overflow.iter().map(|(_, bytes)| bytes.len()).sum();
         if !self.overflow.is_empty() {
             self.overflow.clear();
@@ -203,7 +207,7 @@ impl Voice {
                 Bytes::from(out)
             }
         };
-        effects.to_carrier(CarrierOut::Audio(payload));
+        effects.tell_carrier(CarrierOut::Audio(payload));
         self.clock.sent(now);
         self.playout.sent(frame, now);
         self.sent_at = now;
@@ -214,7 +218,7 @@ impl Voice {
 
     fn mark(&mut self, effects: &mut Effects) {
         let id = self.playout.mark();
-        effects.to_carrier(CarrierOut::Mark {
+        effects.tell_carrier(CarrierOut::Mark {
             name: format!("{MARK_PREFIX}{id}"),
         });
         self.unmarked = 0;
@@ -244,7 +248,7 @@ mod tests {
 
     fn voice() -> Voice {
         let mut voice = Voice::new(MediaFormat::ULAW_8K);
-        voice.open(MediaFormat::ULAW_8K);
+        voice.open(MediaFormat::ULAW_8K, &mut Effects::new());
         voice
     }
 

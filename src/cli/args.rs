@@ -130,7 +130,7 @@ pub enum Verb {
     /// A simulated carrier or agent, against any URL.
     #[command(subcommand)]
     Simulate(SimulateVerb),
-    /// Calls, one a line.
+    /// Calls, one a line: live ones and those that ended in the last ten minutes.
     Ls(LsArgs),
     /// One call with its transcript.
     Show(OneCall),
@@ -147,7 +147,7 @@ pub enum Verb {
     /// Calls that ask for attention, and why.
     Alerts(Listing),
     /// Requests of vendors as they come in, with the verdict on each signature.
-    Webhooks(Listing),
+    Webhooks(WebhooksArgs),
     /// Who may look and who may act.
     #[command(subcommand)]
     Token(TokenVerb),
@@ -190,6 +190,18 @@ pub struct DemoArgs {
     /// Play the calls once, then end.
     #[arg(long, env = "WALLBOARD_ONCE", value_parser = FalseyValueParser::new())]
     pub once: bool,
+}
+
+impl Default for DemoArgs {
+    fn default() -> Self {
+        Self {
+            calls: 12,
+            seed: 1,
+            speed: 1.0,
+            headless: false,
+            once: false,
+        }
+    }
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -302,10 +314,22 @@ pub struct Listing {
 }
 
 #[derive(Clone, Debug, Args)]
+pub struct WebhooksArgs {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Go on until Ctrl-C.
+    #[arg(long, short, env = "WALLBOARD_FOLLOW", value_parser = FalseyValueParser::new())]
+    pub follow: bool,
+}
+
+#[derive(Clone, Debug, Args)]
 pub struct LsArgs {
     #[command(flatten)]
     pub remote: Remote,
-    /// Ended calls too.
+    /// Only calls that are going on.
+    #[arg(long, conflicts_with = "all", env = "WALLBOARD_LIVE_ONLY", value_parser = FalseyValueParser::new())]
+    pub live: bool,
+    /// Every call in history, not only those the board still shows.
     #[arg(long, short, env = "WALLBOARD_ALL", value_parser = FalseyValueParser::new())]
     pub all: bool,
 }

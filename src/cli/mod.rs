@@ -3,13 +3,18 @@
 mod args;
 pub mod config;
 mod config_verbs;
+mod demo;
 mod doctor;
 mod failure;
 mod local;
 mod logging;
 mod out;
 mod plans;
+mod run;
+mod screen;
 mod serve;
+mod sound;
+mod start_screen;
 mod token;
 mod trigger;
 mod verbs;
@@ -26,6 +31,7 @@ use serde_json::json;
 use args::{Cli, Global, Verb};
 use config::{Config, Inputs, Loaded};
 pub use failure::{Exit, Failure, Outcome};
+use start_screen::Choice;
 
 /// The program: parses the command line, does what it says, says what went wrong.
 pub fn main() -> ExitCode {
@@ -119,13 +125,63 @@ async fn perform(verb: &Verb, global: &Global, loaded: &Loaded) -> Outcome {
     if let Verb::Doctor(args) = verb {
         return doctor::run(loaded, args.live, as_json).await;
     }
+    if let Verb::Demo(args) = verb {
+        return perform_demo(args, global).await;
+    }
     let config = configured(loaded)?;
     match verb {
+        Verb::Run(start) => perform_run(start, global, loaded, &config).await,
         Verb::Serve(start) => serve::run(start, loaded, &config).await,
         Verb::Token(verb) => token::run(verb, &config, as_json),
+        Verb::Ls(args) => verbs::ls(args, &config, as_json).await,
+        Verb::Show(args) => verbs::show(args, &config, as_json).await,
+        Verb::Alerts(args) => verbs::alerts(args, &config, as_json).await,
+        Verb::Webhooks(args) => verbs::webhooks(args, &config, as_json).await,
+        Verb::Listen(args) => verbs::listen(args, &config).await,
+        Verb::End(args) => verbs::end(args, &config, as_json).await,
+        Verb::Call(args) => verbs::call(args, &config, as_json).await,
         Verb::Trigger(args) => trigger::run(args, &config, as_json).await,
         _ => Err(Failure::failed("not built yet", "")),
     }
+}
+
+/// Screen and backend, or the start screen when nothing is configured.
+async fn perform_run(
+    start: &args::Start,
+    global: &Global,
+    loaded: &Loaded,
+    config: &Config,
+) -> Outcome {
+    if !run::on_a_terminal() || global.plain {
+        return Err(run::needs_terminal());
+    }
+    if !run::is_bare(loaded, config) {
+        return run::with_screen(start, loaded, config).await;
+    }
+    match start_screen::ask()? {
+        Choice::Demo => perform_demo(&args::DemoArgs::default(), global).await,
+        Choice::Serve => run::with_screen(start, loaded, config).await,
+        Choice::Check => doctor::run(loaded, false, global.json).await,
+        Choice::Attach(_) => Err(Failure::failed("not built yet", "")),
+        Choice::Quit => Ok(()),
+    }
+}
+
+/// The demo knows flags only: no file, no environment, no `.env`.
+async fn perform_demo(args: &args::DemoArgs, global: &Global) -> Outcome {
+    let loaded = config::load(&Inputs {
+        flags: screen_flags(global),
+        no_files: true,
+        ..Inputs::default()
+    });
+    let config = configured(&loaded)?;
+    if args.headless {
+        return demo::headless(args, &config).await;
+    }
+    if !run::on_a_terminal() || global.plain {
+        return Err(run::needs_terminal());
+    }
+    run::demo(args, &config).await
 }
 
 fn version(as_json: bool) -> Outcome {
@@ -166,41 +222,20 @@ fn read(global: &Global, verb: &Verb) -> Loaded {
         verb,
         Verb::Run(_) | Verb::Serve(_) | Verb::Doctor(_) | Verb::Config(_)
     );
-    let mut flags = Vec::new();
+    let mut flags = screen_flags(global);
     let mut flag = |key: &'static str, value: Option<String>, name: &'static str| {
         if let Some(value) = value {
             flags.push((key, value, name));
         }
     };
-    let path = |path: &std::path::Path| path.display().to_string();
     flag(
         "data.dir",
-        global.data_dir.as_deref().map(path),
+        global
+            .data_dir
+            .as_deref()
+            .map(|path| path.display().to_string()),
         "--data-dir",
     );
-    flag("ui.theme", global.theme.clone(), "--theme");
-    flag(
-        "ui.audio_device",
-        global.audio_device.clone(),
-        "--audio-device",
-    );
-    flag("ui.ascii", global.ascii.then(|| "true".into()), "--ascii");
-    flag(
-        "ui.read_only",
-        global.read_only.then(|| "true".into()),
-        "--read-only",
-    );
-    flag(
-        "ui.color",
-        global.no_color.then(|| "never".into()),
-        "--no-color",
-    );
-    flag(
-        "log.format",
-        global.log_format.map(|format| format.as_str().into()),
-        "--log-format",
-    );
-    flag("log.level", global.log_level.clone(), "--log-level");
     if let Some(start) = start {
         flag("server.listen", start.listen.clone(), "--listen");
         flag(
@@ -218,6 +253,35 @@ fn read(global: &Global, verb: &Verb) -> Loaded {
         flags,
         no_files: false,
     })
+}
+
+/// Flags about screen, sound and log.
+fn screen_flags(global: &Global) -> Vec<(&'static str, String, &'static str)> {
+    let on = |is_on: bool| is_on.then(|| "true".to_owned());
+    [
+        ("ui.theme", global.theme.clone(), "--theme"),
+        (
+            "ui.audio_device",
+            global.audio_device.clone(),
+            "--audio-device",
+        ),
+        ("ui.ascii", on(global.ascii), "--ascii"),
+        ("ui.read_only", on(global.read_only), "--read-only"),
+        (
+            "ui.color",
+            global.no_color.then(|| "never".into()),
+            "--no-color",
+        ),
+        (
+            "log.format",
+            global.log_format.map(|format| format.as_str().into()),
+            "--log-format",
+        ),
+        ("log.level", global.log_level.clone(), "--log-level"),
+    ]
+    .into_iter()
+    .filter_map(|(key, value, flag)| Some((key, value?, flag)))
+    .collect()
 }
 
 /// The configuration of a verb that needs one that is right.

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::call::{Grant, Secret};
-use crate::engine::{Clock, Core, CoreParts, EmbeddedBackend, Journal, Tasks, watch_calls};
+use crate::call::{Grant, Role, Secret};
+use crate::engine::{Clock, Core, CoreParts, EmbeddedBackend, RecordingVault, Tasks, watch_calls};
 use crate::server::{
     Auth, CarrierRoutes, Network, Server, ServerParts, ServerSettings, StartError, TlsFiles,
     TokenStore, TwilioDesk,
 };
 
-use super::config::Config;
+use crate::store::{self, Recordings, Retention, SqliteJournal};
+
+use super::config::{Config, RetentionConfig};
 use super::local::DataDir;
 use super::{Failure, Outcome, plans};
 
@@ -25,6 +27,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Backend {
     pub core: Core,
+    pub journal: SqliteJournal,
     pub server: Server,
     pub data: DataDir,
     pub token: Secret,
@@ -57,8 +60,14 @@ impl Backend {
                 )
             })?;
         let clock = Clock::start();
-        let journal = journal(config, &data, &tasks)?;
+        let journal = open_journal(&data, &tasks, clock).await?;
+        journal.keep_retention(retention(&config.retention));
+        let vault: Option<Arc<dyn RecordingVault>> = config
+            .recording
+            .fetch
+            .then(|| Arc::new(Recordings::new(journal.clone())) as Arc<dyn RecordingVault>);
         let core = Core::new(CoreParts {
+            vault,
             backend_id: config.server.name.clone().unwrap_or_else(machine_name),
             carriers: plans::carriers(config)?,
             plans: plans::plans(config)?,
@@ -68,7 +77,7 @@ impl Backend {
                 .map(|transfer| (transfer.name.clone(), transfer.to.clone()))
                 .collect(),
             default_carrier: default_carrier(config),
-            ..CoreParts::new(tasks.clone(), clock, journal)
+            ..CoreParts::new(tasks.clone(), clock, Arc::new(journal.clone()))
         });
         watch_calls(&core, plans::thresholds(&config.alerts));
         let parts = ServerParts {
@@ -95,6 +104,7 @@ impl Backend {
         }
         Ok(Self {
             core,
+            journal,
             server,
             data,
             token,
@@ -103,9 +113,16 @@ impl Backend {
         })
     }
 
-    /// The screen's view of it, with every right.
-    pub fn embedded(&self, user: &str) -> EmbeddedBackend {
-        EmbeddedBackend::new(self.core.clone(), Grant::admin(user))
+    /// The screen's view of it: every right, or only those of looking and listening.
+    pub fn embedded(&self, user: &str, read_only: bool) -> EmbeddedBackend {
+        let grant = if read_only {
+            Grant::of(user, Role::Listener)
+        } else {
+            Grant::admin(user)
+        };
+        let url = self.server.listen_url();
+        EmbeddedBackend::new(self.core.clone(), grant)
+            .with_listen_url(move |grant, call| url(grant, call))
     }
 
     /// Says goodbye to clients, ends every task, gives the data directory back.
@@ -113,6 +130,9 @@ impl Backend {
         self.server.stop(STOP_WITHIN).await;
         if !self.core.tasks.shutdown(STOP_WITHIN).await {
             tracing::warn!("some tasks did not end in time");
+        }
+        if let Err(error) = self.journal.close().await {
+            tracing::error!(%error, "the journal's last facts are not on disk");
         }
     }
 }
@@ -139,8 +159,34 @@ fn default_carrier(config: &Config) -> Option<String> {
     twilio.then(|| crate::providers::twilio::CARRIER.to_owned())
 }
 
-fn journal(_config: &Config, _data: &DataDir, _tasks: &Tasks) -> Outcome<Arc<dyn Journal>> {
-    Ok(Arc::new(crate::engine::MemoryJournal::default()))
+/// Opens the journal; blocking work, so not on a worker that serves.
+async fn open_journal(data: &DataDir, tasks: &Tasks, clock: Clock) -> Outcome<SqliteJournal> {
+    let path = data.path().to_owned();
+    let inner = tasks.clone();
+    let opened = tasks
+        .spawn_blocking(move || store::open(&path, &inner, clock))
+        .await
+        .map_err(|_| Failure::failed("the journal could not be opened", "see the log"))?;
+    opened.map_err(|error| {
+        let text = error.to_string();
+        let (message, fix) = text.split_once("; ").unwrap_or((&text, ""));
+        Failure::failed(message, fix)
+    })
+}
+
+/// Whole days; zero keeps for ever.
+fn retention(config: &RetentionConfig) -> Retention {
+    let days = |span: Duration| {
+        let days = span.as_secs().div_ceil(86_400);
+        u32::try_from(days).ok().filter(|days| *days > 0)
+    };
+    Retention {
+        calls_days: days(config.calls),
+        transcripts_days: days(config.transcripts),
+        recordings_days: days(config.recordings),
+        events_days: days(config.events),
+        audit_days: days(config.audit),
+    }
 }
 
 /// The recorder behind `/metrics`; `None` when this process has one already.

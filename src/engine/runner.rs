@@ -72,6 +72,7 @@ async fn attach(
 ) {
     let generation = core.bridges.next_generation();
     let (orders, older) = core.bridges.register(call, generation);
+    metrics::gauge!("wallboard_bridges").increment(1.0);
     let _place = Place {
         core: core.clone(),
         call,
@@ -143,6 +144,7 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        metrics::gauge!("wallboard_bridges").decrement(1.0);
         // A newer stream goes on using tap and gauge.
         if self.core.bridges.unregister(self.call, self.generation) {
             self.core.taps.close(self.call);

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -39,7 +39,15 @@ pub enum AuthFailure {
 #[derive(Clone, Debug)]
 pub struct Session {
     pub grant: Grant,
-    sum: TokenSum,
+    /// `None` for the operator in this very process, whom nobody can revoke.
+    sum: Option<TokenSum>,
+}
+
+impl Session {
+    /// The session of the screen in the same process.
+    pub(super) fn embedded(grant: Grant) -> Self {
+        Self { grant, sum: None }
+    }
 }
 
 /// The tokens of a running server. Cheap to clone.
@@ -48,10 +56,15 @@ pub struct Auth {
     inner: Arc<Inner>,
 }
 
+/// Modification time, length, and the number of the file, which is a new one at every change.
+type Stamp = (SystemTime, u64, u64);
+
 struct Inner {
     admin: Option<TokenSum>,
     store: Option<TokenStore>,
     named: ArcSwap<Vec<(TokenSum, TokenRecord)>>,
+    /// The state of the file that `named` was read from.
+    loaded: Mutex<Option<Stamp>>,
     failures: DefaultKeyedRateLimiter<IpAddr>,
     /// Rises whenever the tokens changed.
     generation: watch::Sender<u64>,
@@ -73,6 +86,7 @@ impl Auth {
                 admin: admin_token.filter(|token| !token.is_empty()).map(sum_of),
                 store,
                 named: ArcSwap::default(),
+                loaded: Mutex::new(None),
                 failures: RateLimiter::keyed(Quota::per_minute(FAILURES_PER_MINUTE)),
                 generation: watch::channel(0).0,
             }),
@@ -86,7 +100,6 @@ impl Auth {
         let auth = self.clone();
         let token = tasks.token().clone();
         tasks.spawn("token file", async move {
-            let mut seen = auth.modified();
             let mut tick = tokio::time::interval(RELOAD_EVERY);
             tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
@@ -94,9 +107,7 @@ impl Auth {
                     () = token.cancelled() => return,
                     _ = tick.tick() => {}
                 }
-                let present = auth.modified();
-                if present != seen {
-                    seen = present;
+                if auth.stamp() != *auth.loaded() {
                     auth.reload();
                 }
                 auth.inner.failures.retain_recent();
@@ -109,6 +120,8 @@ impl Auth {
         let Some(store) = &self.inner.store else {
             return;
         };
+        // Taken before reading: what is written meanwhile shows as another stamp.
+        *self.loaded() = self.stamp();
         match store.load() {
             Ok(tokens) => {
                 let named = tokens
@@ -119,7 +132,7 @@ impl Auth {
                 self.inner.generation.send_modify(|number| *number += 1);
             }
             Err(error) => {
-                tracing::warn!(%error, "the token file was not read; the old tokens hold")
+                tracing::warn!(%error, "the token file was not read; the old tokens hold");
             }
         }
     }
@@ -136,6 +149,7 @@ impl Auth {
         };
         let sum = sum_of(presented);
         if let Some(grant) = self.grant_of(&sum, now) {
+            let sum = Some(sum);
             return Ok(Session { grant, sum });
         }
         metrics::counter!("wallboard_auth_failures_total").increment(1);
@@ -147,7 +161,10 @@ impl Auth {
 
     /// What the session may do now; `None` once its token was revoked or has expired.
     pub fn renew(&self, session: &Session, now: DateTime<Utc>) -> Option<Grant> {
-        self.grant_of(&session.sum, now)
+        match &session.sum {
+            Some(sum) => self.grant_of(sum, now),
+            None => Some(session.grant.clone()),
+        }
     }
 
     /// Changes whenever tokens changed: time to [`Auth::renew`].
@@ -171,10 +188,29 @@ impl Auth {
         found
     }
 
-    fn modified(&self) -> Option<(SystemTime, u64)> {
+    /// What tells one state of the token file from another; `None` without a file.
+    fn stamp(&self) -> Option<Stamp> {
         let data = std::fs::metadata(self.inner.store.as_ref()?.path()).ok()?;
-        Some((data.modified().ok()?, data.len()))
+        Some((data.modified().ok()?, data.len(), file_number(&data)))
     }
+
+    fn loaded(&self) -> MutexGuard<'_, Option<Stamp>> {
+        self.inner
+            .loaded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(unix)]
+fn file_number(data: &std::fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    data.ino()
+}
+
+#[cfg(not(unix))]
+fn file_number(_data: &std::fs::Metadata) -> u64 {
+    0
 }
 
 /// What somebody without a token may do where the contract opens a door for them.

@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 
-use crate::call::{Call, ErrorCode, Grant, Refusal, Verb};
+use crate::call::{Call, ErrorCode, Grant, Numbers, Refusal, Verb};
 
 use super::auth::{AuthFailure, Session};
 use super::error::ApiError;
@@ -33,9 +33,9 @@ impl Caller {
         }
     }
 
-    /// Whether numbers are shown whole.
-    pub(super) fn unmasked(&self) -> bool {
-        self.grant().allows(Verb::Unmask)
+    /// How numbers are shown to this caller.
+    pub(super) fn numbers(&self) -> Numbers {
+        Numbers::for_unmask(self.grant().allows(Verb::Unmask))
     }
 
     /// Whether this call may be shown at all.

@@ -16,8 +16,8 @@ use axum::{Extension, http::StatusCode};
 use futures_util::StreamExt as _;
 
 use crate::bridge::{CarrierCodec, CarrierIn, StreamStart};
-use crate::call::{CallFacts, CallId, CallStatus, ErrorCode, Fact, Source};
-use crate::engine::{BoxSocket, Core, Posted, Target};
+use crate::call::{Call, CallFacts, CallId, CallStatus, ErrorCode, Fact, Source};
+use crate::engine::{Posted, Target, attach_stream};
 
 use super::carriers::{Base, CarrierDesk, WebhookEntry, WebhookVerdict};
 use super::error::ApiError;
@@ -181,7 +181,7 @@ impl Newcomer {
             board
                 .find(&start.carrier_call_id)
                 .filter(|call| call.facts.carrier == carrier)
-                .map(|call| call.is_live())
+                .map(Call::is_live)
         });
         let invited = self.desk.ticket(start).is_some_and(|ticket| {
             self.app
@@ -238,14 +238,15 @@ impl Admitted {
     async fn run(self) {
         let carrier = self.codec.vendor();
         metrics::gauge!("wallboard_streams", "carrier" => carrier).increment(1.0);
-        attach_stream(
+        let bridge = attach_stream(
             &self.app.core,
             self.call,
             Box::new(self.socket),
             self.codec,
             self.start,
-        )
-        .await;
+        );
+        // The bridge has its own place in the task tree; a panic there was logged there.
+        let _ended = bridge.await;
         metrics::gauge!("wallboard_streams", "carrier" => carrier).decrement(1.0);
     }
 }
@@ -264,15 +265,4 @@ async fn first_words(
         }
     }
     None
-}
-
-// Placeholder until the engine's own is merged.
-async fn attach_stream(
-    _core: &Core,
-    _call: CallId,
-    _socket: BoxSocket,
-    _codec: Box<dyn CarrierCodec>,
-    _start: StreamStart,
-) {
-    std::future::pending::<()>().await;
 }

@@ -16,7 +16,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use socketioxide::SocketIo;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::engine::Core;
+use crate::engine::{Core, ListenUrl};
 
 use super::api;
 use super::auth::Auth;
@@ -121,6 +121,17 @@ impl Server {
     /// Where it listens; the port is the real one even if 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// What makes listen URLs for the screen in this process, `http(s)://…` of the public URL or of
+    /// the address listened on.
+    pub fn listen_url(&self) -> Arc<ListenUrl> {
+        let base = match &self.app.settings.public_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None if self.app.settings.tls.is_some() => format!("https://{}", self.local_addr),
+            None => format!("http://{}", self.local_addr),
+        };
+        api::listen_url(&self.app, base)
     }
 
     /// The newest webhooks and what became of them.

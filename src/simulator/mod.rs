@@ -5,7 +5,10 @@
 
 mod cast;
 pub mod elevenlabs;
+mod fleet;
+pub mod load;
 mod rng;
+mod schedule;
 pub mod speech;
 mod stamp;
 mod stats;
@@ -13,7 +16,9 @@ pub mod twilio;
 pub mod ulaw;
 
 pub use cast::Cast;
+pub use fleet::{DemoFleet, DemoTarget, Stage};
 pub use rng::Rng;
+pub use schedule::{Demo, Planned, Schedule};
 pub use stamp::Arrived;
 pub use stats::{Latencies, Percentiles};
 
@@ -21,3 +26,6 @@ pub use stats::{Latencies, Percentiles};
 fn install_tls() {
     drop(rustls::crypto::ring::default_provider().install_default());
 }
+
+#[cfg(test)]
+mod tests;

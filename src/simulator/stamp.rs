@@ -54,8 +54,6 @@ impl Stamp {
 /// All streams of one direction.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    pub(super) sent: AtomicU64,
-    pub(super) dropped_on_purpose: AtomicU64,
     received: AtomicU64,
     gaps: AtomicU64,
     reordered: AtomicU64,
@@ -67,8 +65,6 @@ pub(super) struct Tally {
 /// What arrived of one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Arrived {
-    pub frames_sent: u64,
-    pub frames_dropped_on_purpose: u64,
     pub frames_received: u64,
     /// Missing between frames that did arrive.
     pub frames_lost: u64,
@@ -80,17 +76,14 @@ pub struct Arrived {
 }
 
 impl Tally {
-    pub(super) fn count(counter: &AtomicU64) {
+    fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// `sent` by the other side is known only where both run in one process.
     pub(super) fn report(&self) -> Arrived {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
         Arrived {
-            frames_sent: get(&self.sent),
-            frames_dropped_on_purpose: get(&self.dropped_on_purpose),
             frames_received: get(&self.received),
             frames_lost: get(&self.gaps).saturating_sub(get(&self.reordered)),
             frames_reordered: get(&self.reordered),

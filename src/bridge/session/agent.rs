@@ -39,7 +39,7 @@ impl Session {
             // The caller was greeted; whoever comes in now waits to be spoken to.
             brief.first_message = Some(String::new());
         }
-        effects.to_agent(AgentOut::Begin(brief));
+        effects.tell_agent(AgentOut::Begin(brief));
     }
 
     pub(super) fn agent(&mut self, now: Duration, word: AgentIn, effects: &mut Effects) {
@@ -88,7 +88,7 @@ impl Session {
             // Our own detector times both sides alike, whoever the vendor is.
             AgentIn::CallerSpeechStarted | AgentIn::CallerSpeechStopped => {}
             AgentIn::Ping { id, rtt_ms } => {
-                effects.to_agent(AgentOut::Pong { id });
+                effects.tell_agent(AgentOut::Pong { id });
                 let rtt_ms = rtt_ms.filter(|ms| ms.is_finite() && *ms > 0.0);
                 self.health.rtt_ms = rtt_ms.or(self.health.rtt_ms);
             }
@@ -130,7 +130,7 @@ impl Session {
         self.link.ready(now);
         self.conversations += 1;
         self.turns.conversation_opened();
-        self.voice.open(gives);
+        self.voice.open(gives, effects);
         let conversation_id = text::clean_label(&conversation_id).into_owned();
         effects.fact(Fact::ConversationStarted {
             conversation_id: conversation_id.clone(),
@@ -142,10 +142,10 @@ impl Session {
         });
         self.conversation = Some(conversation_id);
         if let Some(text) = recap.filter(|text| !text.is_empty()) {
-            effects.to_agent(AgentOut::Context { text });
+            effects.tell_agent(AgentOut::Context { text });
         }
         for payload in self.caller.open(takes) {
-            effects.to_agent(AgentOut::Audio(payload));
+            effects.tell_agent(AgentOut::Audio(payload));
         }
     }
 
@@ -182,7 +182,7 @@ impl Session {
             tapper.clear_agent(now);
         }
         if self.link.is_ready() {
-            effects.to_agent(AgentOut::Cancel);
+            effects.tell_agent(AgentOut::Cancel);
         }
         dropped_ms
     }
@@ -201,7 +201,7 @@ impl Session {
             .tool_called(&tool_call_id, name, args, now, effects);
         self.turns
             .tool_returned(&tool_call_id, name, false, &result, now, effects);
-        effects.to_agent(AgentOut::ToolResult {
+        effects.tell_agent(AgentOut::ToolResult {
             tool_call_id,
             ok: false,
             result,

@@ -22,8 +22,8 @@ pub use check::{BUILT_IN, is_loopback};
 pub use default::default_file;
 pub use load::{Inputs, Loaded, Settings, load, user_config_path};
 pub use model::{
-    AgentConfig, AlertsConfig, AuthConfig, BridgeConfig, ChatConfig, ChatService, Config,
-    ElevenLabsConfig, FallbackConfig, LogConfig, OpenAiConfig, PlivoConfig, PricingConfig,
+    AgentConfig, AgentLimits, AlertsConfig, AuthConfig, BridgeConfig, ChatConfig, ChatService,
+    Config, ElevenLabsConfig, FallbackConfig, LogConfig, OpenAiConfig, PlivoConfig, PricingConfig,
     QualityConfig, RecordingConfig, RetentionConfig, RouteConfig, ServerConfig, ToolConfig,
     TransferConfig, TwilioConfig, UiConfig,
 };

@@ -166,7 +166,9 @@ pub struct RecordingConfig {
 #[derive(Clone, Debug)]
 pub struct RetentionConfig {
     pub calls: Duration,
+    pub transcripts: Duration,
     pub recordings: Duration,
+    pub events: Duration,
     pub audit: Duration,
 }
 
@@ -354,7 +356,9 @@ impl Config {
             },
             retention: RetentionConfig {
                 calls: settings.span("retention.calls").unwrap_or_default(),
+                transcripts: settings.span("retention.transcripts").unwrap_or_default(),
                 recordings: settings.span("retention.recordings").unwrap_or_default(),
+                events: settings.span("retention.events").unwrap_or_default(),
                 audit: settings.span("retention.audit").unwrap_or_default(),
             },
             pricing: PricingConfig {

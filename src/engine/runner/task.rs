@@ -81,10 +81,11 @@ impl<'a> Runner<'a> {
         codec: Box<dyn CarrierCodec>,
         start: StreamStart,
         orders: mpsc::Receiver<Order>,
-    ) -> Self {
+    ) -> Box<Self> {
         let now = core.clock.elapsed();
         let session = Session::new(session_plan(about, &plan, &start), now);
-        Self {
+        // On the heap once: the task would hold a copy for every place it moves through.
+        Box::new(Self {
             core,
             call: about.id,
             plan,
@@ -104,11 +105,10 @@ impl<'a> Runner<'a> {
             tap: core.taps.open(about.id),
             listeners_at: now,
             agent_first: false,
-        }
+        })
     }
 
-    pub(super) async fn run(mut self) {
-        metrics::gauge!("wallboard_bridges").increment(1.0);
+    pub(super) async fn run(mut self: Box<Self>) {
         let now = self.now();
         self.facts.push(Fact::CallDescribed {
             facts: CallFacts {
@@ -127,7 +127,6 @@ impl<'a> Runner<'a> {
             self.rearm(self.now());
         }
         self.leave().await;
-        metrics::gauge!("wallboard_bridges").decrement(1.0);
     }
 
     fn now(&self) -> Duration {
@@ -258,16 +257,14 @@ impl<'a> Runner<'a> {
         let Some(agent) = &mut self.agent else {
             return;
         };
-        match agent.codec().decode(wire) {
-            Ok(words) => {
-                for word in words {
-                    self.step(now, Input::Agent(word));
-                }
+        let vendor = agent.codec().vendor();
+        if let Ok(words) = agent.codec().decode(wire) {
+            for word in words {
+                self.step(now, Input::Agent(word));
             }
-            Err(_) => {
-                count_garbage(agent.codec().vendor());
-                self.step(now, Input::AgentGarbage);
-            }
+        } else {
+            count_garbage(vendor);
+            self.step(now, Input::AgentGarbage);
         }
     }
 
@@ -408,7 +405,7 @@ impl<'a> Runner<'a> {
     }
 
     /// The stream is over: both sockets closed, the last facts told.
-    async fn leave(mut self) {
+    async fn leave(mut self: Box<Self>) {
         self.close_agent();
         self.write_now().await;
         let Self {
@@ -418,7 +415,7 @@ impl<'a> Runner<'a> {
             hanging_up,
             orders,
             ..
-        } = self;
+        } = *self;
         tokio::join!(
             async {
                 if let Some(socket) = carrier.into_socket() {

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use url::Url;
 
 use crate::bridge::CarrierCodec;
+use crate::call::CallId;
 use crate::engine::{Fallback, Switchboard};
 use crate::providers::News;
 
@@ -69,6 +70,8 @@ pub struct Reading {
     /// Same for every delivery of the same news.
     pub key: String,
     pub wanted: Wanted,
+    /// Our own id, where the URL names a call we placed.
+    pub ours: Option<CallId>,
 }
 
 /// What the carrier waits for.

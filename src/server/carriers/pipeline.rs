@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use crate::call::ErrorCode;
+use crate::call::{CallFacts, CallId, ErrorCode};
 use crate::engine::{PostError, Target};
 use crate::providers::{News, Subject};
 
@@ -96,8 +96,8 @@ impl Visit {
         }
         let body = match tokio::time::timeout(BODY_WITHIN, to_bytes(body, BODY_MAX)).await {
             Ok(Ok(body)) => body,
-            Ok(Err(_)) => return self.refuse_body(StatusCode::PAYLOAD_TOO_LARGE),
-            Err(_) => return self.refuse_body(StatusCode::REQUEST_TIMEOUT),
+            Ok(Err(_)) => return refuse_body(StatusCode::PAYLOAD_TOO_LARGE),
+            Err(_) => return refuse_body(StatusCode::REQUEST_TIMEOUT),
         };
         let judgement = self.judge(&body);
         self.advice = judgement.advice.map(str::to_owned);
@@ -113,15 +113,6 @@ impl Visit {
             return (judgement.verdict, refusal.into_response());
         }
         self.take_proven(&body, judgement.verdict).await
-    }
-
-    fn refuse_body(&self, status: StatusCode) -> (WebhookVerdict, Response) {
-        let refusal =
-            ApiError::invalid("the body is too big or too slow", "at most 256 KiB in 10 s");
-        (
-            WebhookVerdict::Oversized,
-            refusal.with_status(status).into_response(),
-        )
     }
 
     fn hook<'a>(&'a self, body: &'a Bytes) -> Hook<'a> {
@@ -163,7 +154,7 @@ impl Visit {
         let key = format!("{}{}/{}", self.desk.carrier(), self.path, reading.key);
         let told_before = self.app.seen.contains(&key);
         if !told_before {
-            if let Err(error) = self.keep(reading.news).await {
+            if let Err(error) = self.keep(reading.news, reading.ours).await {
                 self.advice = Some(error.to_string());
                 return (
                     WebhookVerdict::NotKept,
@@ -189,11 +180,14 @@ impl Visit {
     }
 
     /// Posts the news and returns once they are on disk.
-    async fn keep(&self, news: Vec<News>) -> Result<(), PostError> {
+    async fn keep(&self, news: Vec<News>, ours: Option<CallId>) -> Result<(), PostError> {
         let switchboard = &self.app.core.switchboard;
         let work = async {
             for one in news {
-                match switchboard.post(target_of(one.subject), one.facts).await {
+                match switchboard
+                    .post(self.target_of(one.subject, ours), one.facts)
+                    .await
+                {
                     Ok(_) => {}
                     Err(PostError::NoSuchCall) => {
                         metrics::counter!("wallboard_webhooks_unknown_call_total").increment(1);
@@ -207,6 +201,46 @@ impl Visit {
         tokio::time::timeout(self.app.settings.webhook_wait, work)
             .await
             .unwrap_or(Err(PostError::Full))
+    }
+
+    /// The switchboard's target for a vendor's subject. `ours` is our own id in the URL of a call
+    /// we placed: news may come before the carrier has told us its id.
+    fn target_of(&self, subject: Subject, ours: Option<CallId>) -> Target {
+        match subject {
+            Subject::Seen {
+                facts,
+                status,
+                started_at,
+            } => match ours.filter(|call| self.was_placed(*call, &facts)) {
+                Some(call) => Target::Placed {
+                    call,
+                    facts,
+                    status,
+                },
+                None => Target::Carrier {
+                    facts,
+                    status,
+                    started_at,
+                },
+            },
+            Subject::Known {
+                carrier,
+                carrier_call_id,
+            } => Target::Known {
+                carrier: carrier.to_owned(),
+                carrier_call_id,
+            },
+        }
+    }
+
+    fn was_placed(&self, call: CallId, facts: &CallFacts) -> bool {
+        self.app.core.switchboard.read(|board| {
+            board.get(call).is_some_and(|known| {
+                let id = &known.facts.carrier_call_id;
+                known.facts.carrier == facts.carrier
+                    && (id.is_none() || *id == facts.carrier_call_id)
+            })
+        })
     }
 
     fn note(&self, verdict: WebhookVerdict, response: &Response) {
@@ -235,24 +269,11 @@ impl Visit {
     }
 }
 
-/// The switchboard's target for a vendor's subject.
-fn target_of(subject: Subject) -> Target {
-    match subject {
-        Subject::Seen {
-            facts,
-            status,
-            started_at,
-        } => Target::Carrier {
-            facts,
-            status,
-            started_at,
-        },
-        Subject::Known {
-            carrier,
-            carrier_call_id,
-        } => Target::Known {
-            carrier: carrier.to_owned(),
-            carrier_call_id,
-        },
-    }
+fn refuse_body(status: StatusCode) -> (WebhookVerdict, Response) {
+    let refusal =
+        ApiError::invalid("the body is too big or too slow", "at most 256 KiB in 10 s");
+    (
+        WebhookVerdict::Oversized,
+        refusal.with_status(status).into_response(),
+    )
 }

@@ -16,7 +16,7 @@ use socketioxide::{ParserConfig, SocketIo};
 
 use super::state::App;
 
-pub(super) use encode::{Encoder, masked_call};
+pub(super) use encode::Encoder;
 pub(super) use ordered::{Asked, Ordered};
 
 /// Name of the namespace.

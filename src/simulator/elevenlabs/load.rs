@@ -33,7 +33,7 @@ pub(super) struct AgentTally {
     conversations: AtomicU64,
     refused: AtomicU64,
     heard: Tally,
-    spoken: Tally,
+    spoken: AtomicU64,
 }
 
 impl AgentTally {
@@ -44,7 +44,7 @@ impl AgentTally {
             sockets_open: open as u64,
             messages_refused: get(&self.refused),
             from_caller: self.heard.report(),
-            frames_sent: self.spoken.report().frames_sent,
+            frames_sent: get(&self.spoken),
         }
     }
 }
@@ -78,14 +78,16 @@ pub(super) async fn run(shared: &Shared, socket: &mut WebSocket) {
                         return;
                     }
                 }
-                Tally::count(&tally.spoken.sent);
+                tally.spoken.fetch_add(1, Ordering::Relaxed);
                 seq += 1;
             }
             message = socket.recv() => match message {
                 Some(Ok(Message::Text(text))) => match wire::read(text.as_str()) {
                     Ok(Told::Audio(audio)) => tracker.hear(&audio, now_us(), &tally.heard),
                     Ok(_) => {}
-                    Err(_) => Tally::count(&tally.refused),
+                    Err(_) => {
+                        tally.refused.fetch_add(1, Ordering::Relaxed);
+                    }
                 },
                 Some(Ok(Message::Close(_)) | Err(_)) | None => break,
                 Some(Ok(_)) => {}

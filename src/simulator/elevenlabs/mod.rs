@@ -124,6 +124,19 @@ impl ElevenLabsSim {
         self.shared.conversations().iter().map(handle).collect()
     }
 
+    /// The newest conversation once `count` have been opened; waits at most 20 seconds for that.
+    pub async fn wait_conversation(&self, count: usize) -> Option<Conversation> {
+        let mut opened = self.shared.opened.subscribe();
+        let enough = opened.wait_for(|opened| *opened >= count);
+        drop(
+            tokio::time::timeout(Duration::from_secs(20), enough)
+                .await
+                .ok()?
+                .ok()?,
+        );
+        self.conversations().pop()
+    }
+
     /// Sockets open now.
     pub fn open_sockets(&self) -> usize {
         self.shared

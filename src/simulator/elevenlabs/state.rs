@@ -99,6 +99,8 @@ pub(super) struct Shared {
     pub(super) tasks: Tasks,
     pub(super) clock: Clock,
     pub(super) tally: AgentTally,
+    /// Conversations opened so far.
+    pub(super) opened: watch::Sender<usize>,
     inner: Mutex<Inner>,
 }
 
@@ -131,6 +133,7 @@ impl Shared {
             tasks,
             clock,
             tally: AgentTally::default(),
+            opened: watch::Sender::new(0),
             inner,
         }
     }
@@ -181,6 +184,7 @@ impl Shared {
             }),
         });
         inner.conversations.push_back(Arc::clone(&entry));
+        self.opened.send_modify(|count| *count += 1);
         if inner.conversations.len() > KEPT
             && let Some(at) = inner
                 .conversations

@@ -59,8 +59,8 @@ impl Run {
             None => Err(11_200),
         };
         let finish = match first {
-            Ok(verbs) => match verbs.first() {
-                Some(Verb::Reject { busy }) => {
+            Ok(verbs) => {
+                if let Some(Verb::Reject { busy }) = verbs.first() {
                     self.entry.note(|view| view.verbs.push("Reject"));
                     let status = if *busy {
                         CallStatus::Busy
@@ -68,12 +68,11 @@ impl Run {
                         CallStatus::NoAnswer
                     };
                     Finish::Status(status, "document")
-                }
-                _ => {
+                } else {
                     self.answered();
                     self.talk(Some(verbs)).await
                 }
-            },
+            }
             Err(code) => {
                 self.entry.error(code);
                 Finish::Status(CallStatus::Failed, "document")
@@ -188,7 +187,7 @@ impl Run {
         if first.is_none()
             && let Some(amd) = self.wishes.amd.clone()
         {
-            let verdict = news::verdict(&self.person.answered_by, amd.message_end);
+            let verdict = news::verdict(self.person.answered_by.as_deref(), amd.message_end);
             let takes = news::amd_time(&self.shared, verdict);
             if amd.asynchronous {
                 news::amd_later(&self.shared, &self.entry, amd.callback, verdict, takes);

@@ -48,8 +48,8 @@ pub(super) async fn status(
 }
 
 /// The verdict of answering-machine detection in the given mode.
-pub(super) fn verdict(answered_by: &Option<String>, message_end: bool) -> &'static str {
-    match (answered_by.as_deref(), message_end) {
+pub(super) fn verdict(answered_by: Option<&str>, message_end: bool) -> &'static str {
+    match (answered_by, message_end) {
         (None | Some("human"), _) => "human",
         (Some("fax"), _) => "fax",
         (Some("unknown"), _) => "unknown",

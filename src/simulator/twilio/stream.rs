@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
@@ -312,10 +313,14 @@ impl Live<'_> {
             Some(Ok(Message::Binary(_))) => Err(StreamEnd::Failed(31_924)),
             Some(Ok(Message::Close(_))) => Err(StreamEnd::Closed),
             Some(Ok(_)) => Ok(()),
+            // A peer that vanishes without a close frame is a broken pipe, not bad protocol.
+            Some(Err(WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake))) | None => {
+                Err(StreamEnd::Failed(31_903))
+            }
             Some(Err(WsError::Protocol(_) | WsError::Capacity(_) | WsError::Utf8(_))) => {
                 Err(StreamEnd::Failed(31_924))
             }
-            Some(Err(_)) | None => Err(StreamEnd::Failed(31_903)),
+            Some(Err(_)) => Err(StreamEnd::Failed(31_903)),
         }
     }
 
