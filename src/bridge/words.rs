@@ -222,4 +222,9 @@ pub trait AgentCodec: Send + Debug {
 
     /// Reads a close frame: `Some(reason)` when the vendor or agent ended on purpose.
     fn ended_on_purpose(&self, code: Option<u16>, reason: &str) -> Option<String>;
+
+    /// Whether [`AgentOut::UserText`] makes this agent speak the text it is given.
+    fn can_say(&self) -> bool {
+        false
+    }
 }

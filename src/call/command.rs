@@ -67,6 +67,8 @@ pub enum Action {
         request: DialRequest,
     },
     StopDialing {},
+    /// Undoes `StopDialing`.
+    ResumeDialing {},
     Unmask {},
 }
 
@@ -234,7 +236,7 @@ impl Action {
             Self::Acknowledge { .. } => Verb::Ack,
             Self::Snooze { .. } => Verb::Snooze,
             Self::Dial { .. } => Verb::Dial,
-            Self::StopDialing {} => Verb::StopDialing,
+            Self::StopDialing {} | Self::ResumeDialing {} => Verb::StopDialing,
             Self::Unmask {} => Verb::Unmask,
         }
     }
@@ -262,6 +264,7 @@ impl Action {
             Self::Snooze { .. } => "snooze",
             Self::Dial { .. } => "dial",
             Self::StopDialing {} => "stop_dialing",
+            Self::ResumeDialing {} => "resume_dialing",
             Self::Unmask {} => "unmask",
         }
     }

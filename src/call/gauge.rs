@@ -30,6 +30,10 @@ pub struct Gauge {
     /// Nobody has spoken for this long, milliseconds.
     #[serde(default)]
     pub silence_ms: u32,
+    /// Zero crossings per sample of the agent's audio over the last second, 0 to 1: speech stays
+    /// below 0.3, white noise lies near 0.5.
+    #[serde(default)]
+    pub crossings_out: Option<f32>,
     /// Agent's part of all talk so far, 0 to 1.
     #[serde(default)]
     pub agent_talk_share: Option<f32>,
@@ -53,6 +57,7 @@ impl Gauge {
             caller_speaking: false,
             agent_speaking: false,
             silence_ms: 0,
+            crossings_out: None,
             agent_talk_share: None,
             silence_share: None,
         }

@@ -5,9 +5,13 @@
 mod board;
 mod command;
 mod event;
+mod fold;
 mod gauge;
 mod ids;
 mod pending;
+mod report;
+mod sanitise;
+mod secret;
 mod state;
 mod status;
 pub mod text;
@@ -18,6 +22,8 @@ pub use event::*;
 pub use gauge::Gauge;
 pub use ids::*;
 pub use pending::{CONFIRM_WITHIN, PENDING_MAX, Pending, PendingAction, PendingState, SHOWN_AFTER};
+pub use report::{AlertReport, CallReport, Numbers, UtteranceReport, utterances};
+pub use secret::Secret;
 pub use state::*;
 pub use status::*;
 

@@ -287,12 +287,43 @@ impl Call {
     }
 
     /// A copy whose transcript holds only the last `lines` rows: the form a snapshot travels in.
+    /// Costs what it returns, not what the whole transcript weighs.
     pub fn trimmed(&self, lines: usize) -> Self {
-        let mut copy = self.clone();
-        let cut = copy.lines.len().saturating_sub(lines);
-        copy.lines.drain(..cut);
-        copy.lines_dropped = copy.lines_dropped.saturating_add(cut as u32);
+        let cut = self.lines.len().saturating_sub(lines);
+        let rest = self.lines.get(cut..).unwrap_or_default().to_vec();
+        let mut copy = self.without_lines();
+        copy.lines = rest;
+        copy.lines_dropped = self.lines_dropped.saturating_add(cut as u32);
         copy
+    }
+
+    /// A copy without its transcript; `lines_dropped` stays what it is.
+    pub fn without_lines(&self) -> Self {
+        Self {
+            id: self.id,
+            facts: self.facts.clone(),
+            recordings: self.recordings.clone(),
+            lines: Vec::new(),
+            turns: self.turns.clone(),
+            quality: self.quality.clone(),
+            carrier_quality: self.carrier_quality.clone(),
+            alerts: self.alerts.clone(),
+            listeners: self.listeners.clone(),
+            claimed_by: self.claimed_by.clone(),
+            flags: self.flags.clone(),
+            notes: self.notes.clone(),
+            actions: self.actions.clone(),
+            troubles: self.troubles.clone(),
+            transfer: self.transfer.clone(),
+            analysis: self.analysis.clone(),
+            summary: self.summary.clone(),
+            ended_by: self.ended_by.clone(),
+            end_cause: self.end_cause.clone(),
+            agent_link_reason: self.agent_link_reason.clone(),
+            stream_id: self.stream_id.clone(),
+            conversation_id: self.conversation_id.clone(),
+            ..*self
+        }
     }
 }
 

@@ -1,1 +1,302 @@
 //! Arguments, configuration, wiring of the modes, exit codes.
+
+mod args;
+pub mod config;
+mod config_verbs;
+mod demo;
+mod doctor;
+mod failure;
+mod local;
+mod logging;
+mod out;
+mod plans;
+mod run;
+mod screen;
+mod serve;
+mod sound;
+mod start_screen;
+mod token;
+mod trigger;
+mod verbs;
+mod wiring;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use serde_json::json;
+
+use args::{Cli, Global, Verb};
+use config::{Config, Inputs, Loaded};
+pub use failure::{Exit, Failure, Outcome};
+use start_screen::Choice;
+
+/// The program: parses the command line, does what it says, says what went wrong.
+pub fn main() -> ExitCode {
+    // Already installed (a test in the same process) is as good.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let wants_json = arguments.iter().any(|argument| argument == "--json");
+    let outcome = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => {
+            let as_json = cli.global.json;
+            (act(cli), as_json)
+        }
+        Err(error) => (misread(&error), wants_json),
+    };
+    match outcome {
+        (Ok(()), _) => ExitCode::SUCCESS,
+        (Err(failure), as_json) => {
+            failure.print(as_json);
+            ExitCode::from(failure.exit.code())
+        }
+    }
+}
+
+/// Help and version are answers; everything else is a usage failure in clap's own words.
+fn misread(error: &clap::Error) -> Outcome {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            out::write_all(error.render().to_string().as_bytes())
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _closed = io::stderr().write_all(error.render().to_string().as_bytes());
+            Err(Failure::usage(
+                "a subcommand is missing",
+                "pick one of those above",
+            ))
+        }
+        _ => {
+            let text = error.render().to_string();
+            let text = text.strip_prefix("error: ").unwrap_or(&text);
+            let (message, rest) = text.split_once("\n\n").unwrap_or((text, ""));
+            let tip = rest
+                .lines()
+                .map(str::trim)
+                .find_map(|line| line.strip_prefix("tip: "))
+                .unwrap_or("see `wallboard --help`");
+            Err(Failure::usage(
+                message.split_whitespace().collect::<Vec<_>>().join(" "),
+                tip,
+            ))
+        }
+    }
+}
+
+fn act(cli: Cli) -> Outcome {
+    let global = &cli.global;
+    if cli.version {
+        return version(global.json);
+    }
+    let verb = cli
+        .verb
+        .unwrap_or_else(|| Verb::Run(args::Start::default()));
+    match &verb {
+        Verb::Version => version(global.json),
+        Verb::Completions { shell } => completions(*shell),
+        Verb::Man => manual(),
+        Verb::Config(verb) => config_verbs::run(
+            verb,
+            &read(global, &Verb::Config(verb.clone())),
+            global.json,
+        ),
+        verb => {
+            let loaded = read(global, verb);
+            runtime()?.block_on(perform(verb, global, &loaded))
+        }
+    }
+}
+
+/// Two workers at least: a screen and a backend must not wait for each other.
+fn runtime() -> Outcome<tokio::runtime::Runtime> {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.clamp(2, 16))
+        .thread_name("wallboard")
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("the program cannot start: {error}"), ""))
+}
+
+async fn perform(verb: &Verb, global: &Global, loaded: &Loaded) -> Outcome {
+    let as_json = global.json;
+    if let Verb::Doctor(args) = verb {
+        return doctor::run(loaded, args.live, as_json).await;
+    }
+    if let Verb::Demo(args) = verb {
+        return perform_demo(args, global).await;
+    }
+    let config = configured(loaded)?;
+    match verb {
+        Verb::Run(start) => perform_run(start, global, loaded, &config).await,
+        Verb::Serve(start) => serve::run(start, loaded, &config).await,
+        Verb::Token(verb) => token::run(verb, &config, as_json),
+        Verb::Ls(args) => verbs::ls(args, &config, as_json).await,
+        Verb::Show(args) => verbs::show(args, &config, as_json).await,
+        Verb::Alerts(args) => verbs::alerts(args, &config, as_json).await,
+        Verb::Webhooks(args) => verbs::webhooks(args, &config, as_json).await,
+        Verb::Listen(args) => verbs::listen(args, &config).await,
+        Verb::End(args) => verbs::end(args, &config, as_json).await,
+        Verb::Call(args) => verbs::call(args, &config, as_json).await,
+        Verb::Trigger(args) => trigger::run(args, &config, as_json).await,
+        _ => Err(Failure::failed("not built yet", "")),
+    }
+}
+
+/// Screen and backend, or the start screen when nothing is configured.
+async fn perform_run(
+    start: &args::Start,
+    global: &Global,
+    loaded: &Loaded,
+    config: &Config,
+) -> Outcome {
+    if !run::on_a_terminal() || global.plain {
+        return Err(run::needs_terminal());
+    }
+    if !run::is_bare(loaded, config) {
+        return run::with_screen(start, loaded, config).await;
+    }
+    match start_screen::ask()? {
+        Choice::Demo => perform_demo(&args::DemoArgs::default(), global).await,
+        Choice::Serve => run::with_screen(start, loaded, config).await,
+        Choice::Check => doctor::run(loaded, false, global.json).await,
+        Choice::Attach(_) => Err(Failure::failed("not built yet", "")),
+        Choice::Quit => Ok(()),
+    }
+}
+
+/// The demo knows flags only: no file, no environment, no `.env`.
+async fn perform_demo(args: &args::DemoArgs, global: &Global) -> Outcome {
+    let loaded = config::load(&Inputs {
+        flags: screen_flags(global),
+        no_files: true,
+        ..Inputs::default()
+    });
+    let config = configured(&loaded)?;
+    if args.headless {
+        return demo::headless(args, &config).await;
+    }
+    if !run::on_a_terminal() || global.plain {
+        return Err(run::needs_terminal());
+    }
+    run::demo(args, &config).await
+}
+
+fn version(as_json: bool) -> Outcome {
+    let version = env!("CARGO_PKG_VERSION");
+    if as_json {
+        return out::json(&json!({
+            "name": "wallboard",
+            "version": version,
+            "protocol": crate::call::ENVELOPE_VERSION,
+            "os": std::env::consts::OS,
+            "arch": std::env::consts::ARCH,
+        }));
+    }
+    out::line(&format!("wallboard {version}"))
+}
+
+fn completions(shell: clap_complete::Shell) -> Outcome {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "wallboard", &mut text);
+    out::write_all(&text)
+}
+
+fn manual() -> Outcome {
+    let mut text = Vec::new();
+    clap_mangen::Man::new(Cli::command())
+        .render(&mut text)
+        .map_err(|error| out::lost(&error))?;
+    out::write_all(&text)
+}
+
+/// Reads the configuration for a verb. Only backends of our own read `.env`.
+fn read(global: &Global, verb: &Verb) -> Loaded {
+    let start = match verb {
+        Verb::Run(start) | Verb::Serve(start) => Some(start),
+        _ => None,
+    };
+    let dotenv = matches!(
+        verb,
+        Verb::Run(_) | Verb::Serve(_) | Verb::Doctor(_) | Verb::Config(_)
+    );
+    let mut flags = screen_flags(global);
+    let mut flag = |key: &'static str, value: Option<String>, name: &'static str| {
+        if let Some(value) = value {
+            flags.push((key, value, name));
+        }
+    };
+    flag(
+        "data.dir",
+        global
+            .data_dir
+            .as_deref()
+            .map(|path| path.display().to_string()),
+        "--data-dir",
+    );
+    if let Some(start) = start {
+        flag("server.listen", start.listen.clone(), "--listen");
+        flag(
+            "server.public_url",
+            start.public_url.clone(),
+            "--public-url",
+        );
+    }
+    config::load(&Inputs {
+        file: global.config.clone(),
+        env: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        dotenv: dotenv.then(|| ".env".into()),
+        flags,
+        no_files: false,
+    })
+}
+
+/// Flags about screen, sound and log.
+fn screen_flags(global: &Global) -> Vec<(&'static str, String, &'static str)> {
+    let on = |is_on: bool| is_on.then(|| "true".to_owned());
+    [
+        ("ui.theme", global.theme.clone(), "--theme"),
+        (
+            "ui.audio_device",
+            global.audio_device.clone(),
+            "--audio-device",
+        ),
+        ("ui.ascii", on(global.ascii), "--ascii"),
+        ("ui.read_only", on(global.read_only), "--read-only"),
+        (
+            "ui.color",
+            global.no_color.then(|| "never".into()),
+            "--no-color",
+        ),
+        (
+            "log.format",
+            global.log_format.map(|format| format.as_str().into()),
+            "--log-format",
+        ),
+        ("log.level", global.log_level.clone(), "--log-level"),
+    ]
+    .into_iter()
+    .filter_map(|(key, value, flag)| Some((key, value?, flag)))
+    .collect()
+}
+
+/// The configuration of a verb that needs one that is right.
+fn configured(loaded: &Loaded) -> Outcome<Config> {
+    let (config, problems) = Config::judge(loaded);
+    let errors: Vec<_> = problems
+        .iter()
+        .filter(|problem| !problem.is_warning)
+        .collect();
+    let Some(first) = errors.first() else {
+        return Ok(config);
+    };
+    let more = match errors.len() {
+        1 => String::new(),
+        count => format!(" (and {} more: wallboard config check)", count - 1),
+    };
+    Err(Failure::usage(format!("{first}{more}"), first.fix.clone()))
+}

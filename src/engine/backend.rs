@@ -11,12 +11,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::call::{Call, CallId, Command, Envelope, Epoch, Gauge, Refusal, Reply, Role, Verb};
+pub use crate::media::{FRAME_SAMPLES, StereoFrame};
 
 /// Updates waiting for a screen. Full: the backend side drops to a fresh snapshot.
 pub const UPDATES_MAX: usize = 1024;
-
-/// Samples of one 20 ms frame at 8 kHz.
-pub const FRAME_SAMPLES: usize = 160;
 
 /// What a backend says of itself to one client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,13 +71,6 @@ pub enum Update {
     Reply(Reply),
     /// Anything was heard from the backend: resets the age of the data.
     Alive,
-}
-
-/// One stereo frame: 20 ms of µ-law at 8 kHz, caller left and agent right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StereoFrame {
-    pub caller: [u8; FRAME_SAMPLES],
-    pub agent: [u8; FRAME_SAMPLES],
 }
 
 /// Live audio of one call. Dropping it leaves; there is no way to send into it.

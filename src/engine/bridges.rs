@@ -1,37 +1,17 @@
 //! The running bridges, by call: where a command for a live conversation goes.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::call::{CallId, ErrorCode, Refusal};
 
+pub use crate::bridge::BridgeOrder;
+
 /// Orders waiting for one bridge; more than that is refused.
 pub const ORDERS_MAX: usize = 64;
-
-/// What a bridge is told while it runs.
-#[derive(Debug)]
-pub enum BridgeOrder {
-    /// Hint to the agent.
-    Whisper {
-        text: String,
-    },
-    /// The agent speaks this text.
-    Say {
-        text: String,
-    },
-    PauseAgent,
-    ResumeAgent,
-    /// A new carrier stream took over, or the call is over: end without falling back.
-    Stop {
-        reason: String,
-    },
-    /// The backend goes down: close so that the carrier goes on with the fallback.
-    HandOver {
-        reason: String,
-    },
-}
 
 /// An order and where its outcome goes.
 #[derive(Debug)]
@@ -44,9 +24,15 @@ pub struct Order {
 #[derive(Clone, Debug, Default)]
 pub struct Bridges {
     running: Arc<Mutex<HashMap<CallId, (u64, mpsc::Sender<Order>)>>>,
+    generations: Arc<AtomicU64>,
 }
 
 impl Bridges {
+    /// A number no other bridge of this registry has.
+    pub fn next_generation(&self) -> u64 {
+        self.generations.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Registers a bridge; returns its orders and the sender of the one it replaces.
     /// `generation` tells the two apart when the older one leaves late.
     pub fn register(
@@ -62,15 +48,16 @@ impl Bridges {
         (receiver, older)
     }
 
-    /// Takes a bridge off, unless a newer one has its place.
-    pub fn unregister(&self, call: CallId, generation: u64) {
+    /// Takes a bridge off, unless a newer one has its place. Returns whether it was the present one.
+    pub fn unregister(&self, call: CallId, generation: u64) -> bool {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if running
+        let is_present = running
             .get(&call)
-            .is_some_and(|(present, _)| *present == generation)
-        {
+            .is_some_and(|(present, _)| *present == generation);
+        if is_present {
             running.remove(&call);
         }
+        is_present
     }
 
     pub fn is_running(&self, call: CallId) -> bool {

@@ -12,6 +12,8 @@ use crate::call::{CallId, CommandId, Epoch};
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: tokio::time::Instant,
+    /// Wall-clock time at `origin` of a clock that does not read the system's.
+    staged: Option<DateTime<Utc>>,
 }
 
 impl Clock {
@@ -19,6 +21,16 @@ impl Clock {
     pub fn start() -> Self {
         Self {
             origin: tokio::time::Instant::now(),
+            staged: None,
+        }
+    }
+
+    /// A clock whose wall time begins at `wall` and advances with monotonic time only: pictures,
+    /// rehearsals and tests that must come out the same every time.
+    pub fn staged(wall: DateTime<Utc>) -> Self {
+        Self {
+            origin: tokio::time::Instant::now(),
+            staged: Some(wall),
         }
     }
 
@@ -33,7 +45,10 @@ impl Clock {
         reason = "the one reader of the wall clock"
     )]
     pub fn now(&self) -> DateTime<Utc> {
-        Utc::now()
+        match self.staged {
+            Some(wall) => wall + chrono::TimeDelta::from_std(self.elapsed()).unwrap_or_default(),
+            None => Utc::now(),
+        }
     }
 
     pub fn unix_ms(&self) -> u64 {

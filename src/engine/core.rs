@@ -1,14 +1,25 @@
 //! `Core`: the running backend as one value, shared by the server and the embedded screen.
+//!
+//! ```text
+//! let core = Core::new(CoreParts { carriers, plans, ..CoreParts::new(tasks, clock, journal) });
+//! core.recover().await;      // what the last run left behind, before anything is accepted
+//! core.keep_house();         // sweeps, policies, recordings, notices
+//! core.drain(grace).await;   // at the end: no new calls, then hand the rest over
+//! ```
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::call::{Command, Grant, Reply};
+use crate::call::{Call, Command, ErrorCode, Grant, Refusal, Reply, Verb};
 
-use super::commands;
-use super::ports::{Carriers, Journal};
+use super::backend::{HistoryPage, HistoryQuery};
+use super::commands::Commands;
+use super::dialling::Dialling;
+use super::plan::CallPlan;
+use super::ports::{Carriers, Journal, RecordingVault};
 use super::{Bridges, Clock, Gauges, Plans, Switchboard, Taps, Tasks};
 
-/// Everything that makes up a running backend.
+/// Everything that makes up a running backend. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Core {
     pub backend_id: String,
@@ -21,12 +32,149 @@ pub struct Core {
     pub bridges: Bridges,
     pub taps: Taps,
     pub gauges: Gauges,
-    pub commands: commands::Commands,
+    pub commands: Commands,
+    /// Whether calls may be placed, and what was asked of those that were.
+    pub dialling: Dialling,
+    /// Where recordings are kept; `None`: they stay with the carrier.
+    pub vault: Option<Arc<dyn RecordingVault>>,
+    /// Named transfer targets (`[[transfer]]`), by name.
+    pub transfers: Arc<BTreeMap<String, String>>,
+    /// The carrier that places calls when nobody names one.
+    pub default_carrier: Option<String>,
+}
+
+/// What a [`Core`] is built from. The fields `new` does not ask for have quiet defaults.
+#[derive(Clone, Debug)]
+pub struct CoreParts {
+    /// Names this backend to its peers; shown in `hello`.
+    pub backend_id: String,
+    pub clock: Clock,
+    pub tasks: Tasks,
+    pub journal: Arc<dyn Journal>,
+    pub carriers: Carriers,
+    pub plans: Plans,
+    pub vault: Option<Arc<dyn RecordingVault>>,
+    pub transfers: BTreeMap<String, String>,
+    pub default_carrier: Option<String>,
+}
+
+impl CoreParts {
+    pub fn new(tasks: Tasks, clock: Clock, journal: Arc<dyn Journal>) -> Self {
+        Self {
+            backend_id: "wallboard".into(),
+            clock,
+            tasks,
+            journal,
+            carriers: Carriers::new(),
+            plans: Plans::default(),
+            vault: None,
+            transfers: BTreeMap::new(),
+            default_carrier: None,
+        }
+    }
 }
 
 impl Core {
-    /// Carries out a command for whoever holds `grant`. Always answers, exactly once.
+    /// Starts the switchboard and nothing else. Must be called inside a tokio runtime.
+    pub fn new(parts: CoreParts) -> Self {
+        let switchboard = Switchboard::start(&parts.tasks, parts.clock, Arc::clone(&parts.journal));
+        Self {
+            backend_id: parts.backend_id,
+            clock: parts.clock,
+            tasks: parts.tasks,
+            switchboard,
+            journal: parts.journal,
+            carriers: Arc::new(parts.carriers),
+            plans: Arc::new(parts.plans),
+            bridges: Bridges::default(),
+            taps: Taps::default(),
+            gauges: Gauges::default(),
+            commands: Commands::default(),
+            dialling: Dialling::default(),
+            vault: parts.vault,
+            transfers: Arc::new(parts.transfers),
+            default_carrier: parts.default_carrier,
+        }
+    }
+
+    /// Carries out a command for whoever holds `grant`. Always answers, exactly once; at most once
+    /// carried out per command id, whoever asks again and however the asker goes away.
     pub async fn command(&self, grant: &Grant, command: Command) -> Reply {
         self.commands.handle(self, grant, command).await
+    }
+
+    /// Past calls, newest first, as far as `grant` may see them.
+    ///
+    /// # Errors
+    /// `forbidden` without the verb `history`; `unavailable` when the journal cannot be read.
+    pub async fn history(
+        &self,
+        grant: &Grant,
+        query: HistoryQuery,
+    ) -> Result<HistoryPage, Refusal> {
+        if !grant.allows(Verb::History) {
+            return Err(Refusal::forbidden(Verb::History));
+        }
+        let mut query = query;
+        if let Some(leads) = &grant.leads {
+            // A scoped token looks at one of its leads at a time, and finds nothing elsewhere.
+            match (&query.lead_id, leads.len()) {
+                (Some(lead), _) if leads.contains(lead) => {}
+                (None, 1) => query.lead_id = leads.first().cloned(),
+                (None, _) if query.call.is_some() => {}
+                _ => {
+                    return Err(Refusal::new(
+                        ErrorCode::Invalid,
+                        "this token sees only some leads",
+                        "name one of them (lead_id)",
+                    ));
+                }
+            }
+        }
+        let page = self.journal.history(query).await.map_err(|error| {
+            Refusal::new(
+                ErrorCode::Unavailable,
+                error.to_string(),
+                "see the backend's log; wallboard doctor checks the data folder",
+            )
+        });
+        let mut page = page?;
+        page.items
+            .retain(|call| grant.sees_lead(call.facts.lead_id.as_deref()));
+        Ok(page)
+    }
+
+    /// Decides about a call as [`Plans::decide`] does, with what was asked when it was placed
+    /// (prompt, first message) already in the agent's brief.
+    ///
+    /// # Errors
+    /// `unavailable` when no agent is configured for it, `overloaded` when its agent has as many
+    /// calls as it may.
+    pub fn plan_for(&self, call: &Call) -> Result<CallPlan, Refusal> {
+        let mut plan = self.plans.decide(call)?;
+        if let Some(request) = self.dialling.request_of(call.id) {
+            let brief = &mut plan.agent.brief;
+            brief.prompt = request.prompt.or(brief.prompt.take());
+            brief.first_message = request.first_message.or(brief.first_message.take());
+        }
+        if let Some(most) = plan.agent.concurrent_max {
+            let busy = self.switchboard.read(|board| {
+                board
+                    .live()
+                    .filter(|other| {
+                        other.id != call.id
+                            && other.facts.agent.as_deref() == Some(plan.agent.id.as_str())
+                    })
+                    .count()
+            });
+            if busy >= most as usize {
+                return Err(Refusal::new(
+                    ErrorCode::Overloaded,
+                    format!("the agent {} has {busy} calls, its limit", plan.agent.id),
+                    "wait for one to end, or raise limits.concurrent of this agent",
+                ));
+            }
+        }
+        Ok(plan)
     }
 }

@@ -2,26 +2,50 @@
 //!
 //! Level 2: tokio's sync, time and task, but no socket and no file.
 
+mod attention;
 mod backend;
+mod backoff;
 mod bridges;
 mod clock;
 mod commands;
 mod core;
+mod dialling;
+mod embedded;
+mod feed;
 mod gauges;
+mod house;
+mod listen;
+mod memory;
 mod plan;
 mod ports;
+mod reconcile;
+mod recordings;
+mod runner;
 mod switchboard;
 mod taps;
 mod tasks;
+#[cfg(test)]
+pub(crate) mod testing;
 
+pub use attention::{Bounds, Detector, Thresholds, watch_calls};
 pub use backend::*;
+pub use backoff::Backoff;
 pub use bridges::{BridgeOrder, Bridges, ORDERS_MAX, Order};
 pub use clock::{Clock, random};
 pub use commands::Commands;
-pub use core::Core;
+pub use core::{Core, CoreParts};
+pub use dialling::Dialling;
+pub use embedded::{EmbeddedBackend, ListenUrl};
+pub use feed::{BATCH_EVERY, BATCH_MAX, Batch, Feed};
 pub use gauges::Gauges;
+pub use house::Drained;
+pub use memory::MemoryJournal;
 pub use plan::{AgentPlan, Amd, CallPlan, Fallback, OnMachine, Plans, Route};
 pub use ports::*;
-pub use switchboard::{ENDED_SHOWN, PostError, Posted, Start, Subscription, Switchboard, Target};
+pub use reconcile::Recovered;
+pub use runner::attach_stream;
+pub use switchboard::{
+    ENDED_SHOWN, PostError, Posted, SNAPSHOT_LINES, Start, Subscription, Switchboard, Target,
+};
 pub use taps::Taps;
 pub use tasks::Tasks;

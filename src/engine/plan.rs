@@ -53,6 +53,8 @@ pub struct AgentPlan {
     pub dialer: Arc<dyn AgentDialer>,
     pub brief: AgentBrief,
     pub minutes_max: Option<u32>,
+    /// Live calls this agent may have at once; further ones are refused.
+    pub concurrent_max: Option<u32>,
 }
 
 /// Everything decided about one call.
@@ -88,6 +90,21 @@ pub struct Plans {
     pub default_by_carrier: BTreeMap<String, String>,
     pub default_agent: Option<String>,
     pub fallback: Fallback,
+}
+
+impl Default for Plans {
+    /// No route and no agent: every call is refused politely.
+    fn default() -> Self {
+        Self {
+            routes: Vec::new(),
+            agents: BTreeMap::new(),
+            default_by_carrier: BTreeMap::new(),
+            default_agent: None,
+            fallback: Fallback::Say(
+                "We are sorry, we cannot take your call right now. Please try again later.".into(),
+            ),
+        }
+    }
 }
 
 impl Route {

@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use futures_util::{Sink, Stream};
+use tokio::sync::watch;
 
 use crate::bridge::{AgentCodec, Wire};
-use crate::call::{Call, CallId, CallStatus, DialRequest, Direction, Envelope};
+use crate::call::{
+    Call, CallId, CallStatus, CommandId, DialRequest, Direction, Envelope, Fact, Recording,
+};
 
 use super::backend::{HistoryPage, HistoryQuery};
 
@@ -43,6 +48,102 @@ pub trait Journal: Send + Sync + Debug {
 
     /// Whether a carrier's call id ended in an earlier run: a tombstone against late webhooks.
     fn ended_before(&self, carrier: String, carrier_call_id: String) -> BoxFuture<'static, bool>;
+
+    /// Our id of a call that ended and may have left the board, so that what the carrier tells
+    /// later (recording, cost, analysis) still reaches its history.
+    fn ended_call(
+        &self,
+        _carrier: String,
+        _carrier_call_id: String,
+    ) -> BoxFuture<'static, Option<CallId>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    /// Queues an audit row that no fact carries: refusals, tokens, exports.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] as for [`Journal::append`].
+    fn audit(&self, _entry: AuditEntry) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// What happened when the journal was opened that operators should read.
+    fn opening_notices(&self) -> Vec<Fact> {
+        Vec::new()
+    }
+
+    /// Whether the journal can write at present. `None`: it always can.
+    fn health(&self) -> Option<watch::Receiver<StoreHealth>> {
+        None
+    }
+}
+
+/// Whether facts reach the disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StoreHealth {
+    #[default]
+    Good,
+    /// Calls go on; what could not be written is kept in memory and tried again.
+    Failing {
+        /// What the system says, for instance `database or disk is full`.
+        reason: String,
+        /// What mends it.
+        hint: String,
+    },
+}
+
+/// One row of the audit trail: who did what, to which call, why, and with what result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    pub at: DateTime<Utc>,
+    /// Name of the token, or `policy` for what wallboard does by itself.
+    pub by: String,
+    /// Client address where there is one.
+    pub from: Option<String>,
+    pub verb: String,
+    pub call: Option<CallId>,
+    pub command: Option<CommandId>,
+    pub reason: Option<String>,
+    /// `accepted`, `done`, `failed: …`, `refused: …`, `unconfirmed`.
+    pub result: String,
+}
+
+/// A recording wallboard keeps itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptRecording {
+    /// Our own id, the one of `/api/recordings/{id}`.
+    pub id: String,
+    pub call: CallId,
+    /// A WAV file below the data folder, named after our id.
+    pub path: PathBuf,
+    pub bytes: u64,
+}
+
+/// A recording the carrier has finished and nobody has fetched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MissingRecording {
+    pub call: CallId,
+    pub carrier: String,
+    pub carrier_call_id: String,
+    pub recording: Recording,
+}
+
+/// Where recordings are kept as files.
+pub trait RecordingVault: Send + Sync + Debug {
+    /// Keeps one WAV under an id of ours and returns that id. Keeping the same carrier recording
+    /// again returns the id it has.
+    fn keep(
+        &self,
+        call: CallId,
+        recording: String,
+        audio: Bytes,
+    ) -> BoxFuture<'static, Result<String, StoreError>>;
+
+    /// Looks a kept recording up; anything that is not an id of ours is `None`.
+    fn find(&self, id: String) -> BoxFuture<'static, Result<Option<KeptRecording>, StoreError>>;
+
+    /// Completed recordings of earlier runs that were never fetched, newest first.
+    fn missing(&self) -> BoxFuture<'static, Result<Vec<MissingRecording>, StoreError>>;
 }
 
 /// A carrier's refusal or failure, in words an operator can act on.
@@ -130,10 +231,8 @@ pub trait CarrierControl: Send + Sync + Debug {
     ) -> BoxFuture<'static, Result<Option<CarrierCall>, CarrierError>>;
 
     /// Downloads a recording (WAV) the carrier holds, from its own host only.
-    fn fetch_recording(
-        &self,
-        recording: String,
-    ) -> BoxFuture<'static, Result<bytes::Bytes, CarrierError>>;
+    fn fetch_recording(&self, recording: String)
+    -> BoxFuture<'static, Result<Bytes, CarrierError>>;
 }
 
 /// The carriers by name.

@@ -1,1 +1,69 @@
 //! One folder per vendor: pure codecs between bytes and the bridge's words; `shell.rs` does the I/O.
+//!
+//! Vendors speak of calls by their own ids. [`Subject`] says which call a message is about without
+//! deciding what to do with it; [`News`] is a message read into facts. Posting them is the server's.
+
+pub mod elevenlabs;
+mod json;
+pub mod shell;
+pub mod twilio;
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use chrono::{DateTime, Utc};
+
+use crate::call::{CallFacts, CallStatus, Fact};
+
+/// Which call a vendor's message is about.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Subject {
+    /// Create it if nobody has seen it; otherwise add what is new.
+    Seen {
+        facts: CallFacts,
+        /// The status a card made from this message begins with; never a terminal one.
+        status: CallStatus,
+        started_at: Option<DateTime<Utc>>,
+    },
+    /// Only if it is known.
+    Known {
+        carrier: &'static str,
+        carrier_call_id: String,
+    },
+}
+
+/// What a vendor's message says, in the board's words. No facts: nothing worth telling.
+#[derive(Clone, Debug, PartialEq)]
+pub struct News {
+    pub subject: Subject,
+    pub facts: Vec<Fact>,
+}
+
+impl News {
+    /// News about a call that must be known already.
+    pub fn known(carrier: &'static str, carrier_call_id: &str, facts: Vec<Fact>) -> Self {
+        Self {
+            subject: Subject::Known {
+                carrier,
+                carrier_call_id: carrier_call_id.to_owned(),
+            },
+            facts,
+        }
+    }
+}
+
+/// Decodes base64 audio; missing padding is forgiven.
+///
+/// # Errors
+/// The reason, for the counter's debug log.
+pub(crate) fn base64_audio(payload: &str) -> Result<Vec<u8>, String> {
+    const FORGIVING: GeneralPurpose = GeneralPurpose::new(
+        &STANDARD,
+        GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true),
+    );
+    FORGIVING
+        .decode(payload)
+        .map_err(|error| format!("base64: {error}"))
+}

@@ -1,1 +1,33 @@
-//! Sockets we accept: HTTP routes, authentication, Socket.IO hubs, media streams, live audio.
+//! The sockets we accept: carriers' webhooks and media streams, the HTTP API, listeners, and the
+//! Socket.IO hubs. It dials nothing and decides nothing about calls: it proves who speaks, hands
+//! facts and commands to the engine, and shows what came of them.
+
+mod api;
+mod auth;
+mod caller;
+mod carriers;
+mod compat;
+mod error;
+mod guard;
+mod hub;
+mod listener;
+mod media;
+mod settings;
+mod shape;
+mod start;
+mod state;
+mod tickets;
+mod tokens;
+mod wire;
+
+pub use auth::{Auth, AuthFailure, Session};
+pub use carriers::{
+    Base, CarrierDesk, CarrierRoutes, Hook, HookRoute, Judgement, RETRIES, Reading, StreamDocument,
+    TwilioDesk, Wanted, WebhookEntry, WebhookLog, WebhookVerdict,
+};
+pub use settings::{
+    CONNECTIONS_MAX, CONNECTIONS_PER_IP_MAX, Network, NetworkError, ServerSettings, TlsFiles,
+};
+pub use start::{Server, ServerParts, StartError};
+pub use tickets::{BrowserTickets, MediaTickets, OPEN_WITHIN, PAGE_WITHIN, TicketUse};
+pub use tokens::{TOKEN_PREFIX, TokenError, TokenRecord, TokenStore, TokenSum, new_token, sum_of};

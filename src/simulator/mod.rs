@@ -1,1 +1,31 @@
-//! Carriers and agents that speak the real wire; used by demo, simulate and tests.
+//! Simulated carriers and agents: network peers that speak the real wire protocols over sockets.
+//!
+//! Used by `demo`, `simulate` and the tests. They never call production code; whatever they know of
+//! a call came through a socket or from the script both peers were given.
+
+mod cast;
+pub mod elevenlabs;
+mod fleet;
+pub mod load;
+mod rng;
+mod schedule;
+pub mod speech;
+mod stamp;
+mod stats;
+pub mod twilio;
+pub mod ulaw;
+
+pub use cast::Cast;
+pub use fleet::{DemoFleet, DemoTarget, Stage};
+pub use rng::Rng;
+pub use schedule::{Demo, Planned, Schedule};
+pub use stamp::Arrived;
+pub use stats::{Latencies, Percentiles};
+
+/// TLS for `https` and `wss` targets; the first caller in the process wins.
+fn install_tls() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
+#[cfg(test)]
+mod tests;

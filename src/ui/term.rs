@@ -212,7 +212,7 @@ pub(super) fn size() -> (u16, u16) {
 }
 
 /// Puts the terminal back as it was. May be called from anywhere, any number of times.
-pub(super) fn restore() {
+pub fn restore() {
     if !ENTERED.swap(false, Ordering::SeqCst) {
         return;
     }
@@ -239,6 +239,27 @@ fn install_hook() {
             }
         }));
     });
+}
+
+/// Waits for one key without a screen, for a menu of a few lines. `None`: Ctrl-C, `esc`, or no
+/// terminal. Blocks; the terminal is as before afterwards.
+pub fn one_key() -> Option<char> {
+    use crossterm::event::{KeyCode, KeyEventKind, KeyModifiers};
+    terminal::enable_raw_mode().ok()?;
+    let key = loop {
+        match crossterm::event::read() {
+            Ok(Event::Key(key)) if key.kind == KeyEventKind::Press => match key.code {
+                KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => break None,
+                KeyCode::Char(character) => break Some(character),
+                KeyCode::Esc => break None,
+                _ => {}
+            },
+            Ok(_) => {}
+            Err(_) => break None,
+        }
+    };
+    let _ = terminal::disable_raw_mode();
+    key
 }
 
 /// OSC 52: the terminal puts the text on the operator's own clipboard, over SSH too. `None` when it

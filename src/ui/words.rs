@@ -186,6 +186,7 @@ pub fn action_words(action: &Action) -> (&'static str, &'static str) {
         Action::Snooze { .. } => ("snooze", "snoozing"),
         Action::Dial { .. } => ("dial", "dialing"),
         Action::StopDialing {} => ("stop dialing", "stopping dialing"),
+        Action::ResumeDialing {} => ("resume dialing", "resuming dialing"),
         Action::Unmask {} => ("unmask", "unmasking"),
     }
 }

@@ -1,3 +1,11 @@
 //! Capabilities, one module each.
 
+mod e2e;
+mod providers;
+mod remote;
+mod server;
+mod support;
+
+#[cfg(target_os = "linux")]
+mod audio_pulse;
 mod ui_fake;

@@ -323,6 +323,7 @@ fn is_done_when_taken(action: &Action) -> bool {
             | Action::Acknowledge { .. }
             | Action::Snooze { .. }
             | Action::StopDialing {}
+            | Action::ResumeDialing {}
     )
 }
 

@@ -1,0 +1,235 @@
+//! How the call sounds and flows: levels, arrival, speech, shares, one opinion score. Gauges four
+//! times a second, a fact only when the band changes, one summary at the end.
+
+use std::time::Duration;
+
+use crate::call::{Band, CallId, CallSummary, Fact, Gauge, Quality};
+use crate::media::{
+    Arrival, ArrivalStats, Arrivals, FRAME, FRAME_SAMPLES, Grade, Hysteresis, Meter, Plc,
+    QualitySample, Speaking, Talk, Thresholds, Vad, VadEvent, e_model, level_ulaw, mouth_to_ear_ms,
+};
+
+use super::{CarrierAudio, Effect, Effects};
+
+const GAUGE_EVERY: Duration = Duration::from_millis(250);
+const JUDGE_EVERY: Duration = Duration::from_secs(1);
+/// Judgements before the first band is published.
+const SETTLED_AFTER: u32 = 5;
+/// Missed ticks made up for at most; a machine that slept did not hold a conversation.
+const TICKS_MAX: u32 = 500;
+
+#[derive(Debug)]
+pub(super) struct Health {
+    call: CallId,
+    arrivals: Arrivals,
+    meter_in: Meter,
+    meter_out: Meter,
+    vad: Vad,
+    talk: Talk,
+    thresholds: Thresholds,
+    hysteresis: Hysteresis,
+    judged: u32,
+    published: Band,
+    judge_at: Duration,
+    gauge_at: Duration,
+    ticked_at: Duration,
+    has_out: bool,
+    pub(super) rtt_ms: Option<f32>,
+    pub(super) frames_in: u64,
+    pub(super) frames_dropped: u64,
+    pub(super) decode_errors: u64,
+}
+
+/// What the pace of the agent's side adds to a reading.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct VoiceState {
+    pub(super) playing: bool,
+    pub(super) buffered_ms: u64,
+}
+
+impl Health {
+    pub(super) fn new(call: CallId, now: Duration) -> Self {
+        Self {
+            call,
+            arrivals: Arrivals::new(),
+            meter_in: Meter::new(),
+            meter_out: Meter::new(),
+            vad: Vad::default(),
+            talk: Talk::new(),
+            thresholds: Thresholds::default(),
+            hysteresis: Hysteresis::new(),
+            judged: 0,
+            published: Band::Unknown,
+            judge_at: now + JUDGE_EVERY,
+            gauge_at: now + GAUGE_EVERY,
+            ticked_at: now,
+            has_out: false,
+            rtt_ms: None,
+            frames_in: 0,
+            frames_dropped: 0,
+            decode_errors: 0,
+        }
+    }
+
+    pub(super) fn is_caller_speaking(&self) -> bool {
+        self.vad.is_speaking()
+    }
+
+    pub(super) fn caller_spoke_until(&self) -> Duration {
+        self.vad.last_speech_at()
+    }
+
+    /// A caller frame arrived; `ulaw` is its audio.
+    pub(super) fn caller_frame(
+        &mut self,
+        audio: &CarrierAudio,
+        ulaw: &[u8],
+        now: Duration,
+    ) -> Option<VadEvent> {
+        self.frames_in += 1;
+        self.arrivals.on_frame(Arrival {
+            at: now,
+            media_ms: audio.timestamp_ms,
+            chunk: audio.chunk,
+            audio_ms: u32::try_from(ulaw.len() / 8).unwrap_or(0),
+        });
+        let pieces = ulaw.len().div_ceil(FRAME_SAMPLES);
+        let mut event = None;
+        for (index, piece) in ulaw.chunks(FRAME_SAMPLES).enumerate() {
+            let level = level_ulaw(piece);
+            let later = u32::try_from(pieces - 1 - index).unwrap_or(0);
+            let at = now.saturating_sub(FRAME * later);
+            self.meter_in.push(level, at);
+            event = self.vad.push(level.rms_dbfs, at).or(event);
+        }
+        event
+    }
+
+    /// A frame went out to the caller.
+    pub(super) fn agent_frame(&mut self, ulaw: &[u8], now: Duration) {
+        self.has_out = true;
+        self.meter_out.push(level_ulaw(ulaw), now);
+    }
+
+    /// Counts the time since the last tick and publishes what is due.
+    pub(super) fn tick(
+        &mut self,
+        now: Duration,
+        voice: VoiceState,
+        effects: &mut Effects,
+    ) -> Option<VadEvent> {
+        let event = self.vad.idle(now);
+        let mut left = TICKS_MAX;
+        while self.ticked_at + FRAME <= now && left > 0 {
+            self.ticked_at += FRAME;
+            left -= 1;
+            self.talk.tick(Speaking {
+                caller: self.vad.is_speaking(),
+                agent: voice.playing,
+            });
+        }
+        if left == 0 {
+            self.ticked_at = now;
+        }
+        if now >= self.judge_at {
+            self.judge_at = next(self.judge_at, JUDGE_EVERY, now);
+            self.judge(now, effects);
+        }
+        if now >= self.gauge_at {
+            self.gauge_at = next(self.gauge_at, GAUGE_EVERY, now);
+            let gauge = self.gauge(now, voice);
+            effects.push(Effect::Gauge(gauge));
+        }
+        event
+    }
+
+    pub(super) fn summary(&mut self, now: Duration) -> CallSummary {
+        let stats = self.arrivals.stats(now);
+        let shares = self.talk.shares();
+        let heard = stats.received > 0;
+        CallSummary {
+            agent_talk_share: shares.talk_ratio,
+            silence_share: (!self.talk.elapsed().is_zero()).then_some(shares.silence),
+            jitter_ms: heard.then_some(stats.jitter_ms as f32),
+            gap_pct: heard.then_some(stats.loss_pct_total as f32),
+            bridge_score: heard.then(|| score(&stats) as f32),
+            frames_in: self.frames_in,
+            frames_dropped: self.frames_dropped,
+            decode_errors: self.decode_errors,
+            ..CallSummary::default()
+        }
+    }
+
+    fn gauge(&mut self, now: Duration, voice: VoiceState) -> Gauge {
+        let stats = self.arrivals.stats(now);
+        let heard = stats.received > 0;
+        let shares = self.talk.shares();
+        Gauge {
+            level_in_dbfs: heard.then(|| self.meter_in.reading(now).rms_dbfs),
+            level_out_dbfs: self.has_out.then(|| self.meter_out.reading(now).rms_dbfs),
+            jitter_ms: heard.then_some(stats.jitter_ms as f32),
+            gap_pct: heard.then_some(stats.loss_pct as f32),
+            score: heard.then(|| score(&stats) as f32),
+            buffer_ms: Some(u32::try_from(voice.buffered_ms).unwrap_or(u32::MAX)),
+            rtt_ms: self.rtt_ms,
+            caller_speaking: self.vad.is_speaking(),
+            agent_speaking: voice.playing,
+            silence_ms: self.talk.dead_air().map_or(0, |(silence, _)| {
+                u32::try_from(silence.as_millis()).unwrap_or(u32::MAX)
+            }),
+            agent_talk_share: shares.talk_ratio,
+            silence_share: Some(shares.silence),
+            ..Gauge::blank(self.call)
+        }
+    }
+
+    /// Dead air and slow turns have alerts of their own; the band is about the line.
+    fn judge(&mut self, now: Duration, effects: &mut Effects) {
+        let stats = self.arrivals.stats(now);
+        if stats.received == 0 {
+            return;
+        }
+        let sample = QualitySample {
+            jitter_ms: Some(stats.jitter_ms),
+            loss_pct: Some(stats.loss_pct),
+            late_pct: Some(stats.late_pct),
+            mos: Some(score(&stats)),
+            rtt_ms: self.rtt_ms.map(f64::from),
+            // A long sentence waiting to be heard is no fault of the line.
+            buffer_ms: None,
+            ..QualitySample::default()
+        };
+        self.hysteresis.push(self.thresholds.grade(&sample).0);
+        self.judged += 1;
+        let band = match self.hysteresis.current() {
+            Grade::Good => Band::Good,
+            Grade::Warn => Band::Warn,
+            Grade::Bad => Band::Bad,
+        };
+        if self.judged >= SETTLED_AFTER && band != self.published {
+            self.published = band;
+            effects.fact(Fact::QualityChanged {
+                quality: Quality {
+                    band,
+                    bridge_score: Some(score(&stats) as f32),
+                    jitter_ms: Some(stats.jitter_ms as f32),
+                    gap_pct: Some(stats.loss_pct as f32),
+                    rtt_ms: self.rtt_ms,
+                    source: "bridge".into(),
+                },
+            });
+        }
+    }
+}
+
+/// The carrier's round trip is unknown to us and the agent's is not on the caller's line.
+fn score(stats: &ArrivalStats) -> f64 {
+    let delay = mouth_to_ear_ms(None, stats.jitter_ms);
+    e_model(delay, stats.loss_pct, stats.burst_ratio, Plc::Concealed).mos
+}
+
+/// The next due time on the grid that lies after `now`.
+fn next(due: Duration, every: Duration, now: Duration) -> Duration {
+    let due = due + every;
+    if due > now { due } else { now + every }
+}

@@ -1,0 +1,305 @@
+//! The agent's side of a session: dialling, what the agent says, its failures.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::call::{AgentLink, Fact, Track, text};
+use crate::media::MediaFormat;
+
+use super::super::link::{LinkPhase, Verdict};
+use super::super::{AgentFailure, AgentIn, AgentOut, Effect, Effects};
+use super::{Phase, Session, trouble};
+
+/// Lines told to an agent that takes over in the middle of a call, and their length in all.
+const RECAP_LINES: usize = 20;
+const RECAP_CHARS: usize = 3_000;
+
+impl Session {
+    pub(super) fn dial(&mut self, now: Duration, effects: &mut Effects) {
+        self.link.start(now);
+        effects.fact(Fact::AgentLinkChanged {
+            link: AgentLink::Connecting,
+            reason: None,
+            attempt: Some(1),
+        });
+        effects.push(Effect::ConnectAgent {
+            after: Duration::ZERO,
+        });
+    }
+
+    pub(super) fn agent_connected(&mut self, can_say: bool, effects: &mut Effects) {
+        if self.link.phase() != LinkPhase::Dialling {
+            return;
+        }
+        self.link.connected();
+        self.can_say = can_say;
+        let mut brief = self.plan.brief.clone();
+        if self.is_takeover() && brief.first_message.is_some() {
+            // The caller was greeted; whoever comes in now waits to be spoken to.
+            brief.first_message = Some(String::new());
+        }
+        effects.tell_agent(AgentOut::Begin(brief));
+    }
+
+    pub(super) fn agent(&mut self, now: Duration, word: AgentIn, effects: &mut Effects) {
+        if self.link.phase() == LinkPhase::Idle {
+            return;
+        }
+        match word {
+            AgentIn::Ready {
+                conversation_id,
+                takes,
+                gives,
+            } => {
+                // A second one is a vendor's slip; the first stands.
+                if !self.link.is_ready() {
+                    self.conversation_opened(now, conversation_id, takes, gives, effects);
+                }
+            }
+            AgentIn::Audio { utterance, payload } => {
+                if !self.paused {
+                    self.agent_audio(now, utterance, &payload, effects);
+                }
+            }
+            AgentIn::CallerText {
+                utterance,
+                text,
+                interim,
+            } => self
+                .turns
+                .caller_text(utterance, &text, interim, now, effects),
+            AgentIn::AgentText {
+                utterance,
+                text,
+                interim,
+            } => self
+                .turns
+                .agent_text(utterance, &text, interim, self.paused, now, effects),
+            AgentIn::AgentCorrection {
+                utterance,
+                original,
+                corrected,
+            } => {
+                self.turns
+                    .corrected(utterance, &original, &corrected, now, &self.voice, effects);
+            }
+            AgentIn::Interruption { utterance } => self.barge_in(now, utterance, effects),
+            // Our own detector times both sides alike, whoever the vendor is.
+            AgentIn::CallerSpeechStarted | AgentIn::CallerSpeechStopped => {}
+            AgentIn::Ping { id, rtt_ms } => {
+                effects.tell_agent(AgentOut::Pong { id });
+                let rtt_ms = rtt_ms.filter(|ms| ms.is_finite() && *ms > 0.0);
+                self.health.rtt_ms = rtt_ms.or(self.health.rtt_ms);
+            }
+            AgentIn::ToolCall {
+                tool_call_id,
+                name,
+                args,
+            } => self.unknown_tool(now, tool_call_id, &name, &args, effects),
+            AgentIn::ToolNews {
+                tool_call_id,
+                name,
+                ok,
+                result,
+            } => match ok {
+                Some(ok) => {
+                    let result = result.unwrap_or_default();
+                    self.turns
+                        .tool_returned(&tool_call_id, &name, ok, &result, now, effects);
+                }
+                None => self
+                    .turns
+                    .tool_called(&tool_call_id, &name, "", now, effects),
+            },
+            AgentIn::HangUp { reason } => self.drain(now, reason),
+            AgentIn::Trouble { code, message } => effects.fact(trouble(&code, &message)),
+            AgentIn::Unknown { .. } => {}
+        }
+    }
+
+    pub(super) fn conversation_opened(
+        &mut self,
+        now: Duration,
+        conversation_id: String,
+        takes: MediaFormat,
+        gives: MediaFormat,
+        effects: &mut Effects,
+    ) {
+        let recap = self.is_takeover().then(|| self.recap());
+        self.link.ready(now);
+        self.conversations += 1;
+        self.turns.conversation_opened();
+        self.voice.open(gives, effects);
+        let conversation_id = text::clean_label(&conversation_id).into_owned();
+        effects.fact(Fact::ConversationStarted {
+            conversation_id: conversation_id.clone(),
+        });
+        effects.fact(Fact::AgentLinkChanged {
+            link: AgentLink::Connected,
+            reason: None,
+            attempt: None,
+        });
+        self.conversation = Some(conversation_id);
+        if let Some(text) = recap.filter(|text| !text.is_empty()) {
+            effects.tell_agent(AgentOut::Context { text });
+        }
+        for payload in self.caller.open(takes) {
+            effects.tell_agent(AgentOut::Audio(payload));
+        }
+    }
+
+    pub(super) fn agent_audio(
+        &mut self,
+        now: Duration,
+        utterance: u64,
+        payload: &Bytes,
+        effects: &mut Effects,
+    ) {
+        let Some(turn) = self.turns.agent_audio(utterance, now) else {
+            return;
+        };
+        let ms = self.voice.push(u64::from(turn), payload, now, effects);
+        self.turns.audio_taken(turn, ms);
+        self.pump(now, effects);
+    }
+
+    /// Order matters: the caller's ear first, then the vendor's generator, then its memory.
+    pub(super) fn barge_in(&mut self, now: Duration, utterance: u64, effects: &mut Effects) {
+        let playing = self
+            .voice
+            .playing_tag(now)
+            .and_then(|tag| u32::try_from(tag).ok());
+        let dropped_ms = self.silence(now, effects);
+        self.turns
+            .interrupted(utterance, playing, dropped_ms, now, &self.voice, effects);
+    }
+
+    /// Takes back everything the caller has not heard. Returns how much that was, in ms.
+    pub(super) fn silence(&mut self, now: Duration, effects: &mut Effects) -> u64 {
+        let dropped_ms = self.voice.clear(now, effects);
+        if let Some(tapper) = &mut self.tapper {
+            tapper.clear_agent(now);
+        }
+        if self.link.is_ready() {
+            effects.tell_agent(AgentOut::Cancel);
+        }
+        dropped_ms
+    }
+
+    /// An agent that gets no answer stalls, so it gets one at once.
+    pub(super) fn unknown_tool(
+        &mut self,
+        now: Duration,
+        tool_call_id: String,
+        name: &str,
+        args: &str,
+        effects: &mut Effects,
+    ) {
+        let result = format!("unknown tool: {}", text::clean_label(name));
+        self.turns
+            .tool_called(&tool_call_id, name, args, now, effects);
+        self.turns
+            .tool_returned(&tool_call_id, name, false, &result, now, effects);
+        effects.tell_agent(AgentOut::ToolResult {
+            tool_call_id,
+            ok: false,
+            result,
+        });
+    }
+
+    pub(super) fn agent_closed(
+        &mut self,
+        now: Duration,
+        reason: &str,
+        on_purpose: Option<String>,
+        effects: &mut Effects,
+    ) {
+        if self.link.phase() == LinkPhase::Idle {
+            return;
+        }
+        let was_ready = self.link.is_ready();
+        let told = on_purpose.clone().unwrap_or_else(|| reason.to_owned());
+        self.conversation_ended(&told, effects);
+        if matches!(self.phase, Phase::Draining { .. }) {
+            self.link.close();
+            return;
+        }
+        if let Some(reason) = on_purpose {
+            self.link.close();
+            self.drain(now, reason);
+            return;
+        }
+        let verdict = if was_ready {
+            self.link.died(now)
+        } else {
+            self.link.failed(now, AgentFailure::Unreachable)
+        };
+        self.follow(now, verdict, reason, effects);
+    }
+
+    pub(super) fn follow(
+        &mut self,
+        now: Duration,
+        verdict: Verdict,
+        reason: &str,
+        effects: &mut Effects,
+    ) {
+        match verdict {
+            Verdict::Retry { after, attempt } => {
+                let link = if self.conversations > 0 {
+                    AgentLink::Reconnecting
+                } else {
+                    AgentLink::Connecting
+                };
+                effects.fact(Fact::AgentLinkChanged {
+                    link,
+                    reason: Some(text::clean_label(reason).into_owned()),
+                    attempt: Some(attempt),
+                });
+                effects.push(Effect::ConnectAgent { after });
+            }
+            Verdict::GiveUp => {
+                let reason = text::clean_label(reason).into_owned();
+                effects.fact(Fact::AgentLinkChanged {
+                    link: AgentLink::Lost,
+                    reason: Some(reason.clone()),
+                    attempt: None,
+                });
+                self.fall_back(now, &reason, effects);
+            }
+        }
+    }
+
+    /// The next agent comes into a call that is already under way.
+    pub(super) fn is_takeover(&self) -> bool {
+        self.conversations > 0 || self.plan.turns_before > 0
+    }
+
+    /// What was said so far, for an agent that takes over.
+    pub(super) fn recap(&self) -> String {
+        let before = self.plan.lines_before.iter().cloned();
+        let lines: Vec<_> = before.chain(self.turns.lines()).collect();
+        let mut recap = String::new();
+        for (track, words) in lines.iter().skip(lines.len().saturating_sub(RECAP_LINES)) {
+            let who = match track {
+                Track::FromCaller => "Caller",
+                Track::FromAgent => "You",
+                Track::FromOperator => "Operator",
+            };
+            recap.push_str(who);
+            recap.push_str(": ");
+            recap.push_str(words);
+            recap.push('\n');
+        }
+        if recap.is_empty() {
+            return recap;
+        }
+        let skip = recap.chars().count().saturating_sub(RECAP_CHARS);
+        let tail: String = recap.chars().skip(skip).collect();
+        format!(
+            "The connection was interrupted for a moment and is back. Go on where you were; do not \
+             greet again. The conversation so far:\n{tail}"
+        )
+    }
+}

@@ -1,0 +1,212 @@
+//! `wallboard demo`: simulated Twilio and ElevenLabs on loopback, talking to the production code.
+//! Reads no configuration, keeps nothing, reaches nothing beyond this machine.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::call::Secret;
+use crate::engine::{Tasks, random};
+use crate::simulator::{Demo, DemoFleet, DemoTarget, Stage};
+
+use super::args::DemoArgs;
+use super::config::{AgentConfig, Config, FallbackConfig, RouteConfig, TransferConfig};
+use super::logging::{self, Sink};
+use super::serve::Signals;
+use super::wiring::{Backend, StartOptions};
+use super::{Failure, Outcome, out};
+
+/// Another program may take a port between our finding it free and using it.
+const PORT_TRIES: usize = 5;
+
+/// A directory that is gone when this is.
+#[derive(Debug)]
+pub struct Temporary(PathBuf);
+
+impl Temporary {
+    pub fn make() -> Outcome<Self> {
+        use std::fmt::Write;
+        let mut name = String::from("wallboard-demo-");
+        for byte in random::<8>() {
+            let _ = write!(name, "{byte:02x}");
+        }
+        let path = std::env::temp_dir().join(name);
+        super::local::make_private(&path).map_err(|error| {
+            Failure::failed(
+                format!("no temporary directory: {error}"),
+                "set TMPDIR to a directory you can write to",
+            )
+        })?;
+        Ok(Self(path))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::debug!(%error, "the temporary directory stays");
+        }
+    }
+}
+
+/// Everything a running demo is made of.
+#[derive(Debug)]
+pub struct DemoRun {
+    pub backend: Backend,
+    pub fleet: DemoFleet,
+    pub tasks: Tasks,
+    stage: Stage,
+    #[expect(dead_code, reason = "the directory lives as long as this")]
+    directory: Temporary,
+}
+
+impl DemoRun {
+    /// Starts the peers, then the backend that uses them.
+    pub async fn start(args: &DemoArgs, config: &Config) -> Outcome<Self> {
+        let directory = Temporary::make()?;
+        let peers = Tasks::new();
+        let stage = Stage::start(args.seed, &peers).await.map_err(|error| {
+            Failure::failed(
+                format!("the simulated vendors cannot listen on loopback: {error}"),
+                "check that 127.0.0.1 is up",
+            )
+        })?;
+        let mut config = config.clone();
+        config.data_dir = directory.path().join("data");
+        let mut last = None;
+        for _ in 0..PORT_TRIES {
+            place_backend(&mut config, &stage)?;
+            match Backend::start(&config, StartOptions::default(), Tasks::new()).await {
+                Ok(backend) => {
+                    let target = DemoTarget {
+                        base_url: backend.url.clone(),
+                        token: backend.token.expose().to_owned(),
+                    };
+                    let fleet = DemoFleet::new(stage.clone(), target, &peers).map_err(|error| {
+                        Failure::failed(format!("the demo cannot start: {error}"), "")
+                    })?;
+                    return Ok(Self {
+                        backend,
+                        fleet,
+                        tasks: peers,
+                        stage,
+                        directory,
+                    });
+                }
+                Err(failure) => last = Some(failure),
+            }
+        }
+        Err(last.unwrap_or_else(|| Failure::failed("the demo cannot start", "")))
+    }
+
+    /// What shall be played.
+    pub fn plan(args: &DemoArgs) -> Demo {
+        Demo {
+            seed: args.seed,
+            calls: args.calls as usize,
+            speed: args.speed,
+            once: args.once,
+        }
+    }
+
+    /// Ends every call and every peer.
+    pub async fn stop(self) {
+        self.stage.stop();
+        self.tasks.cancel();
+        self.backend.stop().await;
+    }
+}
+
+/// The configuration of a backend whose vendors are the simulated ones.
+fn place_backend(config: &mut Config, stage: &Stage) -> Outcome {
+    let port = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+        .and_then(|listener| listener.local_addr())
+        .map_err(|error| {
+            Failure::failed(
+                format!("no free port on loopback: {error}"),
+                "check that 127.0.0.1 is up",
+            )
+        })?
+        .port();
+    config.server.name = Some("demo".into());
+    config.server.listen = format!("127.0.0.1:{port}");
+    config.server.public_url = Some(format!("http://127.0.0.1:{port}"));
+    config.twilio.account_sid = Some(stage.twilio.account_sid().to_owned());
+    config.twilio.auth_token = Some(Secret::new(Stage::AUTH_TOKEN));
+    config.twilio.phone_number = Some(stage.twilio.number().to_owned());
+    config.twilio.api_base = stage.twilio.api_base().to_owned();
+    config.elevenlabs.api_key = Some(Secret::new(Stage::API_KEY));
+    config.elevenlabs.agent_id = Some(Stage::AGENT_ID.to_owned());
+    config.elevenlabs.api_base = stage.elevenlabs.api_base().to_owned();
+    config.elevenlabs.ws_base = stage.elevenlabs.ws_base().to_owned();
+    config.auth.admin_token = None;
+    config.agents = ["Ava", "Noah"].map(agent).into();
+    config.routes = vec![
+        RouteConfig {
+            agent: Some("Noah".into()),
+            record: Some(true),
+            amd: Some("detect".into()),
+            fallback: Some(FallbackConfig::Say(
+                "We will call you back. Goodbye.".into(),
+            )),
+            ..route("outbound")
+        },
+        RouteConfig {
+            agent: Some("Ava".into()),
+            fallback: Some(FallbackConfig::Say(
+                "Sorry, we cannot take your call right now. Goodbye.".into(),
+            )),
+            ..route("inbound")
+        },
+    ];
+    config.transfers = vec![TransferConfig {
+        name: "Front desk".into(),
+        to: "+15555550199".into(),
+    }];
+    Ok(())
+}
+
+fn agent(id: &str) -> AgentConfig {
+    AgentConfig {
+        id: id.to_owned(),
+        kind: crate::providers::elevenlabs::VENDOR.to_owned(),
+        welcome: None,
+        instructions: None,
+        voice: None,
+        agent_id: Some(Stage::AGENT_ID.to_owned()),
+        model: None,
+        language: None,
+        limits: super::config::AgentLimits::default(),
+        tools: Vec::new(),
+    }
+}
+
+fn route(direction: &str) -> RouteConfig {
+    let mut route = RouteConfig::default();
+    route.matching.direction = Some(direction.to_owned());
+    route
+}
+
+/// Without a screen: one JSON line, then calls until a signal, or until all were played once.
+pub async fn headless(args: &DemoArgs, config: &Config) -> Outcome {
+    logging::start(&config.log, Sink::Stderr);
+    let mut signals = Signals::install()?;
+    let demo = DemoRun::start(args, config).await?;
+    let said = out::json(&json!({
+        "url": demo.backend.url,
+        "token": demo.backend.token.expose(),
+    }));
+    if said.is_ok() {
+        tokio::select! {
+            () = signals.stop_asked() => {}
+            () = demo.fleet.run(DemoRun::plan(args)) => {}
+        }
+    }
+    demo.stop().await;
+    said
+}

@@ -1,0 +1,226 @@
+//! Configuration → carriers, agents, routes and detector thresholds. Opens no socket by itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use regex::RegexSetBuilder;
+
+use crate::bridge::AgentBrief;
+use crate::call::Direction;
+use crate::engine::{
+    AgentPlan, Amd, Bounds, CarrierControl, Carriers, Fallback, OnMachine, Plans, Route, Thresholds,
+};
+use crate::providers::elevenlabs::shell::ElevenLabsDialer;
+use crate::providers::elevenlabs::{self, ElevenLabsSettings};
+use crate::providers::twilio::shell::TwilioControl;
+use crate::providers::twilio::{self, TwilioSettings};
+
+use super::config::{
+    AgentConfig, AlertsConfig, Config, ElevenLabsConfig, FallbackConfig, RouteConfig, TwilioConfig,
+};
+use super::{Failure, Outcome};
+
+/// Twilio's settings in its own room's words.
+pub fn twilio_settings(config: &TwilioConfig) -> TwilioSettings {
+    TwilioSettings {
+        account_sid: config.account_sid.clone(),
+        auth_token: config.auth_token.clone(),
+        phone_number: config.phone_number.clone(),
+        api_base: config.api_base.clone(),
+        ..TwilioSettings::default()
+    }
+}
+
+/// ElevenLabs' settings in its own room's words.
+pub fn elevenlabs_settings(config: &ElevenLabsConfig) -> ElevenLabsSettings {
+    ElevenLabsSettings {
+        api_key: config.api_key.clone(),
+        agent_id: config.agent_id.clone(),
+        phone_number_id: config.phone_number_id.clone(),
+        webhook_secret: config.webhook_secret.clone(),
+        api_base: config.api_base.clone(),
+        ws_base: config.ws_base.clone(),
+    }
+}
+
+/// The carriers that are configured well enough to be given orders.
+pub fn carriers(config: &Config) -> Outcome<Carriers> {
+    let mut carriers = Carriers::new();
+    let settings = twilio_settings(&config.twilio);
+    if settings.account_sid.is_some() && settings.auth_token.is_some() {
+        let control = TwilioControl::new(&settings, config.server.public_url.as_deref()).map_err(
+            |error| {
+                Failure::usage(
+                    format!("Twilio cannot be set up: {error}"),
+                    "wallboard config check",
+                )
+            },
+        )?;
+        let control: Arc<dyn CarrierControl> = Arc::new(control);
+        carriers.insert(twilio::CARRIER, control);
+    }
+    Ok(carriers)
+}
+
+/// Agents and routes.
+pub fn plans(config: &Config) -> Outcome<Plans> {
+    let settings = elevenlabs_settings(&config.elevenlabs);
+    let mut agents = BTreeMap::new();
+    if let Some(agent_id) = &config.elevenlabs.agent_id {
+        let plan = agent_plan(&settings, elevenlabs::VENDOR, agent_id)?;
+        agents.insert(plan.id.clone(), plan);
+    }
+    for agent in &config.agents {
+        if let Some(plan) = configured_agent(&settings, config, agent)? {
+            agents.insert(plan.id.clone(), plan);
+        }
+    }
+    let mut default_by_carrier = BTreeMap::new();
+    if agents.contains_key(elevenlabs::VENDOR) {
+        default_by_carrier.insert(twilio::CARRIER.to_owned(), elevenlabs::VENDOR.to_owned());
+    }
+    let fallback = match (
+        &config.bridge.transfer_number,
+        &config.bridge.fallback_message,
+    ) {
+        (Some(number), _) => Fallback::Transfer(number.clone()),
+        (None, Some(message)) => Fallback::Say(message.clone()),
+        (None, None) => Plans::default().fallback,
+    };
+    let mut routes: Vec<Route> = config.routes.iter().map(route).collect();
+    if config.recording.default {
+        // Last, so that it only takes what no route of the user's has taken.
+        routes.push(Route {
+            record: true,
+            ..Route::default()
+        });
+    }
+    Ok(Plans {
+        routes,
+        agents,
+        default_by_carrier,
+        default_agent: config.server.default_agent.clone(),
+        fallback,
+    })
+}
+
+fn agent_plan(settings: &ElevenLabsSettings, id: &str, agent_id: &str) -> Outcome<AgentPlan> {
+    let dialer = ElevenLabsDialer::new(settings, agent_id).map_err(|error| {
+        Failure::usage(
+            format!("ElevenLabs cannot be set up: {error}"),
+            "wallboard config check",
+        )
+    })?;
+    Ok(AgentPlan {
+        id: id.to_owned(),
+        kind: elevenlabs::VENDOR,
+        dialer: Arc::new(dialer),
+        brief: AgentBrief::default(),
+        minutes_max: None,
+        concurrent_max: None,
+    })
+}
+
+/// `None` for kinds this version cannot bridge; `config check` says so.
+fn configured_agent(
+    settings: &ElevenLabsSettings,
+    config: &Config,
+    agent: &AgentConfig,
+) -> Outcome<Option<AgentPlan>> {
+    if agent.kind != elevenlabs::VENDOR {
+        tracing::warn!(agent = %agent.id, kind = %agent.kind, "this kind of agent is not bridged");
+        return Ok(None);
+    }
+    let Some(agent_id) = agent
+        .agent_id
+        .as_ref()
+        .or(config.elevenlabs.agent_id.as_ref())
+    else {
+        return Ok(None);
+    };
+    let mut plan = agent_plan(settings, &agent.id, agent_id)?;
+    plan.brief = AgentBrief {
+        prompt: agent.instructions.clone(),
+        first_message: agent.welcome.clone(),
+        language: agent.language.clone(),
+        voice: agent.voice.clone(),
+        ..AgentBrief::default()
+    };
+    plan.minutes_max = agent.limits.minutes;
+    plan.concurrent_max = agent.limits.concurrent;
+    Ok(Some(plan))
+}
+
+fn route(config: &RouteConfig) -> Route {
+    Route {
+        carrier: config.matching.carrier.clone(),
+        from: config.matching.from.clone(),
+        to: config.matching.to.clone(),
+        direction: match config.matching.direction.as_deref() {
+            Some("inbound") => Some(Direction::Inbound),
+            Some("outbound") => Some(Direction::Outbound),
+            _ => None,
+        },
+        agent: config.agent.clone(),
+        record: config.record.unwrap_or(false),
+        amd: match config.amd.as_deref() {
+            Some("detect") => Amd::Detect,
+            Some("message_end") => Amd::MessageEnd,
+            _ => Amd::Off,
+        },
+        on_machine: match config.on_machine.as_deref() {
+            Some("end") => OnMachine::End,
+            _ => OnMachine::Continue,
+        },
+        fallback: config.fallback.as_ref().map(|fallback| match fallback {
+            FallbackConfig::Say(text) => Fallback::Say(text.clone()),
+            FallbackConfig::Transfer(to) => Fallback::Transfer(to.clone()),
+        }),
+    }
+}
+
+/// The detectors' preset with what `[alerts]` overrides.
+pub fn thresholds(config: &AlertsConfig) -> Thresholds {
+    let mut limits = Thresholds::preset(&config.preset).unwrap_or_else(Thresholds::phone);
+    limits.off = config.off.iter().cloned().collect();
+    over(
+        &mut limits.dead_air_s,
+        config.dead_air,
+        Duration::as_secs_f64,
+    );
+    over(
+        &mut limits.no_first_audio_s,
+        config.no_first_audio,
+        Duration::as_secs_f64,
+    );
+    over(
+        &mut limits.slow_turn_s,
+        config.slow_turn,
+        Duration::as_secs_f64,
+    );
+    let minutes = |span: &Duration| span.as_secs_f64() / 60.0;
+    over(&mut limits.runaway_min, config.runaway, minutes);
+    over(&mut limits.agent_loop_repeats, config.agent_loop, |count| {
+        *count as f64
+    });
+    let set = |patterns: &[String]| {
+        // `config check` has refused patterns that do not compile.
+        RegexSetBuilder::new(patterns)
+            .case_insensitive(true)
+            .build()
+            .unwrap_or_default()
+    };
+    limits.watch_words = set(&config.watch_words);
+    limits.help_phrases = set(&config.help_phrases);
+    limits
+}
+
+fn over<T>(bounds: &mut Bounds, (warn, crit): (Option<T>, Option<T>), figure: impl Fn(&T) -> f64) {
+    if let Some(warn) = &warn {
+        bounds.warn = figure(warn);
+    }
+    if let Some(crit) = &crit {
+        bounds.critical = figure(crit);
+    }
+}

@@ -1,0 +1,212 @@
+//! `wallboard serve`: the backend alone, its URLs, its signals.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use crate::engine::{BridgeOrder, Core, Tasks};
+use crate::server::RETRIES;
+
+use super::args::Start;
+use super::config::{Config, Loaded};
+use super::logging::{self, Sink};
+use super::wiring::{Backend, StartOptions};
+use super::{Failure, Outcome, config_verbs};
+
+/// After a second SIGTERM.
+const HURRY: Duration = Duration::from_secs(5);
+/// How often a draining backend looks whether calls are left.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+pub async fn run(start: &Start, loaded: &Loaded, config: &Config) -> Outcome {
+    logging::start(&config.log, Sink::Stderr);
+    for text in &loaded.notices {
+        config_verbs::notice(text);
+    }
+    let options = StartOptions {
+        insecure_skip_signatures: start.insecure_skip_signatures,
+    };
+    let mut signals = Signals::install()?;
+    let backend = Backend::start(config, options, Tasks::new()).await?;
+    announce(&backend, config, options)?;
+    signals.stop_asked().await;
+    drain(backend, config.server.drain, &mut signals).await;
+    Ok(())
+}
+
+/// The URLs to paste at the vendors, on stdout so that they can be piped.
+fn announce(backend: &Backend, config: &Config, options: StartOptions) -> Outcome {
+    let mut text = String::new();
+    let public = backend.public_url.as_deref();
+    text.push_str(&format!("wallboard serves on {}", backend.url));
+    text.push_str(&public.map_or(String::new(), |url| format!(" (public: {url})")));
+    text.push('\n');
+    for block in vendor_urls(public.unwrap_or(&backend.url), config) {
+        text.push_str(&block);
+    }
+    if public.is_none() {
+        text.push_str(
+            "Carriers cannot reach this address: set server.public_url to your proxy or tunnel.\n",
+        );
+    }
+    if options.insecure_skip_signatures {
+        text.push_str("SIGNATURES ARE NOT CHECKED: anybody can create calls here.\n");
+    }
+    text.push_str(&format!("Attach: wallboard attach {}\n", backend.url));
+    let mut out = io::stdout().lock();
+    // A supervisor may have closed stdout; the backend does not depend on it.
+    let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    Ok(())
+}
+
+/// What to paste where: label and URL.
+pub fn twilio_urls(base: &str) -> Vec<(&'static str, String)> {
+    [
+        ("A call comes in", "/incoming-call"),
+        ("Primary handler fails", "/fallback-twiml"),
+        ("Call status changes", "/call-status-callback"),
+    ]
+    .into_iter()
+    .map(|(label, path)| (label, format!("{base}{path}{RETRIES}")))
+    .collect()
+}
+
+/// The same for ElevenLabs' webhooks.
+pub fn elevenlabs_urls(base: &str) -> Vec<(&'static str, String)> {
+    vec![(
+        "Post-call webhook",
+        format!("{base}/api/webhooks/elevenlabs/post-call"),
+    )]
+}
+
+fn vendor_urls(base: &str, config: &Config) -> Vec<String> {
+    let block = |title: &str, urls: &[(&str, String)]| {
+        let width = urls.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
+        let mut text = format!("{title}\n");
+        for (label, url) in urls {
+            text.push_str(&format!("  {label:<width$} {url}\n"));
+        }
+        text
+    };
+    let closed = |is_closed: bool, what: &str| {
+        if is_closed {
+            format!("  (answers 503 until {what} is set)\n")
+        } else {
+            String::new()
+        }
+    };
+    let mut twilio = block(
+        "Paste into Twilio (Phone Numbers → your number → Voice):",
+        &twilio_urls(base),
+    );
+    twilio.push_str(&closed(
+        config.twilio.auth_token.is_none(),
+        "twilio.auth_token",
+    ));
+    let mut blocks = vec![twilio];
+    if config.elevenlabs.agent_id.is_some() || config.elevenlabs.webhook_secret.is_some() {
+        let mut elevenlabs = block(
+            "Paste into ElevenLabs (Agents → Settings → Webhooks), if you want its analysis:",
+            &elevenlabs_urls(base),
+        );
+        elevenlabs.push_str(&closed(
+            config.elevenlabs.webhook_secret.is_none(),
+            "elevenlabs.webhook_secret",
+        ));
+        blocks.push(elevenlabs);
+    }
+    blocks
+}
+
+/// Lets live calls go on for `grace`, then hands them over; a second signal makes that five
+/// seconds.
+pub async fn drain(backend: Backend, grace: Duration, signals: &mut Signals) {
+    let live = backend.core.switchboard.read(|board| board.live().count());
+    tracing::info!(live, grace_s = grace.as_secs(), "draining: no new calls");
+    tokio::select! {
+        () = wind_down(&backend.core, grace) => {}
+        () = async {
+            signals.stop_asked().await;
+            tracing::warn!("asked again: out in five seconds");
+            tokio::time::sleep(HURRY).await;
+        } => {}
+    }
+    if tokio::time::timeout(HURRY, backend.stop()).await.is_err() {
+        tracing::warn!("stopped without waiting for everything");
+    }
+}
+
+/// No new calls; the present ones may end by themselves for `grace`; what is left then goes on with
+/// its fallback at the carrier.
+async fn wind_down(core: &Core, grace: Duration) {
+    core.dialling.start_draining();
+    let live = || core.switchboard.read(|board| board.live().count());
+    let deadline = core.clock.elapsed() + grace;
+    while live() > 0 && core.clock.elapsed() < deadline {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    let left = core.bridges.calls();
+    if !left.is_empty() {
+        tracing::warn!(
+            calls = left.len(),
+            "handing the rest over to their fallback"
+        );
+    }
+    let handing = left.into_iter().map(|call| {
+        let reason = "the backend is being stopped".to_owned();
+        core.bridges.order(call, BridgeOrder::HandOver { reason })
+    });
+    for outcome in futures_util::future::join_all(handing).await {
+        if let Err(refusal) = outcome {
+            tracing::warn!(%refusal, "a call could not be handed over");
+        }
+    }
+}
+
+/// The signals a backend listens to.
+#[derive(Debug)]
+pub struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    pub fn install() -> Outcome<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let of = |kind| {
+            signal(kind)
+                .map_err(|error| Failure::failed(format!("signals cannot be handled: {error}"), ""))
+        };
+        Ok(Self {
+            terminate: of(SignalKind::terminate())?,
+            interrupt: of(SignalKind::interrupt())?,
+            hangup: of(SignalKind::hangup())?,
+        })
+    }
+
+    #[cfg(not(unix))]
+    pub fn install() -> Outcome<Self> {
+        Ok(Self {})
+    }
+
+    /// SIGTERM or Ctrl-C. A lost terminal (SIGHUP) is not a reason to stop.
+    #[cfg(unix)]
+    pub async fn stop_asked(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => tracing::info!("the terminal is gone; serving on"),
+            }
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub async fn stop_asked(&mut self) {
+        let _gone = tokio::signal::ctrl_c().await;
+    }
+}

@@ -1,0 +1,11 @@
+//! The verbs without a screen, on a running backend.
+
+mod act;
+mod client;
+mod listen;
+mod look;
+
+pub use act::{call, end};
+pub use client::{Client, Place, http, parse_url, store_token, stored_token};
+pub use listen::run as listen;
+pub use look::{alerts, ls, resolve, show, webhooks};

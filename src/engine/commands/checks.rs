@@ -1,0 +1,497 @@
+//! What is asked of a command before it is accepted: permission, sight, sense, and nobody else at
+//! it. Nothing here waits.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use crate::call::text::{clean, clean_label};
+use crate::call::{
+    Action, ActionState, Call, CallId, Command, ErrorCode, Fact, Grant, RecordingState, Refusal,
+    Role, Verb,
+};
+use crate::engine::Core;
+use crate::engine::bridges::BridgeOrder;
+use crate::engine::ports::RecordingOrder;
+
+use super::Commands;
+use super::dial::Placing;
+use super::holds::{Class, Hold, held_by};
+
+/// Longest snooze, minutes.
+const SNOOZE_MAX: u32 = 24 * 60;
+
+/// A command that makes sense, with all it needs to be carried out.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Done by saying so.
+    Say {
+        call: Option<CallId>,
+        facts: Vec<Fact>,
+        result: Option<Value>,
+    },
+    End {
+        call: CallId,
+    },
+    Transfer {
+        call: CallId,
+        to: String,
+    },
+    Record {
+        call: CallId,
+        order: RecordingOrder,
+        recording: Option<String>,
+    },
+    /// An order to the bridge, and what is a fact once it is carried out.
+    Order {
+        call: CallId,
+        order: BridgeOrder,
+        then: Vec<Fact>,
+    },
+    Dial(Box<Placing>),
+}
+
+type Checked = Result<(Job, Vec<Hold>), Refusal>;
+
+impl Commands {
+    pub(super) fn check(&self, core: &Core, grant: &Grant, command: Command) -> Checked {
+        let verb = command.action.verb();
+        if grant
+            .expires_at
+            .is_some_and(|expires| expires <= core.clock.now())
+        {
+            return Err(Refusal::new(
+                ErrorCode::Unauthorized,
+                "this token has expired",
+                "ask an admin for a new one (wallboard token add)",
+            ));
+        }
+        if !grant.allows(verb) {
+            return Err(Refusal::forbidden(verb));
+        }
+        match command.action {
+            Action::Dial { request } => {
+                let placing = Placing::check(core, grant, command.id, request)?;
+                Ok((Job::Dial(Box::new(placing)), Vec::new()))
+            }
+            Action::StopDialing {} => {
+                core.dialling.stop(&grant.user);
+                Ok(about_dialling(&grant.user, "stopped"))
+            }
+            Action::ResumeDialing {} => {
+                core.dialling.resume();
+                Ok(about_dialling(&grant.user, "resumed"))
+            }
+            action => {
+                let call = sight(core, grant, command.call)?;
+                self.on_call(core, grant, &call, action)
+            }
+        }
+    }
+
+    fn on_call(&self, core: &Core, grant: &Grant, call: &Call, action: Action) -> Checked {
+        let verb = action.name();
+        let hold = |class| self.holds.take(call.id, class, &grant.user, verb);
+        match action {
+            Action::Terminate {} => {
+                let hold = hold(Class::End)?;
+                // Who ends a call that has ended has what he wanted: no request goes out.
+                if still_live(core, call.id) {
+                    steerable(core, call)?;
+                    return Ok((Job::End { call: call.id }, vec![hold]));
+                }
+                Ok((say(call.id, Vec::new(), None), vec![hold]))
+            }
+            Action::Transfer { to } => {
+                let hold = hold(Class::End)?;
+                live(core, call)?;
+                steerable(core, call)?;
+                let to = transfer_target(core, &to)?;
+                Ok((Job::Transfer { call: call.id, to }, vec![hold]))
+            }
+            Action::RecordStart {}
+            | Action::RecordPause {}
+            | Action::RecordResume {}
+            | Action::RecordStop {} => {
+                let hold = hold(Class::Record)?;
+                live(core, call)?;
+                steerable(core, call)?;
+                Ok((recording(core, call.id, &action)?, vec![hold]))
+            }
+            Action::Whisper { text } => {
+                let text = words(&text)?;
+                bridged(core, call, BridgeOrder::Whisper { text }, Vec::new())
+            }
+            Action::Say { text } => {
+                let text = words(&text)?;
+                bridged(core, call, BridgeOrder::Say { text }, Vec::new())
+            }
+            Action::PauseAgent {} => {
+                let hold = hold(Class::Floor)?;
+                bridged(core, call, BridgeOrder::PauseAgent, vec![hold])
+            }
+            Action::ResumeAgent {} => {
+                let hold = hold(Class::Floor)?;
+                bridged(core, call, BridgeOrder::ResumeAgent, vec![hold])
+            }
+            Action::TakeOver {} => self.take_over(core, grant, call),
+            Action::HandBack { note } => self.hand_back(core, grant, call, note),
+            Action::Claim {} => {
+                let hold = hold(Class::Claim)?;
+                unclaimed(core, grant, call.id)?;
+                let claimed = Fact::Claimed {
+                    by: grant.user.clone(),
+                };
+                Ok((say(call.id, vec![claimed], None), vec![hold]))
+            }
+            Action::Release {} => {
+                let hold = hold(Class::Claim)?;
+                own(core, grant, call.id)?;
+                let released = Fact::Released {
+                    by: grant.user.clone(),
+                };
+                Ok((say(call.id, vec![released], None), vec![hold]))
+            }
+            action => Ok((remark(core, grant, call, action)?, Vec::new())),
+        }
+    }
+
+    /// The operator takes the floor: the agent is silent and the call is theirs.
+    fn take_over(&self, core: &Core, grant: &Grant, call: &Call) -> Checked {
+        let floor = self
+            .holds
+            .take(call.id, Class::Floor, &grant.user, "take_over")?;
+        let claim = self
+            .holds
+            .take(call.id, Class::Claim, &grant.user, "take_over")?;
+        unclaimed(core, grant, call.id)?;
+        let (job, _) = bridged(core, call, BridgeOrder::PauseAgent, Vec::new())?;
+        let claimed = Fact::Claimed {
+            by: grant.user.clone(),
+        };
+        Ok((and_then(job, vec![claimed]), vec![floor, claim]))
+    }
+
+    fn hand_back(&self, core: &Core, grant: &Grant, call: &Call, note: Option<String>) -> Checked {
+        let floor = self
+            .holds
+            .take(call.id, Class::Floor, &grant.user, "hand_back")?;
+        let claim = self
+            .holds
+            .take(call.id, Class::Claim, &grant.user, "hand_back")?;
+        own(core, grant, call.id)?;
+        let (job, _) = bridged(core, call, BridgeOrder::ResumeAgent, Vec::new())?;
+        let by = grant.user.clone();
+        let mut facts = vec![Fact::Released { by: by.clone() }];
+        if let Some(text) = note.and_then(|note| words(&note).ok()) {
+            facts.push(Fact::Noted { by, text });
+        }
+        Ok((and_then(job, facts), vec![floor, claim]))
+    }
+}
+
+/// Finds the call, if this token may know of it.
+fn sight(core: &Core, grant: &Grant, call: Option<CallId>) -> Result<Call, Refusal> {
+    let Some(id) = call else {
+        return Err(invalid("no call was named", "give the id of a call"));
+    };
+    let found = core
+        .switchboard
+        .read(|board| board.get(id).map(|call| call.trimmed(0)));
+    found
+        .filter(|call| grant.sees_lead(call.facts.lead_id.as_deref()))
+        .ok_or_else(|| super::from_post(super::PostError::NoSuchCall))
+}
+
+fn still_live(core: &Core, call: CallId) -> bool {
+    core.switchboard
+        .read(|board| board.get(call).is_some_and(Call::is_live))
+}
+
+fn live(core: &Core, call: &Call) -> Result<(), Refusal> {
+    if still_live(core, call.id) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        ErrorCode::Conflict,
+        "the call has ended",
+        "nothing can be done to it any more",
+    ))
+}
+
+/// Whether orders can reach the carrier of this call at all.
+fn steerable(core: &Core, call: &Call) -> Result<(), Refusal> {
+    if core.carriers.contains_key(call.facts.carrier.as_str()) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        ErrorCode::Unsupported,
+        format!("no access to the carrier {}", call.facts.carrier),
+        "set its account and key in config.toml",
+    ))
+}
+
+fn bridged(core: &Core, call: &Call, order: BridgeOrder, holds: Vec<Hold>) -> Checked {
+    live(core, call)?;
+    if !core.bridges.is_running(call.id) {
+        return Err(Refusal::new(
+            ErrorCode::Unsupported,
+            "this call's audio does not pass through this backend",
+            "only bridged calls can be steered; end or transfer it through the carrier",
+        ));
+    }
+    let job = Job::Order {
+        call: call.id,
+        order,
+        then: Vec::new(),
+    };
+    Ok((job, holds))
+}
+
+fn and_then(job: Job, facts: Vec<Fact>) -> Job {
+    match job {
+        Job::Order { call, order, .. } => Job::Order {
+            call,
+            order,
+            then: facts,
+        },
+        other => other,
+    }
+}
+
+fn claimant(core: &Core, call: CallId) -> Option<String> {
+    core.switchboard
+        .read(|board| board.get(call).and_then(|call| call.claimed_by.clone()))
+}
+
+fn unclaimed(core: &Core, grant: &Grant, call: CallId) -> Result<(), Refusal> {
+    match claimant(core, call) {
+        Some(by) if by != grant.user => Err(held_by(
+            &by,
+            format!("{by} has this call"),
+            "ask them to release it",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn own(core: &Core, grant: &Grant, call: CallId) -> Result<(), Refusal> {
+    match claimant(core, call) {
+        None => Err(Refusal::new(
+            ErrorCode::Conflict,
+            "nobody has this call",
+            "claim it first",
+        )),
+        Some(by) if by != grant.user && grant.role < Role::Admin => Err(held_by(
+            &by,
+            format!("{by} has this call"),
+            "ask them, or an admin, to release it",
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+fn recording(core: &Core, call: CallId, action: &Action) -> Result<Job, Refusal> {
+    let (running, state) = core.switchboard.read(|board| {
+        let call = board.get(call);
+        let running = call.and_then(running_recording);
+        let state = call.and_then(|call| call.recording().map(|recording| recording.state));
+        (running, state)
+    });
+    let order = match action {
+        Action::RecordPause {} => RecordingOrder::Pause,
+        Action::RecordResume {} => RecordingOrder::Resume,
+        Action::RecordStop {} => RecordingOrder::Stop,
+        _ => RecordingOrder::Start,
+    };
+    let conflict =
+        |message: &str, hint: &str| Err(Refusal::new(ErrorCode::Conflict, message, hint));
+    match (order, &running) {
+        (RecordingOrder::Start, Some(_)) => {
+            conflict("the call is being recorded already", "stop it first")
+        }
+        (RecordingOrder::Start, None) => Ok(Job::Record {
+            call,
+            order,
+            recording: None,
+        }),
+        (_, None) => conflict("the call is not being recorded", "start a recording first"),
+        (RecordingOrder::Pause, Some(_)) if state == Some(RecordingState::Paused) => {
+            conflict("the recording is paused already", "resume it")
+        }
+        (RecordingOrder::Resume, Some(_)) if state != Some(RecordingState::Paused) => {
+            conflict("the recording is not paused", "it runs")
+        }
+        (_, Some(id)) => Ok(Job::Record {
+            call,
+            order,
+            recording: Some(id.clone()),
+        }),
+    }
+}
+
+/// The recording that runs or is paused. A stop that was done counts, though the carrier's own
+/// word (`completed`) comes later.
+fn running_recording(call: &Call) -> Option<String> {
+    let recording = call.recording()?;
+    let open = matches!(
+        recording.state,
+        RecordingState::Started | RecordingState::InProgress | RecordingState::Paused
+    );
+    let last = call.actions.iter().rev().find(|action| {
+        matches!(action.verb.as_str(), "record_start" | "record_stop")
+            && action.state == ActionState::Done
+    });
+    let stopped = last.is_some_and(|action| action.verb == "record_stop");
+    (open && !stopped).then(|| recording.id.clone())
+}
+
+fn remark(core: &Core, grant: &Grant, call: &Call, action: Action) -> Result<Job, Refusal> {
+    let by = grant.user.clone();
+    let known = |rule: &str| {
+        core.switchboard.read(|board| {
+            board
+                .get(call.id)
+                .is_some_and(|call| call.alerts.iter().any(|alert| alert.rule == rule))
+        })
+    };
+    let no_alert = || {
+        Refusal::new(
+            ErrorCode::NotFound,
+            "there is no such alert on this call",
+            "it may have cleared by itself",
+        )
+    };
+    match action {
+        Action::Flag { label: text } => {
+            let label = label(&text).ok_or_else(empty)?;
+            Ok(say(call.id, vec![Fact::Flagged { by, label }], None))
+        }
+        Action::Note { text } => {
+            let text = words(&text)?;
+            Ok(say(call.id, vec![Fact::Noted { by, text }], None))
+        }
+        Action::Acknowledge { rule } if known(&rule) => Ok(say(
+            call.id,
+            vec![Fact::AlertAcknowledged { rule, by }],
+            None,
+        )),
+        Action::Snooze { rule, minutes } if known(&rule) => {
+            if !(1..=SNOOZE_MAX).contains(&minutes) {
+                return Err(invalid("that is no time to snooze", "1 to 1440 minutes"));
+            }
+            let until = core.clock.now() + TimeDelta::minutes(i64::from(minutes));
+            let snoozed = Fact::AlertSnoozed { rule, by, until };
+            Ok(say(call.id, vec![snoozed], None))
+        }
+        Action::Acknowledge { .. } | Action::Snooze { .. } => Err(no_alert()),
+        Action::Unmask {} => {
+            let numbers = json!({"from": call.facts.from, "to": call.facts.to});
+            Ok(say(call.id, Vec::new(), Some(numbers)))
+        }
+        other => Err(Refusal::new(
+            ErrorCode::Unsupported,
+            format!("{} is not known here", other.name()),
+            "update the backend",
+        )),
+    }
+}
+
+fn say(call: CallId, facts: Vec<Fact>, result: Option<Value>) -> Job {
+    Job::Say {
+        call: Some(call),
+        facts,
+        result,
+    }
+}
+
+fn about_dialling(by: &str, what: &str) -> (Job, Vec<Hold>) {
+    let notice = Fact::Notice {
+        severity: crate::call::Severity::Warn,
+        code: format!("dialling_{what}"),
+        text: format!("dialling was {what} by {by}"),
+    };
+    let job = Job::Say {
+        call: None,
+        facts: vec![notice],
+        result: None,
+    };
+    (job, Vec::new())
+}
+
+/// Number of a person to hand the caller to: a configured name, or a number, or a SIP address.
+fn transfer_target(core: &Core, to: &str) -> Result<String, Refusal> {
+    let to = label(to).ok_or_else(empty)?;
+    let named = core
+        .transfers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(&to));
+    if let Some((_, number)) = named {
+        return Ok(number.clone());
+    }
+    let address = ["sip:", "client:"]
+        .iter()
+        .any(|scheme| to.len() > scheme.len() && to.starts_with(scheme));
+    if address && !to.contains(char::is_whitespace) {
+        return Ok(to);
+    }
+    e164(&to).ok_or_else(|| {
+        let names: Vec<&str> = core.transfers.keys().map(String::as_str).collect();
+        let hint = if names.is_empty() {
+            "give a number as +14155550134".to_owned()
+        } else {
+            format!(
+                "give a number as +14155550134, or one of: {}",
+                names.join(", ")
+            )
+        };
+        invalid("that is no number to transfer to", hint)
+    })
+}
+
+/// Reads a number as people write it; `None` unless it is international (ITU-T E.164: a plus and 7
+/// to 15 digits).
+pub(super) fn e164(text: &str) -> Option<String> {
+    let digits: String = text
+        .trim()
+        .strip_prefix('+')?
+        .chars()
+        .filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '.'))
+        .collect();
+    let fits = (7..=15).contains(&digits.len())
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+        && !digits.starts_with('0');
+    fits.then(|| format!("+{digits}"))
+}
+
+/// One line of cleaned text; `None` of nothing.
+pub(super) fn label(text: &str) -> Option<String> {
+    let text = clean_label(text).trim().to_owned();
+    (!text.is_empty()).then_some(text)
+}
+
+fn words(text: &str) -> Result<String, Refusal> {
+    let text = clean(text).trim().to_owned();
+    if text.is_empty() {
+        return Err(empty());
+    }
+    Ok(text)
+}
+
+fn empty() -> Refusal {
+    invalid("there is no text in it", "write something")
+}
+
+pub(super) fn invalid(message: impl Into<String>, hint: impl Into<String>) -> Refusal {
+    Refusal::new(ErrorCode::Invalid, message, hint)
+}
+
+/// Whether a grant may name this lead when it places a call.
+pub(super) fn may_name_lead(grant: &Grant, lead: Option<&str>) -> Result<(), Refusal> {
+    if grant.sees_lead(lead) {
+        return Ok(());
+    }
+    let mut refusal = Refusal::forbidden(Verb::Dial);
+    refusal.message = "this token may not call for that lead".into();
+    refusal.hint = "name one of the leads of this token".into();
+    Err(refusal)
+}

@@ -1,0 +1,40 @@
+//! What all vendors' shells share: one HTTP client, one kind of WebSocket, and the way from a
+//! vendor's news to the switchboard's targets.
+
+mod http;
+mod wire;
+
+use crate::engine::Target;
+
+use super::Subject;
+
+pub use http::{BaseError, Http, HttpAnswer, HttpFailure, base_url};
+pub use wire::{DIAL_WITHIN, WsSocket, dial};
+
+/// The switchboard's address for a vendor's subject.
+pub fn target(subject: Subject) -> Target {
+    match subject {
+        Subject::Seen {
+            facts,
+            status,
+            started_at,
+        } => Target::Carrier {
+            facts,
+            status,
+            started_at,
+        },
+        Subject::Known {
+            carrier,
+            carrier_call_id,
+        } => Target::Known {
+            carrier: carrier.to_owned(),
+            carrier_call_id,
+        },
+    }
+}
+
+/// Installs the TLS provider; a second time is no error.
+pub(crate) fn prepare_tls() {
+    // Already installed is what we want.
+    let _already = rustls::crypto::ring::default_provider().install_default();
+}

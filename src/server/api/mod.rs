@@ -1,0 +1,64 @@
+//! The HTTP API (contract A3): JSON in, JSON out, errors in one shape.
+
+mod calls;
+mod commands;
+mod listen;
+mod ops;
+mod page;
+mod recordings;
+mod tickets;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+
+use crate::engine::Clock;
+
+use super::error::ApiError;
+use super::shape::stamp;
+use super::state::App;
+
+pub(super) use tickets::listen_url;
+
+/// The routes of the API.
+pub(super) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/healthz", get(ops::healthz))
+        .route("/readyz", get(ops::readyz))
+        .route("/metrics", get(ops::metrics))
+        .route("/api/webhooks", get(ops::webhooks))
+        .route("/api/calls", get(calls::past))
+        .route("/api/calls/active", get(calls::active))
+        .route("/api/calls/{id}", get(calls::one))
+        .route("/api/calls/{id}/transcript", get(calls::transcript))
+        .route("/api/calls/{id}/recordings", get(calls::recordings))
+        .route("/api/recordings/{id}", get(recordings::one))
+        .route("/api/outbound-call", post(commands::dial))
+        .route("/outbound-call", post(commands::dial))
+        .route("/api/calls/{id}/{verb}", post(commands::steer))
+        .route("/api/calls/{id}/record/{order}", post(commands::record))
+        .route("/api/tickets", post(tickets::issue))
+        .route("/api/calls/{id}/audio.wav", get(listen::wav))
+        .route("/api/calls/{id}/listen", get(listen::frames))
+        .route("/listen/{id}", get(page::page))
+}
+
+pub(super) async fn not_found() -> ApiError {
+    ApiError::new(
+        crate::call::ErrorCode::NotFound,
+        "no such route",
+        "the routes are listed in the documentation",
+    )
+}
+
+/// The envelope of every success.
+fn success(clock: Clock, message: &str, data: Value) -> Value {
+    json!({
+        "success": true,
+        "data": data,
+        "message": message,
+        "timestamp": stamp(clock.now()),
+    })
+}

@@ -1,0 +1,56 @@
+//! Which webhooks were taken already. A carrier that did not hear our answer sends the same again.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use sha2::{Digest as _, Sha256};
+
+/// Deliveries remembered; older ones would be judged by the board, which takes no fact twice.
+const KEPT_MAX: usize = 16_384;
+
+type Mark = [u8; 16];
+
+/// The deliveries taken lately.
+#[derive(Debug, Default)]
+pub(in crate::server) struct Seen {
+    marks: Mutex<(HashSet<Mark>, VecDeque<Mark>)>,
+}
+
+impl Seen {
+    pub(in crate::server) fn contains(&self, key: &str) -> bool {
+        let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        marks.0.contains(&mark_of(key))
+    }
+
+    /// Remembers a delivery, once it has been kept.
+    pub(in crate::server) fn insert(&self, key: &str) {
+        let mark = mark_of(key);
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let (known, order) = &mut *marks;
+        if known.insert(mark) {
+            order.push_back(mark);
+        }
+        if order.len() > KEPT_MAX {
+            if let Some(oldest) = order.pop_front() {
+                known.remove(&oldest);
+            }
+        }
+    }
+}
+
+fn mark_of(key: &str) -> Mark {
+    let sum: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+    let mut mark = Mark::default();
+    mark.copy_from_slice(&sum[..16]);
+    mark
+}
+
+/// A key made of the content, for carriers and requests without one of their own.
+pub(super) fn content_key(query: &str, body: &[u8]) -> String {
+    let sum = Sha256::new()
+        .chain_update(query.as_bytes())
+        .chain_update([0])
+        .chain_update(body)
+        .finalize();
+    super::super::tokens::hex(&sum)
+}

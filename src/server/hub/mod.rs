@@ -1,0 +1,50 @@
+//! Namespace `/wallboard`: our attach protocol v1 (contract A4). One hub task per client follows the
+//! facts; nobody else emits to it. One JSON object per event, no binary, no acks asked for.
+
+pub(super) mod door;
+mod encode;
+mod ordered;
+mod requests;
+mod session;
+mod snapshot;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use socketioxide::layer::SocketIoLayer;
+use socketioxide::{ParserConfig, SocketIo};
+
+use super::state::App;
+
+pub(super) use encode::Encoder;
+pub(super) use ordered::{Asked, Ordered};
+
+/// Name of the namespace.
+pub const NAMESPACE: &str = "/wallboard";
+/// Version of the protocol.
+pub const PROTOCOL: u8 = 1;
+
+/// Packets that may wait for one client: two seconds of batches. Full: it is told it lags.
+const PACKETS_MAX: usize = 128;
+/// Largest message taken from a client, bytes.
+const MESSAGE_MAX: usize = 256 * 1024;
+
+/// The Socket.IO layer with this namespace on it.
+pub(super) fn layer(app: &Arc<App>) -> (SocketIoLayer, SocketIo) {
+    let parser = ParserConfig::common()
+        .max_incoming_binaries(4)
+        .max_incoming_binary_buf_size(1024 * 1024);
+    let (layer, io) = SocketIo::builder()
+        .max_buffer_size(PACKETS_MAX)
+        .ping_interval(Duration::from_secs(10))
+        .ping_timeout(Duration::from_secs(10))
+        .connect_timeout(Duration::from_secs(10))
+        .max_payload(MESSAGE_MAX as u64)
+        .ws_max_message_size(MESSAGE_MAX)
+        .ws_max_frame_size(MESSAGE_MAX)
+        .ws_read_buffer_size(4 * 1024)
+        .with_parser(parser)
+        .build_layer();
+    door::open(&io, app);
+    (layer, io)
+}

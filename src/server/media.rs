@@ -1,0 +1,268 @@
+//! Media sockets: who may stream, and for which call. After the first words the engine takes over.
+//!
+//! Admitted is a socket whose upgrade carries the carrier's signature, or whose `start` carries a
+//! ticket of ours for exactly that call. A browser never is.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::extract::ws::{WebSocketUpgrade, close_code};
+use axum::http::{HeaderMap, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any};
+use axum::{Extension, http::StatusCode};
+use futures_util::StreamExt as _;
+
+use crate::bridge::{CarrierCodec, CarrierIn, StreamStart};
+use crate::call::{Call, CallFacts, CallId, CallStatus, ErrorCode, Fact, Source};
+use crate::engine::{Posted, Target, attach_stream};
+
+use super::carriers::{Base, CarrierDesk, WebhookEntry, WebhookVerdict};
+use super::error::ApiError;
+use super::guard::Peer;
+use super::state::App;
+use super::wire::{AcceptedSocket, MESSAGE_MAX, READ_BUFFER, WRITE_BUFFER_MAX};
+
+/// A stream must say which call it belongs to within this.
+const START_WITHIN: Duration = Duration::from_secs(10);
+/// Messages before `start`: greeting, and nothing else that counts.
+const MESSAGES_BEFORE_START_MAX: usize = 16;
+
+/// The route of one carrier's media sockets.
+pub(super) fn route(desk: Arc<dyn CarrierDesk>) -> MethodRouter<Arc<App>> {
+    any(
+        async move |State(app): State<Arc<App>>,
+                    Extension(peer): Extension<Peer>,
+                    uri: Uri,
+                    headers: HeaderMap,
+                    upgrade: WebSocketUpgrade| {
+            knock(app, desk, peer, &uri, &headers, upgrade)
+        },
+    )
+}
+
+/// Decides whether to upgrade at all.
+fn knock(
+    app: Arc<App>,
+    desk: Arc<dyn CarrierDesk>,
+    peer: Peer,
+    uri: &Uri,
+    headers: &HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let carrier = desk.carrier();
+    if headers.contains_key(header::ORIGIN) {
+        count(carrier, "browser");
+        return ApiError::new(
+            ErrorCode::Forbidden,
+            "browsers may not stream into calls",
+            "this socket is for carriers",
+        )
+        .into_response();
+    }
+    let unchecked = app.settings.insecure_skip_signatures;
+    if let Some(reason) = desk.unready().filter(|_| !unchecked) {
+        return ApiError::new(
+            ErrorCode::Unavailable,
+            format!("{carrier} streams cannot be checked yet"),
+            reason,
+        )
+        .into_response();
+    }
+    let base = Base::of(&app.settings, peer, uri, headers);
+    let path = uri.path_and_query().map_or("/", |whole| whole.as_str());
+    let judgement = desk.judge_upgrade(&base.ws(path), headers);
+    let signed = unchecked || judgement.verdict == WebhookVerdict::Valid;
+    let Ok(permit) = Arc::clone(&app.unproven_streams).try_acquire_owned() else {
+        count(carrier, "full");
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many streams are starting",
+        )
+            .into_response();
+    };
+    let newcomer = Newcomer {
+        app,
+        desk,
+        peer: peer.ip,
+        path: uri.path().to_owned(),
+        signed,
+        verdict: judgement.verdict,
+        advice: judgement.advice,
+    };
+    upgrade
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(WRITE_BUFFER_MAX)
+        .max_message_size(MESSAGE_MAX)
+        .max_frame_size(MESSAGE_MAX)
+        .on_upgrade(async move |socket| {
+            let admitted = newcomer.admit(AcceptedSocket::new(socket)).await;
+            drop(permit);
+            if let Some(stream) = admitted {
+                stream.run().await;
+            }
+        })
+}
+
+fn count(carrier: &'static str, why: &'static str) {
+    metrics::counter!("wallboard_streams_refused_total", "carrier" => carrier, "why" => why)
+        .increment(1);
+}
+
+/// A socket that has not proven anything yet.
+struct Newcomer {
+    app: Arc<App>,
+    desk: Arc<dyn CarrierDesk>,
+    peer: IpAddr,
+    path: String,
+    signed: bool,
+    verdict: WebhookVerdict,
+    advice: Option<&'static str>,
+}
+
+/// A socket that belongs to a call.
+struct Admitted {
+    app: Arc<App>,
+    call: CallId,
+    socket: AcceptedSocket,
+    codec: Box<dyn CarrierCodec>,
+    start: StreamStart,
+}
+
+impl Newcomer {
+    /// Listens for `start` and judges it; closes the socket and returns nothing when it may not in.
+    async fn admit(self, mut socket: AcceptedSocket) -> Option<Admitted> {
+        let carrier = self.desk.carrier();
+        let mut codec = self.desk.codec();
+        let listening = tokio::time::timeout(START_WITHIN, first_words(&mut socket, &mut codec));
+        let start = tokio::select! {
+            start = listening => start,
+            () = self.app.stopping().cancelled() => Ok(None),
+        };
+        let Ok(Some(start)) = start else {
+            count(carrier, "no_start");
+            self.note(WebhookVerdict::Malformed, close_code::POLICY);
+            socket.close_with(close_code::POLICY, "no start").await;
+            return None;
+        };
+        match self.judge(&start).await {
+            Ok(call) => {
+                let verdict = if self.signed {
+                    self.verdict
+                } else {
+                    WebhookVerdict::Valid
+                };
+                self.note(verdict, StatusCode::SWITCHING_PROTOCOLS.as_u16());
+                Some(Admitted {
+                    app: self.app,
+                    call,
+                    socket,
+                    codec,
+                    start,
+                })
+            }
+            Err(why) => {
+                count(carrier, why);
+                tracing::warn!(carrier, why, "a media stream was refused");
+                self.note(self.verdict, close_code::POLICY);
+                socket.close_with(close_code::POLICY, why).await;
+                None
+            }
+        }
+    }
+
+    /// The call this stream belongs to. Creates it only on the strength of a signature.
+    async fn judge(&self, start: &StreamStart) -> Result<CallId, &'static str> {
+        let carrier = self.desk.carrier();
+        let known = self.app.core.switchboard.read(|board| {
+            board
+                .find(&start.carrier_call_id)
+                .filter(|call| call.facts.carrier == carrier)
+                .map(Call::is_live)
+        });
+        let invited = self.desk.ticket(start).is_some_and(|ticket| {
+            self.app
+                .media_tickets
+                .is_good(ticket, carrier, &start.carrier_call_id)
+        });
+        match (known, self.signed, invited) {
+            (_, false, false) => return Err("no proof"),
+            (Some(false), _, _) => return Err("call ended"),
+            (None, false, true) => return Err("unknown call"),
+            (None, true, _) if self.app.is_draining() => return Err("draining"),
+            _ => {}
+        }
+        let target = Target::Carrier {
+            facts: CallFacts {
+                carrier: carrier.to_owned(),
+                carrier_call_id: Some(start.carrier_call_id.clone()),
+                adopted: true,
+                ..CallFacts::default()
+            },
+            status: CallStatus::InProgress,
+            started_at: None,
+        };
+        // A stream only starts once the call was answered, and the status callback may be missing.
+        let answered = Fact::StatusChanged {
+            status: CallStatus::InProgress,
+            source: Source::Stream,
+        };
+        match self.app.core.switchboard.post(target, vec![answered]).await {
+            Ok(Posted {
+                call: Some(call), ..
+            }) => Ok(call),
+            Ok(_) => Err("call ended"),
+            Err(_) => Err("overloaded"),
+        }
+    }
+
+    fn note(&self, verdict: WebhookVerdict, status: u16) {
+        self.app.webhooks.push(WebhookEntry {
+            at: self.app.core.clock.now(),
+            carrier: self.desk.carrier(),
+            path: self.path.clone(),
+            verdict,
+            advice: self.advice.map(str::to_owned),
+            url: String::new(),
+            peer: self.peer.to_string(),
+            status,
+        });
+    }
+}
+
+impl Admitted {
+    /// Hands the socket to the engine and stays until the bridge has ended.
+    async fn run(self) {
+        let carrier = self.codec.vendor();
+        metrics::gauge!("wallboard_streams", "carrier" => carrier).increment(1.0);
+        let bridge = attach_stream(
+            &self.app.core,
+            self.call,
+            Box::new(self.socket),
+            self.codec,
+            self.start,
+        );
+        // The bridge has its own place in the task tree; a panic there was logged there.
+        let _ended = bridge.await;
+        metrics::gauge!("wallboard_streams", "carrier" => carrier).decrement(1.0);
+    }
+}
+
+/// Reads up to `start`; `None` when the socket ended or said too much else first.
+async fn first_words(
+    socket: &mut AcceptedSocket,
+    codec: &mut Box<dyn CarrierCodec>,
+) -> Option<StreamStart> {
+    for _ in 0..MESSAGES_BEFORE_START_MAX {
+        let wire = socket.next().await?.ok()?;
+        match codec.decode(&wire) {
+            Ok(CarrierIn::Start(start)) => return Some(start),
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "an unreadable message before the start"),
+        }
+    }
+    None
+}

@@ -1,0 +1,80 @@
+//! What every route and hub of one server shares.
+
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{Core, Tasks};
+
+use super::auth::Auth;
+use super::carriers::{CarrierRoutes, Seen, WebhookLog};
+use super::hub::Encoder;
+use super::settings::ServerSettings;
+use super::tickets::{BrowserTickets, MediaTickets};
+
+/// Media sockets that have not said whose they are. Full: further ones are refused, so that strangers
+/// cannot hold what callers need.
+const UNPROVEN_STREAMS_MAX: usize = 256;
+
+/// The state behind the routes.
+#[derive(Debug)]
+pub(super) struct App {
+    pub core: Core,
+    pub settings: ServerSettings,
+    pub auth: Auth,
+    pub carriers: CarrierRoutes,
+    pub webhooks: Arc<WebhookLog>,
+    pub seen: Seen,
+    pub media_tickets: MediaTickets,
+    pub tickets: BrowserTickets,
+    pub encoder: Encoder,
+    pub unproven_streams: Arc<Semaphore>,
+    pub metrics: Option<Metrics>,
+    /// The branch of the task tree everything here runs on.
+    pub tasks: Tasks,
+}
+
+/// The recorder whose text `/metrics` serves.
+pub(super) struct Metrics(pub PrometheusHandle);
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl App {
+    pub(super) fn new(
+        core: Core,
+        settings: ServerSettings,
+        auth: Auth,
+        carriers: CarrierRoutes,
+        metrics: Option<PrometheusHandle>,
+    ) -> Self {
+        Self {
+            tasks: core.tasks.child(),
+            core,
+            settings,
+            auth,
+            carriers,
+            webhooks: Arc::default(),
+            seen: Seen::default(),
+            media_tickets: MediaTickets::default(),
+            tickets: BrowserTickets::default(),
+            encoder: Encoder::default(),
+            unproven_streams: Arc::new(Semaphore::new(UNPROVEN_STREAMS_MAX)),
+            metrics: metrics.map(Metrics),
+        }
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.core.dialling.is_draining()
+    }
+
+    /// Cancelled when the server goes down.
+    pub(super) fn stopping(&self) -> &CancellationToken {
+        self.tasks.token()
+    }
+}

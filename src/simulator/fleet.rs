@@ -1,0 +1,197 @@
+//! The demo lived out: both simulated peers on loopback, and calls placed as the schedule says.
+//! Inbound calls ring at the carrier; outbound ones are asked of the backend, as an operator would.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::call::Direction;
+use crate::engine::Tasks;
+
+use super::cast::Cast;
+use super::elevenlabs::{AgentFaults, ElevenLabsSim, ElevenLabsSimConfig};
+use super::schedule::{Demo, Planned, Schedule};
+use super::twilio::{CallView, Faults, InboundCall, TwilioSim, TwilioSimConfig};
+
+/// How long a call of a finished `--once` demo may take to end.
+const LAST_CALL_MAX: Duration = Duration::from_secs(900);
+const OUTBOUND_WITHIN: Duration = Duration::from_secs(10);
+
+/// Both simulated peers, with the credentials a backend needs to use them.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    pub twilio: TwilioSim,
+    pub elevenlabs: ElevenLabsSim,
+}
+
+/// The backend that is shown.
+#[derive(Clone)]
+pub struct DemoTarget {
+    /// For instance `http://127.0.0.1:41234`.
+    pub base_url: String,
+    /// A token of role operator or more.
+    pub token: String,
+}
+
+impl std::fmt::Debug for DemoTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DemoTarget")
+            .field("base_url", &self.base_url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Starts calls until it is stopped, or until every conversation was played once.
+#[derive(Debug)]
+pub struct DemoFleet {
+    stage: Stage,
+    target: DemoTarget,
+    tasks: Tasks,
+    http: reqwest::Client,
+}
+
+impl Stage {
+    /// The carrier's and the agent vendor's secrets of every demo. They open nothing else.
+    pub const AUTH_TOKEN: &'static str = "simulated-auth-token";
+    pub const API_KEY: &'static str = "simulated-api-key";
+    pub const AGENT_ID: &'static str = "agent_demo";
+
+    /// Both peers on ports the system chooses.
+    ///
+    /// # Errors
+    /// Loopback cannot be bound.
+    pub async fn start(seed: u64, tasks: &Tasks) -> io::Result<Self> {
+        Self::with_faults(seed, Faults::default(), AgentFaults::default(), tasks).await
+    }
+
+    /// # Errors
+    /// See [`Stage::start`].
+    pub async fn with_faults(
+        seed: u64,
+        faults: Faults,
+        agent_faults: AgentFaults,
+        tasks: &Tasks,
+    ) -> io::Result<Self> {
+        let cast = Cast::default();
+        let twilio = TwilioSimConfig {
+            auth_token: Self::AUTH_TOKEN.to_owned(),
+            cast: cast.clone(),
+            faults,
+            seed,
+            ..TwilioSimConfig::default()
+        };
+        let elevenlabs = ElevenLabsSimConfig {
+            api_key: Self::API_KEY.to_owned(),
+            agent_ids: Vec::new(),
+            cast,
+            faults: agent_faults,
+            seed,
+            ..ElevenLabsSimConfig::default()
+        };
+        Ok(Self {
+            twilio: TwilioSim::start(twilio, tasks).await?,
+            elevenlabs: ElevenLabsSim::start(elevenlabs, tasks).await?,
+        })
+    }
+
+    pub fn stop(&self) {
+        self.twilio.stop();
+        self.elevenlabs.stop();
+    }
+}
+
+impl DemoFleet {
+    /// # Errors
+    /// No HTTP client can be made.
+    pub fn new(stage: Stage, target: DemoTarget, tasks: &Tasks) -> io::Result<Self> {
+        super::install_tls();
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(OUTBOUND_WITHIN)
+            .build()
+            .map_err(io::Error::other)?;
+        Ok(Self {
+            stage,
+            target,
+            tasks: tasks.child(),
+            http,
+        })
+    }
+
+    /// Lives the schedule out. Returns when the task tree is cancelled, or after the last call of a
+    /// demo that plays once. Cancel-safe: what has been started goes on by itself.
+    pub async fn run(&self, demo: Demo) {
+        let began = Instant::now();
+        let token = self.tasks.token().clone();
+        for planned in Schedule::new(demo) {
+            tokio::select! {
+                biased;
+                () = token.cancelled() => return,
+                () = sleep_until(began + planned.at) => {}
+            }
+            self.place(planned);
+        }
+        let last = Instant::now() + LAST_CALL_MAX;
+        let all_over = async {
+            // The last outbound request may still be on its way.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            while let Some(call) = self
+                .stage
+                .twilio
+                .calls()
+                .into_iter()
+                .find(|c| !c.view().is_over())
+            {
+                drop(
+                    call.wait_within(LAST_CALL_MAX, "end", CallView::is_over)
+                        .await,
+                );
+            }
+        };
+        tokio::select! {
+            () = token.cancelled() => {}
+            _ = timeout_at(last, all_over) => {}
+        }
+    }
+
+    fn place(&self, planned: Planned) {
+        self.stage
+            .twilio
+            .cast()
+            .assign(&planned.number, Arc::clone(&planned.script));
+        let base = &self.target.base_url;
+        match planned.direction {
+            Direction::Inbound => {
+                self.stage.twilio.place_inbound(InboundCall {
+                    from: planned.number,
+                    caller_name: Some(planned.name),
+                    voice_url: format!("{base}/incoming-call#rc=3&rp=all"),
+                    fallback_url: None,
+                    status_callback: Some(format!("{base}/call-status-callback#rc=3&rp=all")),
+                });
+            }
+            Direction::Outbound => self.dial(planned),
+        }
+    }
+
+    fn dial(&self, planned: Planned) {
+        let request = self
+            .http
+            .post(format!("{}/api/outbound-call", self.target.base_url))
+            .bearer_auth(&self.target.token)
+            .json(&json!({
+                "number": planned.number, "name": planned.name, "lead_id": planned.lead_id,
+                "carrier": "twilio",
+            }));
+        self.tasks.spawn("demo outbound call", async move {
+            match request.send().await {
+                Ok(answer) if answer.status().is_success() => {}
+                Ok(answer) => tracing::warn!(status = %answer.status(), "demo: call refused"),
+                Err(error) => tracing::warn!(%error, "demo: backend not reached"),
+            }
+        });
+    }
+}

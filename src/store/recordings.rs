@@ -1,0 +1,201 @@
+//! Recording files: WAVs under names of our own making, below one folder, readable by the owner
+//! only. No name from outside ever becomes part of a path.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use rusqlite::{OptionalExtension, params};
+use uuid::Uuid;
+
+use crate::call::{Call, CallId, Recording, RecordingState};
+use crate::engine::{KeptRecording, MissingRecording, RecordingVault, StoreError, random};
+
+use super::journal::SqliteJournal;
+use super::open::{only_owner, private_file};
+use super::project::Row;
+use super::writer::Message;
+
+/// The folder below the data folder.
+const FOLDER: &str = "recordings";
+/// Missing recordings looked for at once.
+const MISSING_MAX: u32 = 200;
+/// After this a recording that could not be fetched is left with the carrier.
+const MISSING_FOR_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+
+/// The vault beside a journal. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Recordings {
+    journal: SqliteJournal,
+}
+
+impl Recordings {
+    pub fn new(journal: SqliteJournal) -> Self {
+        Self { journal }
+    }
+
+    async fn kept_as(&self, call: CallId, recording: String) -> Result<Option<String>, StoreError> {
+        self.journal
+            .read(move |connection| {
+                connection
+                    .prepare_cached(
+                        "SELECT file_id FROM recordings
+                         WHERE call_id = ?1 AND recording = ?2 AND file_id IS NOT NULL",
+                    )?
+                    .query_row(params![call.to_string(), recording], |row| row.get(0))
+                    .optional()
+            })
+            .await
+    }
+
+    async fn keep_new(
+        &self,
+        call: CallId,
+        recording: String,
+        audio: Bytes,
+    ) -> Result<String, StoreError> {
+        if let Some(id) = self.kept_as(call, recording.clone()).await? {
+            return Ok(id);
+        }
+        let clock = self.journal.clock();
+        let id = uuid::Builder::from_unix_timestamp_millis(clock.unix_ms(), &random()).into_uuid();
+        let (dir, bytes) = (self.journal.dir().to_owned(), audio.len() as u64);
+        let written = self
+            .journal
+            .tasks()
+            .spawn_blocking(move || write_file(&dir, id, &audio))
+            .await;
+        match written {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(StoreError::Write(error.to_string())),
+            Err(_) => return Err(StoreError::Write("the journal has stopped".into())),
+        }
+        let file_id = id.to_string();
+        self.journal.send(Message::Row(Box::new(Row::Kept {
+            call,
+            recording,
+            file_id: file_id.clone(),
+            bytes,
+            at: clock.now().timestamp_millis(),
+        })))?;
+        self.journal.asked(Message::Flush).await?;
+        Ok(file_id)
+    }
+
+    async fn look(&self, id: String) -> Result<Option<KeptRecording>, StoreError> {
+        // Anything that is not an id of ours is not looked for at all.
+        let Ok(uuid) = Uuid::try_parse(&id) else {
+            return Ok(None);
+        };
+        let id = uuid.to_string();
+        let asked = id.clone();
+        let row: Option<(String, i64)> = self
+            .journal
+            .read(move |connection| {
+                connection
+                    .prepare_cached("SELECT call_id, bytes FROM recordings WHERE file_id = ?1")?
+                    .query_row([asked], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()
+            })
+            .await?;
+        Ok(row.and_then(|(call, bytes)| {
+            Some(KeptRecording {
+                call: call.parse().ok()?,
+                path: file_of(self.journal.dir(), uuid),
+                bytes: u64::try_from(bytes).unwrap_or(0),
+                id,
+            })
+        }))
+    }
+
+    async fn unfetched(&self) -> Result<Vec<MissingRecording>, StoreError> {
+        let since = self.journal.clock().now().timestamp_millis() - MISSING_FOR_MS;
+        self.journal
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT r.recording, r.duration_s, c.state FROM recordings r
+                     JOIN calls c ON c.id = r.call_id
+                     WHERE r.file_id IS NULL AND r.state = 'completed' AND r.updated_at > ?1
+                     ORDER BY r.updated_at DESC LIMIT ?2",
+                )?;
+                let rows = statement.query_map(params![since, MISSING_MAX], |row| {
+                    let state: String = row.get(2)?;
+                    Ok((row.get(0)?, row.get(1)?, state))
+                })?;
+                let rows: Vec<(String, Option<u32>, String)> = rows.collect::<Result<_, _>>()?;
+                Ok(rows.into_iter().filter_map(missing).collect())
+            })
+            .await
+    }
+}
+
+fn missing((id, duration_s, state): (String, Option<u32>, String)) -> Option<MissingRecording> {
+    let call: Call = serde_json::from_str(&state).ok()?;
+    Some(MissingRecording {
+        call: call.id,
+        carrier: call.facts.carrier,
+        carrier_call_id: call.facts.carrier_call_id?,
+        recording: Recording {
+            id,
+            state: RecordingState::Completed,
+            duration_s,
+            url: None,
+            error: None,
+        },
+    })
+}
+
+fn file_of(dir: &Path, id: Uuid) -> PathBuf {
+    dir.join(FOLDER).join(format!("{id}.wav"))
+}
+
+/// Writes a new file under its final name only once it is complete and on disk.
+fn write_file(dir: &Path, id: Uuid, audio: &[u8]) -> io::Result<()> {
+    let folder = dir.join(FOLDER);
+    fs::create_dir_all(&folder)?;
+    only_owner(&folder, 0o700)?;
+    let part = folder.join(format!("{id}.part"));
+    // `create_new` follows no link and overwrites nothing.
+    let mut file = private_file().create_new(true).open(&part)?;
+    let written = file.write_all(audio).and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        fs::remove_file(&part).ok();
+        return Err(error);
+    }
+    fs::rename(&part, file_of(dir, id))
+}
+
+/// Removes a file of ours; a file that is gone already counts as removed.
+pub(super) fn remove_file(dir: &Path, id: &str) -> bool {
+    let Ok(id) = Uuid::try_parse(id) else {
+        return false;
+    };
+    match fs::remove_file(file_of(dir, id)) {
+        Ok(()) => true,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+impl RecordingVault for Recordings {
+    fn keep(
+        &self,
+        call: CallId,
+        recording: String,
+        audio: Bytes,
+    ) -> BoxFuture<'static, Result<String, StoreError>> {
+        let vault = self.clone();
+        Box::pin(async move { vault.keep_new(call, recording, audio).await })
+    }
+
+    fn find(&self, id: String) -> BoxFuture<'static, Result<Option<KeptRecording>, StoreError>> {
+        let vault = self.clone();
+        Box::pin(async move { vault.look(id).await })
+    }
+
+    fn missing(&self) -> BoxFuture<'static, Result<Vec<MissingRecording>, StoreError>> {
+        let vault = self.clone();
+        Box::pin(async move { vault.unfetched().await })
+    }
+}

@@ -1,0 +1,85 @@
+//! The whole product on a pseudo terminal: start the demo, watch a call, listen, end one, leave.
+
+use nix::sys::signal::Signal;
+
+use crate::it::support::pty::Screen;
+
+fn demo(columns: u16, rows: u16, env: &[(&str, &str)]) -> Screen {
+    Screen::start(&["demo", "--calls", "6", "--seed", "7"], columns, rows, env)
+}
+
+fn in_call(screen: &str) -> bool {
+    screen.contains("IN CALL")
+}
+
+#[test]
+fn a_newcomer_watches_listens_ends_a_call_and_leaves() {
+    let mut screen = demo(120, 40, &[]);
+    screen.wait("a call is on the board", 20, in_call);
+    screen.keys("g");
+    screen.keys("\r");
+    screen.wait("the transcript speaks", 30, |text| {
+        text.contains("agent ") && text.contains("caller ")
+    });
+    screen.keys("\x1b");
+    screen.keys("L");
+    screen.wait("listening is shown", 10, |text| text.contains("ear "));
+    screen.keys("L");
+    screen.keys("E");
+    screen.wait("the confirmation asks", 5, |text| {
+        text.contains("End ") || text.contains("end ")
+    });
+    screen.keys("y");
+    screen.wait_for("undo", 5);
+    screen.wait("the carrier said so", 20, |text| text.contains("ENDED"));
+    screen.keys("q");
+    screen.keys("y");
+    assert_eq!(screen.wait_exit(15), 0);
+    screen.assert_restored();
+}
+
+#[test]
+fn undo_within_the_grace_keeps_the_call() {
+    let mut screen = demo(120, 40, &[]);
+    screen.wait("a call is on the board", 20, in_call);
+    screen.keys("gE");
+    screen.keys("y");
+    screen.wait_for("undo", 5);
+    screen.keys("u");
+    screen.wait("nothing is ending", 5, |text| !text.contains("ending"));
+    assert!(in_call(&screen.text()));
+}
+
+#[test]
+fn it_fits_every_size_and_survives_resizing() {
+    let mut screen = demo(80, 24, &[]);
+    screen.wait("a call at 80x24", 20, in_call);
+    for (columns, rows) in [(200, 60), (20, 5), (120, 40), (300, 100), (80, 24)] {
+        screen.resize(columns, rows);
+        let what = format!("something at {columns}x{rows}");
+        screen.wait(&what, 5, |text| !text.trim().is_empty());
+    }
+    screen.wait("a call after all that", 10, |text| {
+        text.contains("wallboard")
+    });
+}
+
+#[test]
+fn signals_leave_the_terminal_as_it_was() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut screen = demo(80, 24, &[]);
+        screen.wait("the board", 20, |text| text.contains("wallboard"));
+        screen.signal(signal);
+        screen.wait_exit(15);
+        screen.assert_restored();
+    }
+}
+
+#[test]
+fn without_colour_no_colour_is_sent_and_state_still_reads() {
+    let screen = demo(120, 40, &[("NO_COLOR", "1")]);
+    screen.wait("a call without colour", 20, in_call);
+    let bytes = String::from_utf8_lossy(&screen.bytes()).into_owned();
+    assert!(!bytes.contains("\x1b[38;"), "a foreground colour was sent");
+    assert!(!bytes.contains("\x1b[48;"), "a background colour was sent");
+}

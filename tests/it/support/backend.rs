@@ -1,0 +1,183 @@
+//! A whole backend in the test's process: core, memory journal, server on a free port.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use wallboard::bridge::AgentBrief;
+use wallboard::call::{Call, Grant, Secret};
+use wallboard::engine::{
+    AgentConnection, AgentDialer, AgentError, AgentPlan, Clock, Core, CoreParts, Fallback,
+    MemoryJournal, Plans, Tasks,
+};
+use wallboard::providers::twilio::{TwilioSettings, sign};
+use wallboard::server::{
+    Auth, CarrierRoutes, Server, ServerParts, ServerSettings, TokenStore, TwilioDesk,
+};
+
+pub const PUBLIC: &str = "https://wb.example.com";
+pub const TWILIO_TOKEN: &str = "wallboard_test_token_0123456789ab";
+pub const ADMIN: &str = "wb_test_admin_token";
+
+/// An agent that never answers the phone.
+#[derive(Debug)]
+struct Silent;
+
+impl AgentDialer for Silent {
+    fn vendor(&self) -> &'static str {
+        "elevenlabs"
+    }
+
+    fn connect(&self) -> BoxFuture<'static, Result<AgentConnection, AgentError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+pub struct Backend {
+    pub core: Core,
+    pub server: Server,
+    pub journal: MemoryJournal,
+    pub url: String,
+    pub http: reqwest::Client,
+    pub tokens: TokenStore,
+    _dir: tempfile::TempDir,
+}
+
+impl Backend {
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}, |_| {}).await
+    }
+
+    pub async fn start_with(
+        settings: impl FnOnce(&mut ServerSettings),
+        parts: impl FnOnce(&mut CoreParts),
+    ) -> Self {
+        let _set_already = rustls::crypto::ring::default_provider().install_default();
+        let dir = tempfile::tempdir().unwrap();
+        let journal = MemoryJournal::new();
+        let mut core_parts =
+            CoreParts::new(Tasks::new(), Clock::start(), Arc::new(journal.clone()));
+        core_parts.plans = plans();
+        parts(&mut core_parts);
+        let core = Core::new(core_parts);
+        let mut server_settings = ServerSettings::on("127.0.0.1:0".parse().unwrap());
+        server_settings.public_url = Some(PUBLIC.parse().unwrap());
+        settings(&mut server_settings);
+        let tokens = TokenStore::in_dir(dir.path());
+        let auth = Auth::new(Some(ADMIN), Some(tokens.clone()));
+        let twilio = TwilioSettings {
+            auth_token: Some(Secret::new(TWILIO_TOKEN)),
+            phone_number: Some("+15557650000".into()),
+            ..TwilioSettings::default()
+        };
+        let mut server_parts = ServerParts::new(core.clone(), server_settings, auth);
+        server_parts.carriers = CarrierRoutes::new().with(TwilioDesk::new(&twilio));
+        let server = Server::start(server_parts).await.unwrap();
+        let url = format!("http://{}", server.local_addr());
+        let http = reqwest::Client::builder().use_rustls_tls().build().unwrap();
+        Self {
+            core,
+            server,
+            journal,
+            url,
+            http,
+            tokens,
+            _dir: dir,
+        }
+    }
+
+    /// A fresh token for `grant`.
+    pub fn token(&self, grant: Grant) -> String {
+        self.tokens.add(grant, self.core.clock.now()).unwrap()
+    }
+
+    /// Posts a webhook signed as Twilio would.
+    pub async fn webhook(&self, path: &str, form: &[(&str, &str)]) -> reqwest::Response {
+        self.webhook_signed(path, form, TWILIO_TOKEN, &format!("{PUBLIC}{path}"))
+            .await
+    }
+
+    pub async fn webhook_signed(
+        &self,
+        path: &str,
+        form: &[(&str, &str)],
+        token: &str,
+        over: &str,
+    ) -> reqwest::Response {
+        let pairs: Vec<(String, String)> = form
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        self.http
+            .post(format!("{}{path}", self.url))
+            .header(
+                "x-twilio-signature",
+                sign(over, &pairs, &Secret::new(token)),
+            )
+            .form(&pairs)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    /// A status callback of one call.
+    pub async fn status(&self, sid: &str, word: &str, sequence: &str) -> reqwest::Response {
+        let mut form = vec![
+            ("CallSid", sid),
+            ("CallStatus", word),
+            ("Direction", "inbound"),
+            ("From", "+14155550134"),
+            ("To", "+15557650000"),
+            ("SequenceNumber", sequence),
+        ];
+        if word == "completed" {
+            form.extend([("CallDuration", "47"), ("SipResponseCode", "200")]);
+        }
+        self.webhook("/call-status-callback", &form).await
+    }
+
+    pub fn call(&self, sid: &str) -> Option<Call> {
+        self.core.switchboard.read(|board| board.find(sid).cloned())
+    }
+
+    pub fn calls(&self) -> usize {
+        self.core.switchboard.read(wallboard::call::Board::len)
+    }
+
+    pub async fn get(&self, path: &str, token: &str) -> reqwest::Response {
+        let request = self.http.get(format!("{}{path}", self.url));
+        request.bearer_auth(token).send().await.unwrap()
+    }
+
+    pub async fn get_json(&self, path: &str, token: &str) -> Value {
+        self.get(path, token).await.json().await.unwrap()
+    }
+
+    pub async fn post(&self, path: &str, token: &str, body: Value) -> reqwest::Response {
+        let request = self.http.post(format!("{}{path}", self.url));
+        request.bearer_auth(token).json(&body).send().await.unwrap()
+    }
+}
+
+fn plans() -> Plans {
+    let agent = AgentPlan {
+        id: "support".into(),
+        kind: "elevenlabs",
+        dialer: Arc::new(Silent),
+        brief: AgentBrief::default(),
+        minutes_max: None,
+        concurrent_max: None,
+    };
+    Plans {
+        agents: BTreeMap::from([("support".to_owned(), agent)]),
+        default_agent: Some("support".into()),
+        fallback: Fallback::Say("Please call again later & thank you.".into()),
+        ..Plans::default()
+    }
+}
+
+/// A Twilio id of this prefix and number.
+pub fn sid(prefix: &str, number: u32) -> String {
+    format!("{prefix}{number:032x}")
+}

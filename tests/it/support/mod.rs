@@ -1,0 +1,5 @@
+//! What several modules need: a terminal that can be looked at.
+
+pub mod backend;
+pub mod pty;
+pub mod socketio;
