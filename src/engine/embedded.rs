@@ -1,5 +1,8 @@
 //! The embedded backend: the same [`Backend`] a remote screen gets, without a wire in between.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -213,7 +213,8 @@ mod tests {
             frame(&[(0, 0, "plain", red), (3, 2, "日本 x", bold)]),
             frame(&[(3, 2, "abcde", Style::new()), (0, 1, "é", red)]),
         ];
-        let mut parser = vt100::Parser::new(3, 20, 0);
+        let size = |n: u16| std::num::NonZero::new(n).unwrap();
+        let mut parser = vt100::Parser::new(size(3), size(20), 0);
         for next in frames {
             parser.process(painter.paint(&mut next.clone()).as_bytes());
             for y in 0..3 {

@@ -1,5 +1,7 @@
 //! A believable board, for tests, benches and pictures: fixed time, fixed calls, invented people.
 
+mod load;
+
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,6 +12,8 @@ use crate::call::{
     Severity, Track, TurnTiming, Verb,
 };
 use crate::engine::{Hello, LinkState, Update};
+
+pub use load::{long_call, many};
 
 /// The moment every sample is about.
 pub fn now() -> DateTime<Utc> {
@@ -122,6 +126,7 @@ const ELEVEN: (&str, &str) = ("twilio", "elevenlabs");
 const OPENAI: (&str, &str) = ("plivo", "openai");
 
 /// The call that needs somebody: an agent that repeats itself.
+#[expect(clippy::too_many_lines, reason = "one flat list of what was said")]
 fn looper() -> Call {
     let who = Who {
         n: 1,
@@ -472,60 +477,6 @@ fn end(call: &mut Call, status: CallStatus, ago_s: i64, by: Option<&str>) {
     call.ended_at = Some(now() - TimeDelta::seconds(ago_s));
     call.ended_by = by.map(str::to_owned);
     call.media_link = MediaLink::None;
-}
-
-/// A call with this many transcript lines.
-pub fn long_call(at: DateTime<Utc>, lines: usize) -> Call {
-    let who = Who {
-        n: 200,
-        number: "+14155550199",
-        name: Some("Ruth Long"),
-        agent: "ava",
-        vendors: ELEVEN,
-        direction: Direction::Inbound,
-    };
-    let mut call = base(&who, CallStatus::InProgress, 3_700, Some(3_600));
-    let words = "so what I wanted to say is that the parcel came on Monday but the box was open";
-    for index in 0..lines {
-        let track = if index % 2 == 0 {
-            Track::FromCaller
-        } else {
-            Track::FromAgent
-        };
-        let take = 10 + index * 7 % 70;
-        let text = format!("{index}: {}", &words[..take]);
-        let latency = (track == Track::FromAgent).then_some(700 + (index as u32 * 37) % 900);
-        call.lines.push(Line {
-            turn: index as u32 + 1,
-            at: at - TimeDelta::seconds((lines - index) as i64),
-            body: LineBody::Speech {
-                track,
-                text,
-                interim: false,
-                latency_ms: latency,
-                cut: None,
-            },
-        });
-    }
-    call
-}
-
-/// `count` calls in progress with fresh ids, for load.
-pub fn many(at: DateTime<Utc>, count: usize) -> Vec<Call> {
-    let samples = calls(at);
-    (0..count)
-        .map(|index| {
-            let mut call = samples[index % 7].clone();
-            let mut random = [0; 10];
-            random[..8].copy_from_slice(&(index as u64).to_be_bytes());
-            call.id = CallId::from_parts(1_795_269_000_000, random);
-            call.facts.carrier_call_id = Some(format!("CA{index:032x}"));
-            call.answered_at = call
-                .answered_at
-                .map(|t| t - TimeDelta::seconds(index as i64));
-            call
-        })
-        .collect()
 }
 
 /// Readings that go with the sample calls, at step `n` of their levels.

@@ -92,10 +92,6 @@ impl Term {
         Ok(term)
     }
 
-    pub fn size(&self) -> (u16, u16) {
-        terminal::size().unwrap_or((80, 24))
-    }
-
     /// Whether the last frame is out. Draw only then.
     pub fn is_idle(&self) -> bool {
         !self.writer.state.is_busy.load(Ordering::Acquire)
@@ -208,6 +204,11 @@ impl Writer {
             })?;
         Ok(Self { frames, state })
     }
+}
+
+/// Columns and rows.
+pub(super) fn size() -> (u16, u16) {
+    terminal::size().unwrap_or((80, 24))
 }
 
 /// Puts the terminal back as it was. May be called from anywhere, any number of times.

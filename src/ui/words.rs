@@ -78,18 +78,19 @@ pub fn status_glyph(call: &Call) -> &'static str {
     }
 }
 
-/// How a call ended: `completed, caller hung up`.
+/// Who ended a call and why, in the carrier's words: `caller hung up`. Empty when it did not say.
 pub fn ending(call: &Call) -> String {
-    let mut words = call.status.as_str().to_owned();
+    let mut words = String::new();
     if let Some(by) = call.ended_by.as_deref().filter(|by| !by.is_empty()) {
-        words.push_str(", ");
         words.push_str(by);
         if !by.contains(' ') {
             words.push_str(" hung up");
         }
     }
     if let Some(cause) = call.end_cause.as_deref().filter(|cause| !cause.is_empty()) {
-        words.push_str(" · ");
+        if !words.is_empty() {
+            words.push_str(" · ");
+        }
         words.push_str(cause);
     }
     words

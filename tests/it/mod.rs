@@ -8,3 +8,4 @@ mod support;
 
 #[cfg(target_os = "linux")]
 mod audio_pulse;
+mod ui_fake;

@@ -2,12 +2,15 @@
 
 mod acts;
 mod backend;
+mod hear;
 mod input;
 mod list;
 mod may;
 mod prompts;
 #[cfg(test)]
 mod tests;
+
+use std::fmt::Write as _;
 
 use crate::call::{Command, PendingState, Severity};
 
@@ -96,10 +99,10 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
 fn refused(model: &mut Model, what: &str, refusal: &crate::call::Refusal) {
     let mut text = format!("{what}: {}", refusal.message);
     if let Some(by) = &refusal.by {
-        text.push_str(&format!(" ({by})"));
+        let _ = write!(text, " ({by})");
     }
     if !refusal.hint.is_empty() {
-        text.push_str(&format!(" – {}", refusal.hint));
+        let _ = write!(text, " – {}", refusal.hint);
     }
     model.say(Severity::Warn, text);
 }
@@ -247,7 +250,7 @@ fn sync_transcript(model: &mut Model, areas: &view::Areas) {
         .transcript
         .sync(call, older, (pane.width, pane.height));
     if let Some(turn) = model.jump.take() {
-        model.transcript.to_turn(turn);
+        model.transcript.go_turn(turn);
     }
 }
 

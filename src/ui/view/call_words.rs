@@ -35,9 +35,13 @@ pub(super) fn headline<'a>(model: &'a Model, call: &'a Call) -> Headline<'a> {
         } else {
             Role::Warn
         };
+        let text = match reason {
+            Cow::Borrowed(reason) => crate::call::text::clean_label(reason),
+            Cow::Owned(reason) => Cow::Owned(crate::call::text::clean_label(&reason).into_owned()),
+        };
         return Headline {
             glyph: "▲",
-            text: reason,
+            text,
             role,
         };
     }
@@ -48,6 +52,9 @@ pub(super) fn headline<'a>(model: &'a Model, call: &'a Call) -> Headline<'a> {
     };
     if call.status != CallStatus::InProgress {
         return plain("", "", Role::Dim);
+    }
+    if let Some((words, role)) = agent_link(call) {
+        return plain("◌", words, role);
     }
     if agent_is_paused(call) {
         return plain("○", "agent paused", Role::Warn);

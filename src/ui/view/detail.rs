@@ -85,7 +85,7 @@ fn lines<'a>(pen: &Pen<'_>, model: &'a Model, call: &'a Call, width: u16) -> Lin
     lines
 }
 
-fn head<'a>(pen: &Pen<'_>, lines: &mut Lines<'a>, title: &'static str, note: String) {
+fn head(pen: &Pen<'_>, lines: &mut Lines<'_>, title: &'static str, note: String) {
     lines.push(Vec::new());
     let mut segs = vec![pen.seg(title, Role::Title)];
     if !note.is_empty() {
@@ -142,13 +142,10 @@ fn turns<'a>(pen: &Pen<'_>, call: &'a Call, width: u16, lines: &mut Lines<'a>) {
     let scale = longest.unwrap_or(1).max(2_000);
     let columns = width.saturating_sub(13);
     for turn in &call.turns[from..] {
-        let mut segs = vec![
-            pen.seg(format!("{:>4} ", turn.turn), Role::Faint),
-            pen.seg(
-                format!("{:>6} ", seconds(turn.latency_ms)),
-                turn_role(Some(turn.latency_ms)),
-            ),
-        ];
+        let mut segs = vec![pen.seg(format!("{:>4} ", turn.turn), Role::Faint)];
+        let role = turn_role(Some(turn.latency_ms));
+        segs.extend(pen.padded_left(seconds(turn.latency_ms), 6, role));
+        segs.push(pen.seg(" ", Role::Text));
         segs.extend(waterfall(pen, turn, scale, columns));
         lines.push(segs);
     }
@@ -176,7 +173,7 @@ fn levels<'a>(pen: &Pen<'_>, model: &'a Model, call: &Call, width: u16, lines: &
         return;
     };
     head(pen, lines, "Levels", "newest right".into());
-    let columns = usize::from(width.saturating_sub(18)).min(crate::ui::model::LEVELS_MAX);
+    let columns = usize::from(width.saturating_sub(18)).min(readings.caller.len());
     for (label, history, now, role) in [
         (
             "caller ",
@@ -201,7 +198,7 @@ fn levels<'a>(pen: &Pen<'_>, model: &'a Model, call: &Call, width: u16, lines: &
 }
 
 fn pair<'a>(pen: &Pen<'_>, lines: &mut Lines<'a>, label: &str, value: Seg<'a>) {
-    lines.push(vec![pen.seg(format!("{label:<10}"), Role::Dim), value]);
+    lines.push(vec![pen.seg(format!("{label:<11}"), Role::Dim), value]);
 }
 
 fn facts<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a>) {
@@ -239,7 +236,15 @@ fn facts<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a>
         text("in call", &clock(model, at));
     }
     if let Some(at) = call.ended_at {
-        text("ended", &format!("{} {}", clock(model, at), ending(call)));
+        text(
+            "ended",
+            &format!(
+                "{} {} {}",
+                clock(model, at),
+                call.status.as_str(),
+                ending(call)
+            ),
+        );
     }
     if let Some(lead) = &facts.lead_id {
         text("lead", lead);

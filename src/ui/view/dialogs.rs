@@ -10,9 +10,10 @@ use crate::ui::model::{Ask, Confirm, GRACE, Mode, Model, Prompt};
 use crate::ui::pen::{Pen, Seg, fit, fit_end, width};
 use crate::ui::sound::Device;
 use crate::ui::theme::Role;
-use crate::ui::transcript::wrap;
+
 use crate::ui::update::shown_number;
 use crate::ui::words::{agent_name, arrow, duration, masked, status_word};
+use crate::ui::wrap::wrap;
 
 use super::dialog;
 

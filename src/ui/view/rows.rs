@@ -15,13 +15,13 @@ use super::call_words::{
     Headline, agent_link, badges, headline, lit, meters, status_role, track_role, turn_spark, who,
 };
 use super::cards::mark;
-use super::quality::{score_role, turn_role};
+use super::quality::{plain_if_good, score_role, turn_band};
 
 /// Columns before the caller: cursor, glyph, status, duration.
-const LEFT: u16 = 21;
+const LEFT: u16 = 20;
 /// Columns after the reason: turn, score, badges.
-const RIGHT: u16 = 20;
-const WHO: u16 = 25;
+const RIGHT: u16 = 18;
+const WHO: u16 = 22;
 
 fn row_of(area: Rect, y: i32) -> Option<Rect> {
     let at = u16::try_from(y).ok().filter(|at| *at < area.height)?;
@@ -105,7 +105,10 @@ fn why(pen: &mut Pen<'_>, call: &Call, line: Headline<'_>, area: Rect) {
     } else if let Some((words, role)) = agent_link(call) {
         pen.seg(words, role)
     } else if !call.is_live() {
-        ended = ending(call);
+        ended = match ending(call) {
+            words if words.is_empty() => call.status.as_str().to_owned(),
+            words => words,
+        };
         pen.outside(&ended, Role::Dim)
     } else if line.text.is_empty() {
         pen.outside(call.facts.name.as_deref().unwrap_or_default(), Role::Dim)
@@ -119,10 +122,11 @@ fn figures(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect) {
     let turn = call.turns.last().map(|turn| turn.latency_ms);
     let turn_words = turn.map_or_else(|| "–".into(), seconds);
     let score = score_of(call, model.live_score(call.id));
-    let segs = [
-        pen.seg(format!("{turn_words:>6}"), turn_role(turn)),
-        pen.seg(format!(" {:>3} ", figure(score)), score_role(score)),
-    ];
+    let mut segs = pen
+        .padded_left(turn_words, 6, plain_if_good(turn_band(turn)))
+        .to_vec();
+    segs.extend(pen.padded_left(figure(score), 4, score_role(score)));
+    segs.push(pen.seg(" ", Role::Text));
     let used = pen.segs(area.x, area.y, area.width, &segs);
     // The shortest badges: a dot for recording, how many listen.
     let mut x = area.x + used;
@@ -247,11 +251,12 @@ pub(super) fn wide(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect, y:
         let turn = call.turns.last().map(|turn| turn.latency_ms);
         let score = score_of(call, model.live_score(call.id));
         let turn_words = turn.map_or_else(|| "–".into(), seconds);
-        let segs = [
-            pen.seg(format!("{turn_words:>6} "), turn_role(turn)),
-            pen.seg(turn_spark(call, 6), Role::Dim),
-            pen.seg(format!("  {:>3}  ", figure(score)), score_role(score)),
-        ];
+        let mut segs = pen
+            .padded_left(turn_words, 6, plain_if_good(turn_band(turn)))
+            .to_vec();
+        segs.push(pen.seg(format!(" {}", turn_spark(call, 6)), Role::Dim));
+        segs.extend(pen.padded_left(figure(score), 5, score_role(score)));
+        segs.push(pen.seg("  ", Role::Text));
         let x = row.x + columns.figures;
         let used = pen.segs(x, row.y, 32, &segs);
         let badges = badges(pen, model, call);
