@@ -531,4 +531,4 @@ pub fn updates() -> Vec<Update> {
 }
 
 /// Monotonic time between two steps of the sample's meters.
-pub const METER_STEP: Duration = Duration::from_millis(250);
+pub const METER_STEP: Duration = Duration::from_millis(500);

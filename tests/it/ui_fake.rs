@@ -77,7 +77,8 @@ impl Backend for Fake {
 
     fn send(&self, command: Command) -> Result<(), Refusal> {
         self.say(Update::Reply(Reply::accepted(command.id, None)));
-        if let (wallboard::call::Action::Terminate {}, Some(call)) = (command.action, command.call) {
+        if let (wallboard::call::Action::Terminate {}, Some(call)) = (command.action, command.call)
+        {
             self.fact(
                 call,
                 Fact::CallEnded {
@@ -188,7 +189,11 @@ impl Pty {
         };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "it::ui_fake::screen_of_the_child_process", "--nocapture"]);
+        command.args([
+            "--exact",
+            "it::ui_fake::screen_of_the_child_process",
+            "--nocapture",
+        ]);
         command.env_clear();
         command.env(CHILD, how);
         command.env("TERM", "xterm-256color");
@@ -225,10 +230,19 @@ impl Pty {
 
     /// Waits until the screen shows these words.
     fn see(&mut self, words: &str) {
+        self.wait(|screen| screen.contains(words), words);
+    }
+
+    /// Waits until the screen no longer shows these words.
+    fn see_no(&mut self, words: &str) {
+        self.wait(|screen| !screen.contains(words), words);
+    }
+
+    fn wait(&mut self, is_so: impl Fn(&str) -> bool, words: &str) {
         #[expect(clippy::disallowed_methods, reason = "a test's own deadline")]
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
-            if self.parser.screen().contents().contains(words) {
+            if is_so(&self.parser.screen().contents()) {
                 return;
             }
             #[expect(clippy::disallowed_methods, reason = "a test's own deadline")]
@@ -238,7 +252,7 @@ impl Pty {
                     self.raw.extend_from_slice(&bytes);
                     self.parser.process(&bytes);
                 }
-                Err(_) => panic!("no {words:?} on:\n{}", self.parser.screen().contents()),
+                Err(_) => panic!("{words:?}:\n{}", self.parser.screen().contents()),
             }
         }
     }
@@ -262,7 +276,7 @@ fn the_screen_shows_calls_answers_keys_and_restores_the_terminal() {
     pty.press("?");
     pty.see("Act on the call");
     pty.press("\u{1b}");
-    pty.see("following");
+    pty.see_no("Act on the call");
     // A bracketed paste is text, whatever it spells.
     pty.press("\u{1b}[200~Ey\r\u{1b}[201~");
     pty.see("a paste is text, not keys");
@@ -304,18 +318,26 @@ fn a_call_is_ended_after_yes_and_three_seconds() {
         }
     }
     pty.press("\u{1b}");
-    pty.see("operator hung up");
+    pty.see("✓ ENDED     04:3");
     pty.press("q");
     pty.see("left with Ok(Quit)");
 }
 
 #[test]
 fn no_color_keeps_bold_and_writes_no_colour() {
-    let mut pty = Pty::start("play", 100, 30, &[("NO_COLOR", "1"), ("COLORTERM", "truecolor")]);
+    let mut pty = Pty::start(
+        "play",
+        100,
+        30,
+        &[("NO_COLOR", "1"), ("COLORTERM", "truecolor")],
+    );
     pty.see("loop ×3, 41 s");
     let raw = String::from_utf8_lossy(&pty.raw).into_owned();
     assert!(!raw.contains("38;2") && !raw.contains("38;5") && !raw.contains("\u{1b}[;m"));
-    assert!(raw.contains("\u{1b}[1;7m"), "the worst call stands out by weight and reverse");
+    assert!(
+        raw.contains("\u{1b}[1;7m"),
+        "the worst call stands out by weight and reverse"
+    );
     pty.press("q");
     pty.see("left with");
 }
@@ -324,7 +346,13 @@ fn no_color_keeps_bold_and_writes_no_colour() {
 fn a_locale_without_utf8_gets_ascii() {
     let mut pty = Pty::start("play", 80, 24, &[("LANG", "C")]);
     pty.see("loop x3, 41 s");
-    assert!(pty.parser.screen().contents().lines().all(|line| line.is_ascii()));
+    assert!(
+        pty.parser
+            .screen()
+            .contents()
+            .lines()
+            .all(|line| line.is_ascii())
+    );
     pty.press("q");
     pty.see("left with");
 }
