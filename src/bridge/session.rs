@@ -93,7 +93,7 @@ impl Session {
             media_lost: false,
             voice: Voice::new(plan.carrier_format),
             turns: Turns::new(now, plan.turns_before),
-            health: Health::new(plan.call, now),
+            health: Health::new(plan.call, plan.quality, now),
             paused: false,
             tapper: None,
             loss_told_at: None,
