@@ -77,7 +77,8 @@ impl Backend for Fake {
 
     fn send(&self, command: Command) -> Result<(), Refusal> {
         self.say(Update::Reply(Reply::accepted(command.id, None)));
-        if let (wallboard::call::Action::Terminate {}, Some(call)) = (command.action, command.call) {
+        if let (wallboard::call::Action::Terminate {}, Some(call)) = (command.action, command.call)
+        {
             self.fact(
                 call,
                 Fact::CallEnded {
@@ -188,7 +189,11 @@ impl Pty {
         };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "it::ui_fake::screen_of_the_child_process", "--nocapture"]);
+        command.args([
+            "--exact",
+            "it::ui_fake::screen_of_the_child_process",
+            "--nocapture",
+        ]);
         command.env_clear();
         command.env(CHILD, how);
         command.env("TERM", "xterm-256color");
@@ -311,11 +316,19 @@ fn a_call_is_ended_after_yes_and_three_seconds() {
 
 #[test]
 fn no_color_keeps_bold_and_writes_no_colour() {
-    let mut pty = Pty::start("play", 100, 30, &[("NO_COLOR", "1"), ("COLORTERM", "truecolor")]);
+    let mut pty = Pty::start(
+        "play",
+        100,
+        30,
+        &[("NO_COLOR", "1"), ("COLORTERM", "truecolor")],
+    );
     pty.see("loop ×3, 41 s");
     let raw = String::from_utf8_lossy(&pty.raw).into_owned();
     assert!(!raw.contains("38;2") && !raw.contains("38;5") && !raw.contains("\u{1b}[;m"));
-    assert!(raw.contains("\u{1b}[1;7m"), "the worst call stands out by weight and reverse");
+    assert!(
+        raw.contains("\u{1b}[1;7m"),
+        "the worst call stands out by weight and reverse"
+    );
     pty.press("q");
     pty.see("left with");
 }
@@ -324,7 +337,13 @@ fn no_color_keeps_bold_and_writes_no_colour() {
 fn a_locale_without_utf8_gets_ascii() {
     let mut pty = Pty::start("play", 80, 24, &[("LANG", "C")]);
     pty.see("loop x3, 41 s");
-    assert!(pty.parser.screen().contents().lines().all(|line| line.is_ascii()));
+    assert!(
+        pty.parser
+            .screen()
+            .contents()
+            .lines()
+            .all(|line| line.is_ascii())
+    );
     pty.press("q");
     pty.see("left with");
 }
