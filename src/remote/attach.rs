@@ -2,6 +2,7 @@
 //! Pure. Contract: DESIGN A4, namespace `/wallboard` v1.
 
 mod read;
+mod say;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,11 +11,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::call::{CallId, Command, CommandId, Envelope, Epoch, ErrorCode, Refusal, Reply};
+use crate::call::{CallId, CommandId, Envelope, Epoch, ErrorCode, Refusal, Reply};
 use crate::engine::{Hello, HistoryQuery, Update};
 
 use super::link::{Ask, Now, Out, Protocol, SplitMix};
 use read::{Batch, RawReply, SnapshotPart, gauges_of, known_verbs, page_of, refusal_of};
+use say::{fail, not_now, send_command, unanswered};
 use state::{Asked, Open, Parts, Sync, What};
 
 /// Version of the protocol.
@@ -474,45 +476,6 @@ impl Protocol for Attach {
         });
         [asked, open].into_iter().flatten().min()
     }
-}
-
-fn fail(reason: String) -> Vec<Out> {
-    vec![Out::Fail {
-        reason,
-        retry_in: None,
-    }]
-}
-
-fn send_command(command: &Command) -> Option<Out> {
-    let data = serde_json::to_value(command).ok()?;
-    Some(Out::Send {
-        event: "command",
-        data,
-    })
-}
-
-fn not_now(is_live: bool) -> Refusal {
-    if is_live {
-        Refusal::new(
-            ErrorCode::Overloaded,
-            "too many requests under way",
-            "wait for their answers",
-        )
-    } else {
-        Refusal::new(
-            ErrorCode::Unavailable,
-            "there is no link to the backend",
-            "try again when it is up",
-        )
-    }
-}
-
-fn unanswered(message: &str) -> Refusal {
-    Refusal::new(
-        ErrorCode::Timeout,
-        message,
-        "it may have been carried out all the same: look at the call",
-    )
 }
 
 #[cfg(test)]

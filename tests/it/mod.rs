@@ -2,9 +2,10 @@
 
 mod e2e;
 mod providers;
-mod server;
 mod remote;
+mod server;
 mod support;
 
 #[cfg(target_os = "linux")]
 mod audio_pulse;
+mod ui_fake;

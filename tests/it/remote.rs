@@ -305,7 +305,8 @@ async fn live_audio_arrives_and_a_refusal_says_why() {
     let tasks = Tasks::new();
     let (_run, address) = serve(&tasks, 1, None).await;
     let call = Clock::start().call_id();
-    let mut stream = attach(address, "good", &tasks).listen(call).await.unwrap();
+    let backend = attach(address, "good", &tasks);
+    let mut stream = backend.listen(call).await.unwrap();
     let frame = tokio::time::timeout(PATIENCE, stream.frames.recv())
         .await
         .unwrap()

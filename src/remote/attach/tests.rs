@@ -1,8 +1,6 @@
 use super::super::link::{Heard, In, Link};
-use crate::call::Call;
-
 use super::*;
-use crate::call::{Action, Applied, Board, CallFacts, CallStatus, Fact, Source};
+use crate::call::{Action, Applied, Board, Call, CallFacts, CallStatus, Command, Fact, Source};
 use crate::engine::LinkState;
 
 fn at(ms: u64) -> Now {

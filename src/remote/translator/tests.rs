@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::call::{AnsweredBy, Board, CallEvent, LineBody, RecordingState, Track};
+use crate::call::{AgentLink, AnsweredBy, Board, CallEvent, LineBody, RecordingState, Track};
 
 const SID: &str = "CA1234567890abcdef1234567890abcdef";
 

@@ -270,8 +270,7 @@ impl Visit {
 }
 
 fn refuse_body(status: StatusCode) -> (WebhookVerdict, Response) {
-    let refusal =
-        ApiError::invalid("the body is too big or too slow", "at most 256 KiB in 10 s");
+    let refusal = ApiError::invalid("the body is too big or too slow", "at most 256 KiB in 10 s");
     (
         WebhookVerdict::Oversized,
         refusal.with_status(status).into_response(),
