@@ -1,5 +1,6 @@
 //! Capabilities, one module each.
 
+mod attach;
 mod e2e;
 mod providers;
 mod remote;
