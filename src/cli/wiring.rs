@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::call::{Grant, Secret};
+use crate::call::{Grant, Role, Secret};
 use crate::engine::{Clock, Core, CoreParts, EmbeddedBackend, RecordingVault, Tasks, watch_calls};
 use crate::server::{
     Auth, CarrierRoutes, Network, Server, ServerParts, ServerSettings, StartError, TlsFiles,
@@ -113,10 +113,15 @@ impl Backend {
         })
     }
 
-    /// The screen's view of it, with every right.
-    pub fn embedded(&self, user: &str) -> EmbeddedBackend {
+    /// The screen's view of it: every right, or only those of looking and listening.
+    pub fn embedded(&self, user: &str, read_only: bool) -> EmbeddedBackend {
+        let grant = if read_only {
+            Grant::of(user, Role::Listener)
+        } else {
+            Grant::admin(user)
+        };
         let url = self.server.listen_url();
-        EmbeddedBackend::new(self.core.clone(), Grant::admin(user))
+        EmbeddedBackend::new(self.core.clone(), grant)
             .with_listen_url(move |grant, call| url(grant, call))
     }
 

@@ -17,6 +17,7 @@ use super::commands::Commands;
 use super::dialling::Dialling;
 use super::plan::CallPlan;
 use super::ports::{Carriers, Journal, RecordingVault};
+use super::presence::Presence;
 use super::{Bridges, Clock, Gauges, Plans, Switchboard, Taps, Tasks};
 
 /// Everything that makes up a running backend. Cheap to clone.
@@ -35,6 +36,8 @@ pub struct Core {
     pub commands: Commands,
     /// Whether calls may be placed, and what was asked of those that were.
     pub dialling: Dialling,
+    /// Who has a screen open; see [`Core::enter`].
+    pub presence: Presence,
     /// Where recordings are kept; `None`: they stay with the carrier.
     pub vault: Option<Arc<dyn RecordingVault>>,
     /// Named transfer targets (`[[transfer]]`), by name.
@@ -91,6 +94,7 @@ impl Core {
             gauges: Gauges::default(),
             commands: Commands::default(),
             dialling: Dialling::default(),
+            presence: Presence::default(),
             vault: parts.vault,
             transfers: Arc::new(parts.transfers),
             default_carrier: parts.default_carrier,

@@ -13,11 +13,14 @@ mod dialling;
 mod embedded;
 mod feed;
 mod gauges;
+mod house;
 mod listen;
 mod memory;
 mod plan;
 mod ports;
+mod presence;
 mod reconcile;
+mod recordings;
 mod runner;
 mod switchboard;
 mod taps;
@@ -36,9 +39,12 @@ pub use dialling::Dialling;
 pub use embedded::{EmbeddedBackend, ListenUrl};
 pub use feed::{BATCH_EVERY, BATCH_MAX, Batch, Feed};
 pub use gauges::Gauges;
+pub use house::Drained;
 pub use memory::MemoryJournal;
 pub use plan::{AgentPlan, Amd, CallPlan, Fallback, OnMachine, Plans, Route};
 pub use ports::*;
+pub use presence::{AWAY_MAX, Presence, Present};
+pub use reconcile::Recovered;
 pub use runner::attach_stream;
 pub use switchboard::{
     ENDED_SHOWN, PostError, Posted, SNAPSHOT_LINES, Start, Subscription, Switchboard, Target,

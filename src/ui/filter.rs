@@ -27,11 +27,23 @@ struct Term {
 #[derive(Clone, Debug)]
 enum Test {
     /// Anywhere on the card.
-    Words { needle: String, exact_case: bool },
+    Words {
+        needle: String,
+        exact_case: bool,
+    },
     Fuzzy(Pattern),
-    Field { key: Field, needle: String },
-    Over { figure: Figure, value: f64 },
-    Under { figure: Figure, value: f64 },
+    Field {
+        key: Field,
+        needle: String,
+    },
+    Over {
+        figure: Figure,
+        value: f64,
+    },
+    Under {
+        figure: Figure,
+        value: f64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,10 +189,17 @@ impl Test {
             Self::Fuzzy(pattern) => {
                 let mut matcher = Matcher::new(Config::DEFAULT);
                 let mut chars = Vec::new();
-                let haystack = haystack(call, now);
-                pattern
-                    .score(Utf32Str::new(&haystack, &mut chars), &mut matcher)
-                    .is_some()
+                // Who it is about, not what was said: scattered letters match any long text.
+                let who = [
+                    &call.facts.name,
+                    &call.facts.agent,
+                    &call.facts.lead_id,
+                    &call.claimed_by,
+                ];
+                who.into_iter().flatten().any(|text| {
+                    let text = Utf32Str::new(text, &mut chars);
+                    pattern.score(text, &mut matcher).is_some()
+                })
             }
             Self::Field { key, needle } => field(call, *key, needle, now),
             Self::Over { figure, value } => {
@@ -296,7 +315,7 @@ mod tests {
         assert_eq!(count("Maria"), 1);
         assert_eq!(count("MARIA"), 0, "capitals ask for the exact case");
         assert_eq!(count("~mralpz"), 1);
-        assert_eq!(count("state:ringing dir:out"), 1);
+        assert_eq!(count("state:ringing dir:out"), 2);
         assert!(count("turn>2") > 0 && count("turn>2") < count("turn>0"));
         assert_eq!(count("score<3"), 0);
         assert!(count("alert:*") >= 2);

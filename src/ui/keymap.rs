@@ -197,13 +197,13 @@ pub const BINDINGS: &[Binding] = &[
         .may(Verb::Whisper).if_backend("whisper").on(Needs::InCall).foot(3),
     plain(Act::Say, "say", &["S"], Group::Act, "say", "the agent speaks your words to the caller")
         .may(Verb::Say).if_backend("say").on(Needs::InCall),
-    plain(Act::PauseAgent, "pause-agent", &["P"], Group::Act, "pause agent", "pause or resume the agent")
+    plain(Act::PauseAgent, "pause-agent", &["P"], Group::Act, "pause AI", "pause or resume the agent")
         .may(Verb::Pause).if_backend("pause").on(Needs::InCall),
     plain(Act::Transfer, "transfer", &["X"], Group::Act, "transfer", "hand the caller to a number (asks)")
         .may(Verb::Transfer).if_backend("transfer").on(Needs::InCall).foot(4),
     plain(Act::Record, "record", &["R"], Group::Act, "record", "start, pause or resume the recording")
         .may(Verb::Record).if_backend("record").on(Needs::InCall),
-    plain(Act::RecordStop, "record-stop", &[], Group::Act, "stop recording", "stop the recording for good")
+    plain(Act::RecordStop, "record-stop", &[], Group::Act, "rec stop", "stop the recording for good")
         .may(Verb::Record).if_backend("record").on(Needs::InCall),
     plain(Act::Claim, "claim", &["c"], Group::Act, "claim", "claim the call for you, or release it")
         .may(Verb::Claim).if_backend("claim").on(Needs::LiveCall),
@@ -221,7 +221,7 @@ pub const BINDINGS: &[Binding] = &[
         .on(Needs::Call),
     plain(Act::Dial, "dial", &["D"], Group::Act, "dial", "place a call")
         .may(Verb::Dial).if_backend("dial"),
-    plain(Act::StopDialing, "stop-dialing", &[], Group::Act, "stop dialing", "no more outbound calls; those in progress go on")
+    plain(Act::StopDialing, "stop-dialing", &[], Group::Act, "halt dial", "no more outbound calls; those in progress go on")
         .may(Verb::StopDialing).if_backend("dial"),
     // Hear.
     plain(Act::Listen, "listen", &["L"], Group::Hear, "listen", "listen on or off; one way, nobody hears you")
@@ -244,7 +244,7 @@ pub const BINDINGS: &[Binding] = &[
     plain(Act::View, "view", &["v"], Group::Look, "view", "cards or dense table"),
     plain(Act::Sort, "sort", &["s"], Group::Look, "sort", "next order: attention, duration, turn, score, newest"),
     plain(Act::Reverse, "reverse", &["o"], Group::Look, "reverse", "turn the order round"),
-    plain(Act::KeepEnded, "keep-ended", &["h"], Group::Look, "keep ended", "keep ended calls on the board")
+    plain(Act::KeepEnded, "keep-ended", &["h"], Group::Look, "ended", "keep ended calls on the board")
         .within(Context::Calls),
     plain(Act::Freeze, "freeze", &["p"], Group::Look, "freeze", "freeze the picture; events are counted, none is lost"),
     // Move.
@@ -254,13 +254,13 @@ pub const BINDINGS: &[Binding] = &[
         .within(Context::Call),
     plain(Act::Right, "right", &["l", "right"], Group::Move, "right", "to the pane on the right"),
     plain(Act::NextPane, "next-pane", &["tab"], Group::Move, "pane", "next pane"),
-    plain(Act::PreviousPane, "previous-pane", &["backtab"], Group::Move, "pane back", "previous pane"),
+    plain(Act::PreviousPane, "previous-pane", &["backtab"], Group::Move, "pane up", "previous pane"),
     plain(Act::Top, "top", &["g", "home"], Group::Move, "top", "to the top"),
     plain(Act::Bottom, "bottom", &["G", "end"], Group::Move, "end", "to the end; the transcript follows again"),
     plain(Act::HalfDown, "half-down", &["ctrl-d"], Group::Move, "half down", "half a page down"),
     plain(Act::HalfUp, "half-up", &["ctrl-u"], Group::Move, "half up", "half a page up"),
-    plain(Act::PageDown, "page-down", &["pagedown", "ctrl-f"], Group::Move, "page down", "a page down"),
-    plain(Act::PageUp, "page-up", &["pageup", "ctrl-b"], Group::Move, "page up", "a page up"),
+    plain(Act::PageDown, "page-down", &["pgdn", "ctrl-f"], Group::Move, "page down", "a page down"),
+    plain(Act::PageUp, "page-up", &["pgup", "ctrl-b"], Group::Move, "page up", "a page up"),
     plain(Act::NextTurn, "next-turn", &["}"], Group::Move, "next turn", "next turn of the transcript"),
     plain(Act::PreviousTurn, "previous-turn", &["{"], Group::Move, "turn back", "previous turn of the transcript"),
     plain(Act::Follow, "follow", &["F"], Group::Move, "follow", "follow the transcript"),
@@ -317,8 +317,8 @@ impl Stroke {
             "right" => KeyCode::Right,
             "home" => KeyCode::Home,
             "end" => KeyCode::End,
-            "pageup" => KeyCode::PageUp,
-            "pagedown" => KeyCode::PageDown,
+            "pageup" | "pgup" => KeyCode::PageUp,
+            "pagedown" | "pgdn" => KeyCode::PageDown,
             "delete" => KeyCode::Delete,
             "backspace" => KeyCode::Backspace,
             _ => {
@@ -480,64 +480,4 @@ impl Keymap {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_key_means_two_things_in_one_place() {
-        Keymap::default().check().unwrap();
-    }
-
-    #[test]
-    fn every_key_in_the_table_can_be_read() {
-        for binding in BINDINGS {
-            for key in binding.keys {
-                assert!(Stroke::parse(key).is_some(), "{key}");
-            }
-        }
-    }
-
-    #[test]
-    fn shift_comes_in_two_encodings_and_means_one_key() {
-        let map = Keymap::default();
-        for key in [
-            KeyEvent::new(KeyCode::Char('E'), KeyModifiers::NONE),
-            KeyEvent::new(KeyCode::Char('E'), KeyModifiers::SHIFT),
-            KeyEvent::new(KeyCode::Char('e'), KeyModifiers::SHIFT),
-        ] {
-            assert_eq!(map.act(&key, Context::Calls), Some(Act::End));
-        }
-        let plain = KeyEvent::new(KeyCode::Char('e'), KeyModifiers::NONE);
-        assert_eq!(map.act(&plain, Context::Calls), Some(Act::Note));
-    }
-
-    #[test]
-    fn remapping_checks_names_keys_and_conflicts() {
-        let with = |name: &str, key: &str| {
-            Keymap::with(&BTreeMap::from([(name.to_owned(), vec![key.to_owned()])]))
-        };
-        assert!(with("end", "ctrl-x").is_ok());
-        assert!(matches!(with("kill", "k"), Err(KeyError::NoSuchAct(_))));
-        assert!(matches!(with("end", "shiftx"), Err(KeyError::NoSuchKey(_))));
-        assert!(matches!(with("end", "L"), Err(KeyError::Conflict { .. })));
-    }
-
-    #[test]
-    fn keys_that_touch_a_live_call_are_capitals() {
-        for act in [
-            Act::End,
-            Act::Whisper,
-            Act::Say,
-            Act::PauseAgent,
-            Act::Transfer,
-            Act::Record,
-            Act::Dial,
-            Act::Listen,
-            Act::Unmask,
-        ] {
-            for key in binding(act).keys {
-                assert!(key.chars().all(|c| c.is_ascii_uppercase()), "{act:?} {key}");
-            }
-        }
-    }
-}
+mod tests;

@@ -4,8 +4,9 @@
 //! [`UiOptions`]; it returns how the operator left. `update` and `view` are pure, so every screen can
 //! be had as text, as SVG ([`Still`]) or in a test without a terminal.
 #![allow(
-    clippy::missing_debug_implementations,
-    reason = "drawing helpers that live for one frame"
+    clippy::single_match_else,
+    clippy::single_match,
+    reason = "two arms side by side read better where both draw something"
 )]
 
 mod filter;
@@ -26,6 +27,7 @@ mod transcript;
 mod update;
 mod view;
 mod words;
+mod wrap;
 
 pub use filter::Filter;
 pub use keymap::Keymap;
@@ -36,6 +38,7 @@ pub use paint::Painter;
 pub use picture::{Still, svg, text};
 pub use run::{UiError, UiOptions, run};
 pub use sound::{Device, Pan, Sound, SoundState};
+pub use term::{one_key, restore};
 pub use theme::{Depth, Theme, ThemeError};
 pub use update::{prepare, update};
 pub use view::draw;

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, Offset, TimeDelta, Utc};
 
-use crate::call::{
-    Action, Board, Call, CallId, CommandId, Epoch, Gauge, Line, Pending, Severity,
-};
+use crate::call::{Action, Board, Call, CallId, CommandId, Epoch, Gauge, Line, Pending, Severity};
 use crate::engine::{Hello, LinkState, Update};
 
 use super::filter::Filter;
@@ -341,12 +339,20 @@ impl Model {
 
     /// The time for durations on the board: the backend's clock, standing still while frozen.
     pub fn board_now(&self) -> DateTime<Utc> {
-        let wall = self.frozen.as_ref().map_or(self.now.wall, |frozen| frozen.at);
+        let wall = self
+            .frozen
+            .as_ref()
+            .map_or(self.now.wall, |frozen| frozen.at);
         wall + self.skew
     }
 
     pub fn zone(&self) -> FixedOffset {
         self.now.zone
+    }
+
+    /// The call under the cursor.
+    pub fn list_selected(&self) -> Option<CallId> {
+        self.list.selected
     }
 
     pub fn selected(&self) -> Option<&Call> {
@@ -409,20 +415,31 @@ impl Model {
         });
     }
 
+    /// Whether seconds count: while calls are shown or the link is down. Otherwise the screen
+    /// sleeps, and shows no seconds that would stand still.
+    pub fn is_ticking(&self) -> bool {
+        !self.list.order.is_empty()
+            || self.board.live().next().is_some()
+            || !matches!(self.link, LinkState::Embedded | LinkState::Up)
+            || !self.settings.endpoints.is_empty()
+    }
+
     /// When something on the screen changes next by time alone; `None` while nothing does.
     pub fn next_wake(&self) -> Option<Duration> {
         let now = self.now.mono;
-        let counts = self.board.live().next().is_some()
-            || !matches!(self.link, LinkState::Embedded | LinkState::Up)
-            || !self.list.order.is_empty()
-            || !self.settings.endpoints.is_empty();
         // Just after the next full second of the wall clock, so that all durations tick together.
         let into_second = self.now.wall.timestamp_subsec_millis().min(999);
         let second = Duration::from_millis(u64::from(1005 - into_second));
         let idle = Duration::from_millis(
-            60_005 - self.now.wall.timestamp_millis().rem_euclid(60_000).unsigned_abs(),
+            60_005
+                - self
+                    .now
+                    .wall
+                    .timestamp_millis()
+                    .rem_euclid(60_000)
+                    .unsigned_abs(),
         );
-        let tick = now + if counts { second } else { idle };
+        let tick = now + if self.is_ticking() { second } else { idle };
         let deadlines = [
             self.pending.next_deadline(),
             self.toast.as_ref().map(|toast| toast.until),

@@ -5,9 +5,7 @@ use std::cmp::Ordering;
 
 use chrono::{DateTime, Utc};
 
-use crate::call::{
-    AgentLink, Alert, Call, CallStatus, MediaLink, Pending, PendingState, Severity,
-};
+use crate::call::{AgentLink, Alert, Call, CallStatus, MediaLink, Pending, PendingState, Severity};
 
 /// How urgently a call needs a human; the smallest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

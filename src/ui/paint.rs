@@ -205,13 +205,16 @@ mod tests {
     fn what_is_painted_is_what_a_terminal_shows() {
         let mut painter = Painter::new();
         let bold = Style::new().add_modifier(Modifier::BOLD | Modifier::REVERSED);
-        let red = Style::new().fg(Color::Rgb(200, 10, 10)).bg(Color::Indexed(17));
+        let red = Style::new()
+            .fg(Color::Rgb(200, 10, 10))
+            .bg(Color::Indexed(17));
         let frames = [
             frame(&[(0, 0, "plain", Style::new()), (6, 0, "bold", bold)]),
             frame(&[(0, 0, "plain", red), (3, 2, "日本 x", bold)]),
             frame(&[(3, 2, "abcde", Style::new()), (0, 1, "é", red)]),
         ];
-        let mut parser = vt100::Parser::new(3, 20, 0);
+        let size = |n: u16| std::num::NonZero::new(n).unwrap();
+        let mut parser = vt100::Parser::new(size(3), size(20), 0);
         for next in frames {
             parser.process(painter.paint(&mut next.clone()).as_bytes());
             for y in 0..3 {

@@ -27,7 +27,7 @@ pub(crate) struct Pen<'b> {
     pub theme: &'b Theme,
 }
 
-impl<'b> Pen<'b> {
+impl Pen<'_> {
     pub fn style(&self, role: Role) -> Style {
         self.theme.style(role)
     }
@@ -38,6 +38,22 @@ impl<'b> Pen<'b> {
             text: text.into(),
             style: self.style(role),
         }
+    }
+
+    /// A segment of at least `columns`, filled with blanks on its right. The blanks are a segment of
+    /// their own, so that a reversed style does not spread over them.
+    pub fn padded(&self, text: String, columns: u16, role: Role) -> [Seg<'static>; 2] {
+        let blanks = usize::from(columns.saturating_sub(width(&text)));
+        [
+            self.seg(text, role),
+            self.seg(" ".repeat(blanks), Role::Text),
+        ]
+    }
+
+    /// As [`Pen::padded`], filled on the left.
+    pub fn padded_left(&self, text: String, columns: u16, role: Role) -> [Seg<'static>; 2] {
+        let [text, blanks] = self.padded(text, columns, role);
+        [blanks, text]
     }
 
     /// A segment from outside, cleaned.
@@ -55,8 +71,11 @@ impl<'b> Pen<'b> {
             return 0;
         }
         let max = max.min(area.right() - x);
+        // What stood there before must not show through: a style names only what it changes.
+        let style = Style::reset().patch(style);
         let (shown, cut, used) = fit(text, max);
-        self.buffer.set_stringn(x, y, shown, usize::from(used), style);
+        self.buffer
+            .set_stringn(x, y, shown, usize::from(used), style);
         if cut {
             self.buffer.set_stringn(x + used, y, "…", 1, style);
         }

@@ -165,7 +165,10 @@ pub fn svg(buffer: &Buffer, kind: Kind) -> String {
     };
     let (columns, rows) = (f32::from(buffer.area.width), f32::from(buffer.area.height));
     let margin = 12.0;
-    let (width, height) = (columns * CELL.0 + 2.0 * margin, rows * CELL.1 + 2.0 * margin);
+    let (width, height) = (
+        columns * CELL.0 + 2.0 * margin,
+        rows * CELL.1 + 2.0 * margin,
+    );
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
          viewBox=\"0 0 {width:.1} {height:.1}\" font-family=\"'JetBrains Mono','Cascadia Mono',\

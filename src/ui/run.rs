@@ -1,5 +1,7 @@
 //! The loop: wake, drain all that is ready, update, draw if something changed and it is time.
 
+mod effects;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,15 +16,15 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use tokio::sync::{mpsc, watch};
 
-use crate::call::{CallId, Severity};
-use crate::engine::{Backend, Clock, HistoryQuery, ListenStream, Update, random};
+use crate::call::CallId;
+use crate::engine::{Backend, Clock, ListenStream, Update, random};
 
 use super::keymap::{KeyError, Keymap};
 use super::model::{Endpoint, Mode, Model, Settings};
-use super::msg::{Effect, Exit, Msg, Now};
+use super::msg::{Exit, Msg, Now};
 use super::paint::Painter;
 use super::sound::{Sound, SoundState};
-use super::term::{IN_SCREEN, Input, Signal, Signals, Term, TermError, clipboard};
+use super::term::{self, IN_SCREEN, Input, Signal, Signals, Term, TermError};
 use super::theme::{Depth, Theme, ThemeError};
 use super::{update, view};
 
@@ -142,13 +144,16 @@ impl Screen {
                 env("COLORTERM").as_deref(),
             )
         });
-        let chosen = options.theme.clone().unwrap_or_else(|| {
-            Theme::automatic(depth, env("COLORFGBG").as_deref()).to_owned()
-        });
+        let chosen = options
+            .theme
+            .clone()
+            .unwrap_or_else(|| Theme::automatic(depth, env("COLORFGBG").as_deref()).to_owned());
         let dir = options.theme_dir.as_deref();
         let theme = Theme::load(&chosen, dir, depth)?;
         let keymap = Keymap::with(&options.keys)?;
-        let remote = options.low_bandwidth.unwrap_or_else(|| env("SSH_CONNECTION").is_some());
+        let remote = options
+            .low_bandwidth
+            .unwrap_or_else(|| env("SSH_CONNECTION").is_some());
         let settings = Settings {
             mode: options.mode,
             name: options.name.clone(),
@@ -168,7 +173,7 @@ impl Screen {
         };
         let term = Term::enter()?;
         let mut model = Model::new(settings, keymap, now(clock));
-        model.size = term.size();
+        model.size = term::size();
         let updates = Some(backend.subscribe());
         let sound_state = sound.state();
         model.sound = sound_state.borrow().clone();
@@ -186,7 +191,11 @@ impl Screen {
             theme_dir: options.theme_dir.clone(),
             depth,
             is_ascii: options.ascii.unwrap_or_else(is_ascii_locale),
-            endpoints: options.endpoints.into_iter().map(|(_, _, hits)| hits).collect(),
+            endpoints: options
+                .endpoints
+                .into_iter()
+                .map(|(_, _, hits)| hits)
+                .collect(),
             painter: Painter::new(),
             buffer: Buffer::default(),
             frame: if remote { FRAME_REMOTE } else { FRAME },
@@ -230,7 +239,10 @@ impl Screen {
     /// When the loop has something to do by time alone.
     fn wake(&self) -> Duration {
         let idle = Duration::from_secs(60);
-        let by_model = self.model.next_wake().unwrap_or(self.clock.elapsed() + idle);
+        let by_model = self
+            .model
+            .next_wake()
+            .unwrap_or(self.clock.elapsed() + idle);
         if self.is_dirty && self.term.is_idle() {
             by_model.min(self.due_at())
         } else {
@@ -275,7 +287,10 @@ impl Screen {
 
     fn tick(&mut self) {
         if !self.endpoints.is_empty() && self.model.list.order.is_empty() {
-            let hits = self.endpoints.iter().map(|hits| hits.load(Ordering::Relaxed));
+            let hits = self
+                .endpoints
+                .iter()
+                .map(|hits| hits.load(Ordering::Relaxed));
             let hits: Vec<u64> = hits.collect();
             self.message(Msg::Hits(hits));
         }
@@ -304,7 +319,7 @@ impl Screen {
         if std::mem::take(&mut self.model.wants_suspend) {
             self.term.suspend().await;
             self.painter.forget();
-            self.model.size = self.term.size();
+            self.model.size = term::size();
             self.message(Msg::Tick);
         }
     }
@@ -372,91 +387,6 @@ impl Screen {
             (Signal::Interrupt, Mode::Run) => Exit::KeepServing,
             _ => Exit::Quit,
         });
-    }
-
-    fn finish(&mut self, done: Done) {
-        match done {
-            Done::Listen(call, Ok(stream)) => {
-                // The operator may have changed their mind while it was being opened.
-                if self.model.ear.call == Some(call) {
-                    let ear = &self.model.ear;
-                    self.sound.volume(ear.volume);
-                    self.sound.mute(ear.muted);
-                    self.sound.pan(ear.pan);
-                    self.sound.play(stream);
-                }
-                let result = Ok(());
-                self.message(Msg::Listening { call, result });
-            }
-            Done::Listen(call, Err(refusal)) => {
-                let result = Err(refusal);
-                self.message(Msg::Listening { call, result });
-            }
-            Done::Message(message) => self.message(message),
-            Done::Resubscribe => self.updates = Some(self.backend.subscribe()),
-        }
-    }
-
-    fn perform(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Send(command) => {
-                    if let Err(refusal) = self.backend.send(command.clone()) {
-                        self.message(Msg::NotSent { command, refusal });
-                    }
-                }
-                Effect::Watch(calls) => self.backend.watch(calls),
-                Effect::Listen(call) => {
-                    let opening = self.backend.listen(call);
-                    self.jobs
-                        .push(Box::pin(async move { Done::Listen(call, opening.await) }));
-                }
-                Effect::StopListening => self.sound.stop(),
-                Effect::Volume(percent) => self.sound.volume(percent),
-                Effect::Mute(on) => self.sound.mute(on),
-                Effect::Pan(pan) => self.sound.pan(pan),
-                Effect::ListenUrl(call) => {
-                    let asked = self.backend.listen_url(call);
-                    self.jobs.push(Box::pin(async move {
-                        let result = asked.await;
-                        Done::Message(Msg::ListenUrl { call, result })
-                    }));
-                }
-                Effect::History(call) => {
-                    let asked = self.backend.history(HistoryQuery {
-                        call: Some(call),
-                        limit: 1,
-                        ..HistoryQuery::default()
-                    });
-                    self.jobs.push(Box::pin(async move {
-                        let result = asked.await;
-                        Done::Message(Msg::History { call, result })
-                    }));
-                }
-                Effect::Copy(text) => self.copy(&text),
-                Effect::Theme(name) => {
-                    match Theme::load(&name, self.theme_dir.as_deref(), self.depth) {
-                        Ok(theme) => self.theme = theme,
-                        Err(error) => self.model.say(Severity::Warn, error.to_string()),
-                    }
-                }
-                Effect::Redraw => self.painter.forget(),
-                Effect::Suspend => self.model.wants_suspend = true,
-                Effect::Leave(exit) => self.exit = Some(exit),
-            }
-        }
-    }
-
-    fn copy(&mut self, text: &str) {
-        match clipboard(text) {
-            Some(bytes) if self.term.is_idle() => self.term.send(bytes),
-            // Rare: a frame is on its way. The operator is told rather than left to wonder.
-            Some(_) => self.model.say(Severity::Warn, "the terminal is busy; copy again"),
-            None => {
-                let text = "too long for the clipboard; see wallboard show";
-                self.model.say(Severity::Warn, text);
-            }
-        }
     }
 }
 

@@ -1,15 +1,19 @@
 //! A believable board, for tests, benches and pictures: fixed time, fixed calls, invented people.
 
+mod load;
+
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::call::{
-    AgentLink, Alert, AnsweredBy, Band, Call, CallFacts, CallId, CallStatus, Cut, Direction,
-    Epoch, Gauge, Line, LineBody, Listener, MediaLink, Note, Quality, Recording, RecordingState,
-    Role, Severity, Track, TurnTiming, Verb,
+    AgentLink, Alert, AnsweredBy, Band, Call, CallFacts, CallId, CallStatus, Cut, Direction, Epoch,
+    Gauge, Line, LineBody, Listener, MediaLink, Note, Quality, Recording, RecordingState, Role,
+    Severity, Track, TurnTiming, Verb,
 };
 use crate::engine::{Hello, LinkState, Update};
+
+pub use load::{long_call, many};
 
 /// The moment every sample is about.
 pub fn now() -> DateTime<Utc> {
@@ -122,6 +126,7 @@ const ELEVEN: (&str, &str) = ("twilio", "elevenlabs");
 const OPENAI: (&str, &str) = ("plivo", "openai");
 
 /// The call that needs somebody: an agent that repeats itself.
+#[expect(clippy::too_many_lines, reason = "one flat list of what was said")]
 fn looper() -> Call {
     let who = Who {
         n: 1,
@@ -133,9 +138,27 @@ fn looper() -> Call {
     };
     let mut call = base(&who, CallStatus::InProgress, 275, Some(271));
     use Track::{FromAgent, FromCaller};
-    said(&mut call, 135, FromCaller, "Hi, I am calling about my refund.", None);
-    said(&mut call, 133, FromAgent, "Of course. Can I have your order number, please?", Some(800));
-    said(&mut call, 128, FromCaller, "It is four one seven, nine —", None);
+    said(
+        &mut call,
+        135,
+        FromCaller,
+        "Hi, I am calling about my refund.",
+        None,
+    );
+    said(
+        &mut call,
+        133,
+        FromAgent,
+        "Of course. Can I have your order number, please?",
+        Some(800),
+    );
+    said(
+        &mut call,
+        128,
+        FromCaller,
+        "It is four one seven, nine —",
+        None,
+    );
     said(
         &mut call,
         126,
@@ -151,7 +174,13 @@ fn looper() -> Call {
     }
     call.interruptions = 1;
     said(&mut call, 125, FromCaller, "— nine two. Sorry.", None);
-    said(&mut call, 122, FromAgent, "Let me check that for you.", Some(1_300));
+    said(
+        &mut call,
+        122,
+        FromAgent,
+        "Let me check that for you.",
+        Some(1_300),
+    );
     call.lines.push(Line {
         turn: 7,
         at: now() - TimeDelta::seconds(121),
@@ -164,14 +193,32 @@ fn looper() -> Call {
             took_ms: Some(400),
         },
     });
-    said(&mut call, 95, FromAgent, "Let me check that for you.", Some(2_200));
-    said(&mut call, 64, FromAgent, "Let me check that for you one more time.", Some(2_400));
+    said(
+        &mut call,
+        95,
+        FromAgent,
+        "Let me check that for you.",
+        Some(2_200),
+    );
+    said(
+        &mut call,
+        64,
+        FromAgent,
+        "Let me check that for you one more time.",
+        Some(2_400),
+    );
     said(&mut call, 2, FromCaller, "are you still th", None);
     if let Some(LineBody::Speech { interim, .. }) = call.lines.last_mut().map(|l| &mut l.body) {
         *interim = true;
     }
     call.alerts = vec![
-        alert("agent_loop", Severity::Critical, "loop ×3, 41 s", 41, &[8, 9]),
+        alert(
+            "agent_loop",
+            Severity::Critical,
+            "loop ×3, 41 s",
+            41,
+            &[8, 9],
+        ),
         alert("slow_turn", Severity::Warn, "slow turns", 60, &[9]),
     ];
     call.recordings = vec![Recording {
@@ -208,7 +255,12 @@ fn bridge_quality(score: f32, jitter_ms: f32, gap_pct: f32, band: Band) -> Quali
 }
 
 fn talking(who: &Who<'_>, answered_s: i64, turns: &[u32], words: &[(Track, &str)]) -> Call {
-    let mut call = base(who, CallStatus::InProgress, answered_s + 6, Some(answered_s));
+    let mut call = base(
+        who,
+        CallStatus::InProgress,
+        answered_s + 6,
+        Some(answered_s),
+    );
     let mut latencies = turns.iter().copied();
     for (index, (track, text)) in words.iter().enumerate() {
         let ago = (words.len() - index) as i64 * 6;
@@ -244,7 +296,14 @@ pub fn calls(at: DateTime<Utc>) -> Vec<Call> {
     };
     let mut calls = vec![looper()];
 
-    let noah = who(2, "+442079460987", Some("Oliver Hart"), "noah", OPENAI, Inbound);
+    let noah = who(
+        2,
+        "+442079460987",
+        Some("Oliver Hart"),
+        "noah",
+        OPENAI,
+        Inbound,
+    );
     let mut dead_air = talking(
         &noah,
         67,
@@ -258,7 +317,14 @@ pub fn calls(at: DateTime<Utc>) -> Vec<Call> {
     dead_air.alerts = vec![alert("dead_air", Severity::Warn, "dead air 9 s", 9, &[3])];
     calls.push(dead_air);
 
-    let booking = who(3, "+12125550111", Some("Grace Kim"), "ava", ELEVEN, Outbound);
+    let booking = who(
+        3,
+        "+12125550111",
+        Some("Grace Kim"),
+        "ava",
+        ELEVEN,
+        Outbound,
+    );
     calls.push(talking(
         &booking,
         134,
@@ -271,18 +337,34 @@ pub fn calls(at: DateTime<Utc>) -> Vec<Call> {
         ],
     ));
 
-    let bad_line = who(4, "+33142688821", Some("Léa Moreau"), "mia", ELEVEN, Inbound);
+    let bad_line = who(
+        4,
+        "+33142688821",
+        Some("Léa Moreau"),
+        "mia",
+        ELEVEN,
+        Inbound,
+    );
     let mut bad = talking(
         &bad_line,
         512,
         &[1_000, 1_400, 1_200, 1_700, 1_500],
         &[
             (FromCaller, "Vous m’entendez ? La ligne est mauvaise."),
-            (FromAgent, "Oui, je vous entends. Pouvez-vous répéter votre nom ?"),
+            (
+                FromAgent,
+                "Oui, je vous entends. Pouvez-vous répéter votre nom ?",
+            ),
         ],
     );
     bad.quality = Some(bridge_quality(2.9, 48.0, 4.6, Band::Bad));
-    bad.alerts = vec![alert("bad_line", Severity::Warn, "line 2.9, gaps 4.6 %", 22, &[])];
+    bad.alerts = vec![alert(
+        "bad_line",
+        Severity::Warn,
+        "line 2.9, gaps 4.6 %",
+        22,
+        &[],
+    )];
     calls.push(bad);
 
     let spare = who(5, "+13125550177", Some("Sam Patel"), "ava", ELEVEN, Inbound);
@@ -320,17 +402,43 @@ pub fn calls(at: DateTime<Utc>) -> Vec<Call> {
     voicemail.answered_by = Some(AnsweredBy::MachineStart);
     calls.push(voicemail);
 
-    let hans = who(8, "+49301234471", Some("Hans Weber"), "noah", OPENAI, Outbound);
+    let hans = who(
+        8,
+        "+49301234471",
+        Some("Hans Weber"),
+        "noah",
+        OPENAI,
+        Outbound,
+    );
     calls.push(base(&hans, CallStatus::Ringing, 7, None));
     let pat = who(9, "+16465550201", None, "ava", ELEVEN, Outbound);
     calls.push(base(&pat, CallStatus::Ringing, 3, None));
-    let zoe = who(10, "+33155508821", Some("Zoé Petit"), "mia", ELEVEN, Inbound);
+    let zoe = who(
+        10,
+        "+33155508821",
+        Some("Zoé Petit"),
+        "mia",
+        ELEVEN,
+        Inbound,
+    );
     let mut connecting = base(&zoe, CallStatus::InProgress, 2, Some(2));
     connecting.agent_link = AgentLink::Connecting;
     calls.push(connecting);
 
-    let done = who(11, "+14155557788", Some("Ida Novak"), "ava", ELEVEN, Inbound);
-    let mut ended = talking(&done, 196, &[900, 1_000], &[(FromCaller, "Thank you, bye.")]);
+    let done = who(
+        11,
+        "+14155557788",
+        Some("Ida Novak"),
+        "ava",
+        ELEVEN,
+        Inbound,
+    );
+    let mut ended = talking(
+        &done,
+        196,
+        &[900, 1_000],
+        &[(FromCaller, "Thank you, bye.")],
+    );
     end(&mut ended, CallStatus::Completed, 4, Some("caller"));
     ended.duration_s = Some(192);
     calls.push(ended);
@@ -353,7 +461,10 @@ pub fn calls(at: DateTime<Utc>) -> Vec<Call> {
 
     let shift = at - now();
     for call in &mut calls {
-        for time in [&mut call.answered_at, &mut call.ended_at].into_iter().flatten() {
+        for time in [&mut call.answered_at, &mut call.ended_at]
+            .into_iter()
+            .flatten()
+        {
             *time += shift;
         }
         call.started_at += shift;
@@ -366,58 +477,6 @@ fn end(call: &mut Call, status: CallStatus, ago_s: i64, by: Option<&str>) {
     call.ended_at = Some(now() - TimeDelta::seconds(ago_s));
     call.ended_by = by.map(str::to_owned);
     call.media_link = MediaLink::None;
-}
-
-/// A call with this many transcript lines.
-pub fn long_call(at: DateTime<Utc>, lines: usize) -> Call {
-    let who = Who {
-        n: 200,
-        number: "+14155550199",
-        name: Some("Ruth Long"),
-        agent: "ava",
-        vendors: ELEVEN,
-        direction: Direction::Inbound,
-    };
-    let mut call = base(&who, CallStatus::InProgress, 3_700, Some(3_600));
-    let words = "so what I wanted to say is that the parcel came on Monday but the box was open";
-    for index in 0..lines {
-        let track = if index % 2 == 0 {
-            Track::FromCaller
-        } else {
-            Track::FromAgent
-        };
-        let take = 10 + index * 7 % 70;
-        let text = format!("{index}: {}", &words[..take]);
-        let latency = (track == Track::FromAgent).then_some(700 + (index as u32 * 37) % 900);
-        call.lines.push(Line {
-            turn: index as u32 + 1,
-            at: at - TimeDelta::seconds((lines - index) as i64),
-            body: LineBody::Speech {
-                track,
-                text,
-                interim: false,
-                latency_ms: latency,
-                cut: None,
-            },
-        });
-    }
-    call
-}
-
-/// `count` calls in progress with fresh ids, for load.
-pub fn many(at: DateTime<Utc>, count: usize) -> Vec<Call> {
-    let samples = calls(at);
-    (0..count)
-        .map(|index| {
-            let mut call = samples[index % 7].clone();
-            let mut random = [0; 10];
-            random[..8].copy_from_slice(&(index as u64).to_be_bytes());
-            call.id = CallId::from_parts(1_795_269_000_000, random);
-            call.facts.carrier_call_id = Some(format!("CA{index:032x}"));
-            call.answered_at = call.answered_at.map(|t| t - TimeDelta::seconds(index as i64));
-            call
-        })
-        .collect()
 }
 
 /// Readings that go with the sample calls, at step `n` of their levels.
@@ -472,4 +531,4 @@ pub fn updates() -> Vec<Update> {
 }
 
 /// Monotonic time between two steps of the sample's meters.
-pub const METER_STEP: Duration = Duration::from_millis(250);
+pub const METER_STEP: Duration = Duration::from_millis(500);

@@ -92,10 +92,6 @@ impl Term {
         Ok(term)
     }
 
-    pub fn size(&self) -> (u16, u16) {
-        terminal::size().unwrap_or((80, 24))
-    }
-
     /// Whether the last frame is out. Draw only then.
     pub fn is_idle(&self) -> bool {
         !self.writer.state.is_busy.load(Ordering::Acquire)
@@ -210,8 +206,13 @@ impl Writer {
     }
 }
 
+/// Columns and rows.
+pub(super) fn size() -> (u16, u16) {
+    terminal::size().unwrap_or((80, 24))
+}
+
 /// Puts the terminal back as it was. May be called from anywhere, any number of times.
-pub(super) fn restore() {
+pub fn restore() {
     if !ENTERED.swap(false, Ordering::SeqCst) {
         return;
     }
@@ -238,6 +239,27 @@ fn install_hook() {
             }
         }));
     });
+}
+
+/// Waits for one key without a screen, for a menu of a few lines. `None`: Ctrl-C, `esc`, or no
+/// terminal. Blocks; the terminal is as before afterwards.
+pub fn one_key() -> Option<char> {
+    use crossterm::event::{KeyCode, KeyEventKind, KeyModifiers};
+    terminal::enable_raw_mode().ok()?;
+    let key = loop {
+        match crossterm::event::read() {
+            Ok(Event::Key(key)) if key.kind == KeyEventKind::Press => match key.code {
+                KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => break None,
+                KeyCode::Char(character) => break Some(character),
+                KeyCode::Esc => break None,
+                _ => {}
+            },
+            Ok(_) => {}
+            Err(_) => break None,
+        }
+    };
+    let _ = terminal::disable_raw_mode();
+    key
 }
 
 /// OSC 52: the terminal puts the text on the operator's own clipboard, over SSH too. `None` when it

@@ -308,7 +308,10 @@ impl Theme {
 
     /// Names of all themes that can be loaded, built-in ones first.
     pub fn names(dir: Option<&Path>) -> Vec<String> {
-        let mut names: Vec<String> = BUILT_IN.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let mut names: Vec<String> = BUILT_IN
+            .iter()
+            .map(|(name, _)| (*name).to_owned())
+            .collect();
         let mut own: Vec<String> = dir
             .and_then(|dir| std::fs::read_dir(dir).ok())
             .into_iter()
@@ -333,18 +336,19 @@ impl Theme {
 }
 
 fn style_of(name: &str, role: &str, entry: &Entry, depth: Depth) -> Result<Style, ThemeError> {
-    let color = |full: &Option<String>, low: &Option<String>| -> Result<Option<Color>, ThemeError> {
-        let low_word = low.as_deref().filter(|_| depth == Depth::Sixteen);
-        let Some(word) = low_word.or(full.as_deref()) else {
-            return Ok(None);
+    let color =
+        |full: &Option<String>, low: &Option<String>| -> Result<Option<Color>, ThemeError> {
+            let low_word = low.as_deref().filter(|_| depth == Depth::Sixteen);
+            let Some(word) = low_word.or(full.as_deref()) else {
+                return Ok(None);
+            };
+            let parsed = parse_color(word).ok_or_else(|| ThemeError::Color {
+                name: name.to_owned(),
+                role: role.to_owned(),
+                word: word.to_owned(),
+            })?;
+            Ok(lower(parsed, depth).filter(|color| *color != Color::Reset))
         };
-        let parsed = parse_color(word).ok_or_else(|| ThemeError::Color {
-            name: name.to_owned(),
-            role: role.to_owned(),
-            word: word.to_owned(),
-        })?;
-        Ok(parsed.and_then(|color| lower(color, depth)))
-    };
     let mut style = Style::new();
     style.fg = color(&entry.fg, &entry.c16)?;
     style.bg = color(&entry.bg, &entry.c16_bg)?;
@@ -372,23 +376,23 @@ fn style_of(name: &str, role: &str, entry: &Entry, depth: Depth) -> Result<Style
     Ok(style)
 }
 
-/// `Some(None)` is the word `none`: the terminal's own colour.
-fn parse_color(word: &str) -> Option<Option<Color>> {
+/// `none` is the terminal's own colour.
+fn parse_color(word: &str) -> Option<Color> {
     if word == "none" {
-        return Some(None);
+        return Some(Color::Reset);
     }
     if let Some(hex) = word.strip_prefix('#') {
         let value = (hex.len() == 6).then(|| u32::from_str_radix(hex, 16).ok())??;
         let [_, r, g, b] = value.to_be_bytes();
-        return Some(Some(Color::Rgb(r, g, b)));
+        return Some(Color::Rgb(r, g, b));
     }
     if let Ok(index) = word.parse::<u8>() {
-        return Some(Some(Color::Indexed(index)));
+        return Some(Color::Indexed(index));
     }
     NAMED
         .iter()
         .position(|(name, _)| *name == word)
-        .map(|index| Some(sixteen(index)))
+        .map(sixteen)
 }
 
 /// The sixteen names and the values xterm gives them, for finding the nearest.
@@ -478,59 +482,4 @@ fn cube(r: u8, g: u8, b: u8) -> u8 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_built_in_theme_loads_at_every_depth() {
-        for name in Theme::names(None) {
-            for depth in [Depth::None, Depth::Sixteen, Depth::Indexed, Depth::True] {
-                let theme = Theme::load(&name, None, depth).unwrap();
-                assert_eq!(theme.name, name);
-                if depth == Depth::None {
-                    for role in Role::ALL {
-                        let style = theme.style(role);
-                        assert_eq!((style.fg, style.bg), (None, None), "{name} {role:?}");
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_missing_role_falls_back_along_its_chain() {
-        let text = "name = \"t\"\n[roles]\naccent = { fg = \"#102030\" }\n";
-        let theme = Theme::parse("t", text, Depth::True).unwrap();
-        let accent = Some(Color::Rgb(0x10, 0x20, 0x30));
-        assert_eq!(theme.style(Role::Caller).fg, accent);
-        assert_eq!(theme.style(Role::Key).fg, accent);
-        assert_eq!(theme.style(Role::Border).fg, None);
-    }
-
-    #[test]
-    fn a_wrong_file_names_what_is_wrong() {
-        let rows = [
-            ("name = \"t\"\n[roles]\naccnt = {}", "accnt"),
-            ("name = \"t\"\n[roles]\ntext = { fg = \"#12\" }", "#12"),
-            ("name = \"t\"\n[roles]\ntext = { mods = [\"shiny\"] }", "shiny"),
-            ("name = 3", "t"),
-        ];
-        for (text, word) in rows {
-            let error = Theme::parse("t", text, Depth::True).unwrap_err();
-            assert!(error.to_string().contains(word), "{error}");
-        }
-        let error = Theme::load("../etc/passwd", Some(Path::new("/")), Depth::True).unwrap_err();
-        assert!(matches!(error, ThemeError::Unknown { .. }));
-    }
-
-    #[test]
-    fn depth_follows_the_usual_variables() {
-        assert_eq!(Depth::detect(Some("1"), Some("xterm"), None), Depth::None);
-        assert_eq!(Depth::detect(Some(""), Some("xterm"), None), Depth::Sixteen);
-        assert_eq!(Depth::detect(None, Some("xterm-256color"), None), Depth::Indexed);
-        assert_eq!(Depth::detect(None, Some("x"), Some("truecolor")), Depth::True);
-        assert_eq!(Depth::detect(None, Some("dumb"), Some("truecolor")), Depth::None);
-        assert_eq!(Theme::automatic(Depth::True, Some("0;15")), "light");
-        assert_eq!(Theme::automatic(Depth::True, Some("15;0")), "dark");
-    }
-}
+mod tests;

@@ -5,13 +5,11 @@
 
 use std::ops::Range;
 
-use unicode_segmentation::UnicodeSegmentation;
-
 use crate::call::text::clean;
 use crate::call::{Call, CallId, Line, LineBody, Track};
 
-use super::pen::width;
 use super::words::seconds;
+use super::wrap::wrap;
 
 /// Columns right of the text: latency, `repeat`.
 const RIGHT: u16 = 9;
@@ -249,23 +247,27 @@ impl Transcript {
         i32::from(self.height.max(2)) - 1
     }
 
-    pub fn to_top(&mut self) {
+    pub fn go_top(&mut self) {
         self.go_to_row(0);
     }
 
-    pub fn to_end(&mut self) {
+    pub fn go_end(&mut self) {
         self.follow = true;
         self.unseen = 0;
     }
 
     /// Goes to the first line of a turn, so that it stands near the top.
-    pub fn to_turn(&mut self, turn: u32) {
-        if let Some(index) = self.entries.iter().position(|entry| entry.line.turn >= turn) {
-            self.to_entry(index);
+    pub fn go_turn(&mut self, turn: u32) {
+        if let Some(index) = self
+            .entries
+            .iter()
+            .position(|entry| entry.line.turn >= turn)
+        {
+            self.go_entry(index);
         }
     }
 
-    fn to_entry(&mut self, index: usize) {
+    fn go_entry(&mut self, index: usize) {
         let top = self.tops.get(index).copied().unwrap_or(0);
         self.go_to_row(top.saturating_sub(1));
     }
@@ -282,12 +284,14 @@ impl Transcript {
             rest.map(|entry| entry.line.turn).find(|turn| *turn > here)
         } else {
             let before = self.entries.iter().take(at).rev();
-            before.map(|entry| entry.line.turn).find(|turn| *turn < here)
+            before
+                .map(|entry| entry.line.turn)
+                .find(|turn| *turn < here)
         };
         match found {
-            Some(turn) => self.to_turn(turn),
-            None if forward => self.to_end(),
-            None => self.to_top(),
+            Some(turn) => self.go_turn(turn),
+            None if forward => self.go_end(),
+            None => self.go_top(),
         }
     }
 
@@ -363,13 +367,17 @@ impl Transcript {
     pub fn show_match(&mut self) {
         let index = self.search.as_ref().and_then(|s| s.hits.get(s.at).copied());
         if let Some(index) = index {
-            self.to_entry(index);
+            self.go_entry(index);
         }
     }
 
     /// Next or previous match, round the end.
     pub fn step_match(&mut self, forward: bool) {
-        if let Some(search) = self.search.as_mut().filter(|search| !search.hits.is_empty()) {
+        if let Some(search) = self
+            .search
+            .as_mut()
+            .filter(|search| !search.hits.is_empty())
+        {
             let count = search.hits.len();
             let step = if forward { 1 } else { count - 1 };
             search.at = (search.at + step) % count;
@@ -461,139 +469,5 @@ fn lay(line: &Line, columns: Columns) -> Entry {
     }
 }
 
-/// Breaks text into rows of at most `max` columns: at words, else at graphemes. Never empty.
-pub(crate) fn wrap(text: &str, max: u16) -> Vec<Range<usize>> {
-    let mut rows = Vec::new();
-    let mut base = 0;
-    for paragraph in text.split('\n') {
-        wrap_paragraph(paragraph, base, max.max(1), &mut rows);
-        base += paragraph.len() + 1;
-    }
-    rows
-}
-
-fn wrap_paragraph(text: &str, base: usize, max: u16, rows: &mut Vec<Range<usize>>) {
-    if width(text) <= max {
-        rows.push(base..base + text.trim_end().len());
-        return;
-    }
-    let (mut from, mut to, mut used) = (0, 0, 0);
-    for (at, word) in text.split_word_bound_indices() {
-        let columns = width(word);
-        let is_blank = word.chars().all(char::is_whitespace);
-        if used + columns <= max {
-            used += columns;
-            if !is_blank {
-                to = at + word.len();
-            }
-            continue;
-        }
-        if is_blank {
-            // A blank at the end of a row is the break itself.
-            rows.push(base + from..base + to);
-            (from, to, used) = (at + word.len(), at + word.len(), 0);
-            continue;
-        }
-        if used > 0 && to > from {
-            rows.push(base + from..base + to);
-        }
-        (from, to, used) = (at, at, 0);
-        for (offset, grapheme) in word.grapheme_indices(true) {
-            let columns = width(grapheme);
-            if used + columns > max && used > 0 {
-                rows.push(base + from..base + at + offset);
-                (from, used) = (at + offset, 0);
-            }
-            used += columns;
-            to = at + offset + grapheme.len();
-        }
-    }
-    if to > from {
-        rows.push(base + from..base + to);
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ui::sample;
-
-    fn rows(text: &str, max: u16) -> Vec<&str> {
-        wrap(text, max).into_iter().map(|r| &text[r]).collect()
-    }
-
-    #[test]
-    fn wrapping_breaks_at_words_and_over_long_ones_at_graphemes() {
-        assert_eq!(rows("one two three", 7), ["one two", "three"]);
-        assert_eq!(rows("abcdefgh ij", 3), ["abc", "def", "gh", "ij"]);
-        assert_eq!(rows("日本語です", 4), ["日本", "語で", "す"]);
-        assert_eq!(rows("a\n\nb", 5), ["a", "", "b"]);
-        assert_eq!(rows("", 5), [""]);
-        assert_eq!(rows("well-known fact, no?", 11), ["well-known", "fact, no?"]);
-        for max in 1..12 {
-            for row in rows("The quick brown 狐 jumps über 👩‍👩‍👧 fences", max) {
-                assert!(width(row) <= max.max(2), "{row:?} in {max}");
-            }
-        }
-    }
-
-    #[test]
-    fn drawing_asks_only_for_rows_in_view_and_scrolling_keeps_its_place() {
-        let now = sample::now();
-        let mut call = sample::long_call(now, 500);
-        let mut transcript = Transcript::default();
-        transcript.sync(&call, &[], (70, 20));
-        assert_eq!(transcript.visible().count(), 20);
-        assert!(transcript.is_following());
-
-        transcript.scroll(-100);
-        let top = |t: &Transcript| t.visible().next().unwrap().entry.line.clone();
-        let before = top(&transcript);
-        // New lines at the end, then a block dropped at the start: the operator's place holds.
-        let extra = call.lines[..30].to_vec();
-        call.lines.extend(extra);
-        call.seq += 1;
-        transcript.sync(&call, &[], (70, 20));
-        assert_eq!(top(&transcript), before);
-        assert_eq!(transcript.unseen(), 30);
-        call.lines.drain(..200);
-        call.lines_dropped += 200;
-        call.seq += 1;
-        transcript.sync(&call, &[], (70, 20));
-        assert_eq!(top(&transcript), before);
-        transcript.to_end();
-        assert!(transcript.is_following() && transcript.unseen() == 0);
-    }
-
-    #[test]
-    fn older_lines_go_in_front_without_moving_the_view() {
-        let now = sample::now();
-        let whole = sample::long_call(now, 100);
-        let mut call = whole.trimmed(20);
-        call.seq = 1;
-        let mut transcript = Transcript::default();
-        transcript.sync(&call, &[], (70, 10));
-        transcript.to_top();
-        let before = transcript.visible().next().unwrap().entry.line.clone();
-        transcript.sync(&call, &whole.lines[..80], (70, 10));
-        assert_eq!(transcript.visible().next().unwrap().entry.line, before);
-        assert!(!transcript.is_at_top());
-    }
-
-    #[test]
-    fn search_finds_and_goes_round() {
-        let now = sample::now();
-        let call = sample::calls(now).remove(0);
-        let mut transcript = Transcript::default();
-        transcript.sync(&call, &[], (60, 5));
-        transcript.look_for("let me check");
-        let count = transcript.search().unwrap().hits.len();
-        assert!(count >= 2);
-        for _ in 0..count {
-            transcript.step_match(true);
-        }
-        assert_eq!(transcript.search().unwrap().at, count - 1);
-        transcript.look_for("");
-        assert!(transcript.search().is_none());
-    }
-}
+mod tests;

@@ -78,18 +78,19 @@ pub fn status_glyph(call: &Call) -> &'static str {
     }
 }
 
-/// How a call ended: `completed, caller hung up`.
+/// Who ended a call and why, in the carrier's words: `caller hung up`. Empty when it did not say.
 pub fn ending(call: &Call) -> String {
-    let mut words = call.status.as_str().to_owned();
+    let mut words = String::new();
     if let Some(by) = call.ended_by.as_deref().filter(|by| !by.is_empty()) {
-        words.push_str(", ");
         words.push_str(by);
         if !by.contains(' ') {
             words.push_str(" hung up");
         }
     }
     if let Some(cause) = call.end_cause.as_deref().filter(|cause| !cause.is_empty()) {
-        words.push_str(" · ");
+        if !words.is_empty() {
+            words.push_str(" · ");
+        }
         words.push_str(cause);
     }
     words
@@ -124,7 +125,12 @@ pub fn vendor(word: &str) -> &str {
 
 /// An agent's id with a capital, as a name.
 pub fn agent_name(call: &Call) -> Cow<'_, str> {
-    let Some(agent) = call.facts.agent.as_deref().filter(|agent| !agent.is_empty()) else {
+    let Some(agent) = call
+        .facts
+        .agent
+        .as_deref()
+        .filter(|agent| !agent.is_empty())
+    else {
         return Cow::Borrowed(call.facts.agent_kind.as_deref().map_or("agent", vendor));
     };
     let mut chars = agent.chars();
@@ -189,7 +195,12 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 
 /// A sparkline of the last `columns` values, lowest bar at `low`, full at `high`. Short histories
 /// are filled with blanks on the left so that the newest value stays in place.
-pub fn spark(values: impl DoubleEndedIterator<Item = f32>, columns: usize, low: f32, high: f32) -> String {
+pub fn spark(
+    values: impl DoubleEndedIterator<Item = f32>,
+    columns: usize,
+    low: f32,
+    high: f32,
+) -> String {
     let span = (high - low).max(f32::EPSILON);
     let mut bars: Vec<char> = values
         .rev()
@@ -217,7 +228,12 @@ mod tests {
 
     #[test]
     fn figures_keep_their_width() {
-        let rows = [(0, "00:00"), (271, "04:31"), (3599, "59:59"), (3600, "1:00:00")];
+        let rows = [
+            (0, "00:00"),
+            (271, "04:31"),
+            (3599, "59:59"),
+            (3600, "1:00:00"),
+        ];
         for (input, expected) in rows {
             assert_eq!(duration(input), expected);
         }

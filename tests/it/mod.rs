@@ -9,3 +9,4 @@ mod support;
 
 #[cfg(target_os = "linux")]
 mod audio_pulse;
+mod ui_fake;

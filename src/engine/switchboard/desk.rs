@@ -219,11 +219,17 @@ impl Desk {
     }
 
     /// Adds what is newly known about a call; says nothing when there is nothing new.
-    fn describe(&mut self, id: CallId, about: CallFacts) -> usize {
-        let news = self
-            .read()
-            .get(id)
-            .is_some_and(|call| adds_to(&call.facts, &about));
+    fn describe(&mut self, id: CallId, mut about: CallFacts) -> usize {
+        let news = self.read().get(id).is_some_and(|call| {
+            // The same number without its plus is no news.
+            let known = [&call.facts.from, &call.facts.to];
+            for (known, new) in known.into_iter().zip([&mut about.from, &mut about.to]) {
+                if same_number(known, new) {
+                    new.clear();
+                }
+            }
+            adds_to(&call.facts, &about)
+        });
         if news {
             self.stamp(Some(id), Fact::CallDescribed { facts: about });
         }

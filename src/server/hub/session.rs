@@ -18,7 +18,7 @@ use crate::engine::{Batch, Feed, Hello};
 
 use super::super::auth::Session;
 use super::super::state::App;
-use super::snapshot::{Part, groups};
+use super::snapshot::{SnapshotOut, groups};
 use super::{Asked, PROTOCOL, requests};
 
 /// Shortest time between two readings of the watched gauges.
@@ -381,7 +381,7 @@ impl Hub {
         let groups = groups(calls, &self.grant);
         let parts = groups.len();
         for (index, calls) in groups.iter().enumerate() {
-            let part = Part {
+            let part = SnapshotOut {
                 id,
                 epoch,
                 seq,

@@ -14,7 +14,7 @@ const FRAME: usize = 256;
 
 /// One part of a snapshot.
 #[derive(Serialize)]
-pub(super) struct Part<'a> {
+pub(super) struct SnapshotOut<'a> {
     pub id: &'a serde_json::Value,
     pub epoch: crate::call::Epoch,
     pub seq: u64,

@@ -1,33 +1,26 @@
 //! What every act of the key table does.
 
 use crate::call::{
-    Action, Call, CallId, CallStatus, Command, OperatorAction, PendingState, RecordingState,
-    Severity, Verb,
+    Action, Call, CallId, Command, OperatorAction, PendingState, RecordingState, Severity, Verb,
 };
 use crate::engine::LinkState;
 use crate::ui::filter::Filter;
 use crate::ui::keymap::{Act, binding};
-use crate::ui::model::{
-    Ask, Confirm, Focus, Frozen, Mode, Model, Overlay, Page, Picker, View,
-};
+use crate::ui::model::{Ask, Confirm, Focus, Frozen, Mode, Model, Overlay, Page, Picker, View};
 use crate::ui::msg::{Effect, Exit};
 use crate::ui::order::{Sort, worst_alert};
-use crate::ui::sound::Device;
 use crate::ui::view;
 
 use super::may::why_not;
-use super::{backend, list, prompts};
+use super::{backend, hear, list, prompts};
 
 /// How long `z` silences an alert, minutes.
 const SNOOZE_MINUTES: u32 = 10;
-/// One step of `+` and `-`, percent.
-const VOLUME_STEP: u8 = 10;
-const VOLUME_MAX: u8 = 150;
 
 /// Does an act. `argument` is what followed its name in the palette.
 pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
     if let Some(why) = why_not(model, act) {
-        let name = binding(act).short;
+        let name = binding(act).name.replace('-', " ");
         model.say(Severity::Warn, format!("{name}: {why}"));
         return Vec::new();
     }
@@ -68,10 +61,12 @@ pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Ef
             Vec::new()
         }
         Act::Follow => {
-            model.transcript.to_end();
+            model.transcript.go_end();
             Vec::new()
         }
-        Act::Listen | Act::VolumeUp | Act::VolumeDown | Act::Mute | Act::Legs => hear(model, act),
+        Act::Listen | Act::VolumeUp | Act::VolumeDown | Act::Mute | Act::Legs => {
+            hear::run(model, act)
+        }
         Act::End | Act::Undo => end_or_undo(model, act),
         Act::Record | Act::RecordStop | Act::PauseAgent | Act::Claim => toggle(model, act),
         Act::Acknowledge | Act::Snooze => alert(model, act),
@@ -110,9 +105,7 @@ pub(super) fn send(
     reason: Option<String>,
 ) -> Vec<Effect> {
     let id = model.mint();
-    model
-        .pending
-        .sent(model.now.mono, id, call, action.clone());
+    model.pending.sent(model.now.mono, id, call, action.clone());
     model.list.is_stale = true;
     vec![Effect::Send(Command {
         id,
@@ -157,8 +150,8 @@ fn step(model: &mut Model, act: Act) -> Vec<Effect> {
         return Vec::new();
     }
     match act {
-        Act::Top => model.transcript.to_top(),
-        Act::Bottom => model.transcript.to_end(),
+        Act::Top => model.transcript.go_top(),
+        Act::Bottom => model.transcript.go_end(),
         _ => model.transcript.scroll(rows),
     }
     if rows < 0 && model.transcript.is_at_top() {
@@ -195,7 +188,10 @@ fn pane(model: &mut Model, act: Act) {
     if areas.has_detail {
         panes.push(Focus::Detail);
     }
-    let at = panes.iter().position(|focus| *focus == model.focus).unwrap_or(0);
+    let at = panes
+        .iter()
+        .position(|focus| *focus == model.focus)
+        .unwrap_or(0);
     let last = panes.len() - 1;
     let to = match act {
         Act::Left => at.saturating_sub(1),
@@ -332,72 +328,13 @@ fn search(model: &mut Model, act: Act, argument: Option<&str>) {
     }
 }
 
-fn hear(model: &mut Model, act: Act) -> Vec<Effect> {
-    match act {
-        Act::VolumeUp | Act::VolumeDown => {
-            let now = model.ear.volume;
-            model.ear.volume = if act == Act::VolumeUp {
-                now.saturating_add(VOLUME_STEP).min(VOLUME_MAX)
-            } else {
-                now.saturating_sub(VOLUME_STEP)
-            };
-            model.ear.muted = false;
-            let volume = model.ear.volume;
-            model.say(Severity::Info, format!("volume {volume} %"));
-            vec![Effect::Volume(volume), Effect::Mute(false)]
-        }
-        Act::Mute => {
-            model.ear.muted = !model.ear.muted;
-            vec![Effect::Mute(model.ear.muted)]
-        }
-        Act::Legs => {
-            model.ear.pan = model.ear.pan.next();
-            let pan = model.ear.pan;
-            model.say(Severity::Info, format!("you hear: {}", pan.as_str()));
-            vec![Effect::Pan(pan)]
-        }
-        _ => listen(model),
-    }
-}
-
-fn listen(model: &mut Model) -> Vec<Effect> {
-    let Some(call) = model.selected() else {
-        return Vec::new();
-    };
-    let (id, status) = (call.id, call.status);
-    if model.ear.call == Some(id) {
-        model.ear.call = None;
-        model.ear.is_open = false;
-        model.say(Severity::Info, "no longer listening");
-        return vec![Effect::StopListening];
-    }
-    if status != CallStatus::InProgress {
-        let why = if status.is_terminal() {
-            "this call has ended"
-        } else {
-            "not answered yet"
-        };
-        model.say(Severity::Warn, format!("listen: {why}"));
-        return Vec::new();
-    }
-    if matches!(model.sound.device, Device::Absent { .. }) {
-        model.overlays.push(Overlay::Hear(id));
-        return Vec::new();
-    }
-    let was = model.ear.call.replace(id);
-    model.ear.is_open = false;
-    let mut effects = Vec::new();
-    if was.is_some() {
-        effects.push(Effect::StopListening);
-    }
-    effects.push(Effect::Listen(id));
-    effects
-}
-
 fn end_or_undo(model: &mut Model, act: Act) -> Vec<Effect> {
     if act == Act::Undo {
         let here = model.list.selected;
-        let undone = model.pending.undo(here).or_else(|| model.pending.undo(None));
+        let undone = model
+            .pending
+            .undo(here)
+            .or_else(|| model.pending.undo(None));
         match undone {
             Some(entry) => {
                 let (infinitive, _) = crate::ui::words::action_words(&entry.action);
@@ -421,7 +358,10 @@ fn end_or_undo(model: &mut Model, act: Act) -> Vec<Effect> {
     });
     if is_ending {
         let undo = model.key(Act::Undo).to_owned();
-        model.say(Severity::Info, format!("already ending; {undo} takes it back in time"));
+        model.say(
+            Severity::Info,
+            format!("already ending; {undo} takes it back in time"),
+        );
         return Vec::new();
     }
     confirm(model, id, Action::Terminate {});
@@ -484,7 +424,10 @@ fn alert(model: &mut Model, act: Act) -> Vec<Effect> {
     let action = if act == Act::Acknowledge {
         Action::Acknowledge { rule }
     } else {
-        model.say(Severity::Info, format!("snoozed for {SNOOZE_MINUTES} minutes"));
+        model.say(
+            Severity::Info,
+            format!("snoozed for {SNOOZE_MINUTES} minutes"),
+        );
         Action::Snooze {
             rule,
             minutes: SNOOZE_MINUTES,

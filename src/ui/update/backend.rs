@@ -53,7 +53,10 @@ fn freeze(model: &mut Model, update: Update) -> Vec<Effect> {
     }
     frozen.waiting.push(update);
     if frozen.waiting.len() >= FROZEN_MAX {
-        model.say(Severity::Warn, "too much is waiting: the picture moves again");
+        model.say(
+            Severity::Warn,
+            "too much is waiting: the picture moves again",
+        );
         return thaw(model);
     }
     Vec::new()
@@ -268,7 +271,11 @@ fn ear_of_ended(model: &mut Model) -> Vec<Effect> {
     let Some(call) = model.ear.call else {
         return Vec::new();
     };
-    if model.board.get(call).is_some_and(crate::call::Call::is_live) {
+    if model
+        .board
+        .get(call)
+        .is_some_and(crate::call::Call::is_live)
+    {
         return Vec::new();
     }
     model.ear.call = None;
@@ -337,7 +344,10 @@ fn show_numbers(model: &mut Model, call: CallId, result: Option<&serde_json::Val
         until: model.now.mono + UNMASKED_FOR,
     };
     model.unmasked.insert(call, shown);
-    model.say(Severity::Info, "number shown for 30 s; this is in the audit log");
+    model.say(
+        Severity::Info,
+        "number shown for 30 s; this is in the audit log",
+    );
 }
 
 /// Takes a reading in. The meters step at their own pace with the loudest since the last step.
@@ -346,10 +356,11 @@ fn read(model: &mut Model, gauge: Gauge) {
         return;
     };
     let now = model.now.mono;
-    let step_ms = if model.settings.is_remote_terminal {
-        1_000
-    } else {
-        240
+    let is_near = model.list.selected == Some(call.id) || model.ear.call == Some(call.id);
+    let step_ms = match (model.settings.is_remote_terminal, is_near) {
+        (true, _) => 1_000,
+        (false, true) => 240,
+        (false, false) => 480,
     };
     let level = |dbfs: Option<f32>| dbfs.filter(|v| v.is_finite()).unwrap_or(SILENCE_DBFS);
     let (caller, agent) = (level(gauge.level_in_dbfs), level(gauge.level_out_dbfs));

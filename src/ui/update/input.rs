@@ -69,7 +69,9 @@ fn quit(model: &mut Model, key: &KeyEvent, is_interrupt: bool) -> Vec<Effect> {
     let demo = model.settings.mode == Mode::Demo;
     let exit = match key.code {
         KeyCode::Char('y' | 'q') if demo => Some(Exit::Quit),
-        KeyCode::Char('c') if is_interrupt => Some(if demo { Exit::Quit } else { Exit::KeepServing }),
+        KeyCode::Char('c') if is_interrupt => {
+            Some(if demo { Exit::Quit } else { Exit::KeepServing })
+        }
         KeyCode::Char('k') | KeyCode::Enter if !demo => Some(Exit::KeepServing),
         KeyCode::Char('d') if !demo => Some(Exit::Drain),
         KeyCode::Char('c' | 'n') | KeyCode::Esc => None,

@@ -16,16 +16,21 @@ const LEAD_MAX: i32 = 4;
 /// Whether time alone has made the order stale: an ended call fades, a snooze runs out.
 pub(super) fn is_due(model: &Model) -> bool {
     let now = model.board_now();
-    model.list.order.iter().any(|id| match model.board.get(*id) {
-        None => true,
-        Some(call) => !is_shown(model, call),
-    }) || model.board.live().any(|call| {
-        call.alerts.iter().any(|alert| {
-            alert
-                .snoozed_until
-                .is_some_and(|until| until <= now && until > now - chrono::TimeDelta::seconds(2))
+    model
+        .list
+        .order
+        .iter()
+        .any(|id| match model.board.get(*id) {
+            None => true,
+            Some(call) => !is_shown(model, call),
         })
-    })
+        || model.board.live().any(|call| {
+            call.alerts.iter().any(|alert| {
+                alert.snoozed_until.is_some_and(|until| {
+                    until <= now && until > now - chrono::TimeDelta::seconds(2)
+                })
+            })
+        })
 }
 
 fn is_shown(model: &Model, call: &Call) -> bool {

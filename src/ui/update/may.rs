@@ -30,7 +30,8 @@ pub(crate) fn why_not(model: &Model, act: Act) -> Option<String> {
             let has = |word: &str| hello.features.iter().any(|known| known == word);
             let must_name = NAMED.contains(&feature) || has("compat");
             if must_name && !has(feature) {
-                return Some(format!("this backend cannot {}", binding.short));
+                let name = binding.name.replace('-', " ");
+                return Some(format!("this backend cannot {name}"));
             }
         }
     }

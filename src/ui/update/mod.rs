@@ -2,12 +2,15 @@
 
 mod acts;
 mod backend;
+mod hear;
 mod input;
 mod list;
 mod may;
 mod prompts;
 #[cfg(test)]
 mod tests;
+
+use std::fmt::Write as _;
 
 use crate::call::{Command, PendingState, Severity};
 
@@ -16,9 +19,9 @@ use super::msg::{Effect, Msg};
 use super::sound::{Device, SoundState};
 use super::view;
 
+pub(crate) use acts::agent_is_paused;
 pub(crate) use list::visible;
 pub(crate) use may::why_not;
-pub(crate) use acts::agent_is_paused;
 pub(crate) use prompts::{Choice, choices, shown_number};
 
 /// Takes one message in. The caller has set `model.now`.
@@ -96,10 +99,10 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
 fn refused(model: &mut Model, what: &str, refusal: &crate::call::Refusal) {
     let mut text = format!("{what}: {}", refusal.message);
     if let Some(by) = &refusal.by {
-        text.push_str(&format!(" ({by})"));
+        let _ = write!(text, " ({by})");
     }
     if !refusal.hint.is_empty() {
-        text.push_str(&format!(" – {}", refusal.hint));
+        let _ = write!(text, " – {}", refusal.hint);
     }
     model.say(Severity::Warn, text);
 }
@@ -238,14 +241,16 @@ fn sync_transcript(model: &mut Model, areas: &view::Areas) {
     };
     let older: &[_] = match &model.older {
         // Only when it reaches up to what the board holds.
-        Some((id, lines)) if *id == call.id => lines
-            .get(..call.lines_dropped as usize)
-            .unwrap_or_default(),
+        Some((id, lines)) if *id == call.id => {
+            lines.get(..call.lines_dropped as usize).unwrap_or_default()
+        }
         _ => &[],
     };
-    model.transcript.sync(call, older, (pane.width, pane.height));
+    model
+        .transcript
+        .sync(call, older, (pane.width, pane.height));
     if let Some(turn) = model.jump.take() {
-        model.transcript.to_turn(turn);
+        model.transcript.go_turn(turn);
     }
 }
 

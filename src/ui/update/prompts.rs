@@ -91,7 +91,9 @@ pub(super) fn picker_key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
             return Vec::new();
         }
         KeyCode::Enter => {
-            let chosen = choices(model, &picker, is_palette).into_iter().nth(picker.at);
+            let chosen = choices(model, &picker, is_palette)
+                .into_iter()
+                .nth(picker.at);
             model.overlays.pop();
             return match chosen {
                 Some(choice) => acts::run(model, choice.binding.act, choice.argument.as_deref()),
@@ -128,7 +130,10 @@ pub(super) fn confirm_key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
             model.overlays.pop();
             let is_live = model.board.get(confirm.call).is_some_and(Call::is_live);
             if !is_live {
-                model.say(Severity::Info, "the call has ended by itself; nothing was sent");
+                model.say(
+                    Severity::Info,
+                    "the call has ended by itself; nothing was sent",
+                );
                 return Vec::new();
             }
             let id = model.mint();

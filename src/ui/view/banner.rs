@@ -41,7 +41,10 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, area: Rect) {
             attempt,
         } => {
             let due = model.link_since + *retry_in;
-            let left = due.saturating_sub(model.now.mono).as_millis().div_ceil(1000);
+            let left = due
+                .saturating_sub(model.now.mono)
+                .as_millis()
+                .div_ceil(1000);
             let next = if left == 0 {
                 "trying now".to_owned()
             } else {
@@ -49,7 +52,9 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, area: Rect) {
             };
             (
                 Role::BannerBad,
-                format!("LINK LOST · {next} (try {attempt}) · data {age} s old · calls go on · {reason}"),
+                format!(
+                    "LINK LOST · {next} (try {attempt}) · data {age} s old · calls go on · {reason}"
+                ),
             )
         }
         LinkState::Connecting { attempt } => (
@@ -76,5 +81,11 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, area: Rect) {
     let style = pen.style(role);
     pen.tint(area, style);
     let text = crate::call::text::clean(&text).replace('\n', " ");
-    pen.text(area.x + 1, area.y, area.width.saturating_sub(2), &text, style);
+    pen.text(
+        area.x + 1,
+        area.y,
+        area.width.saturating_sub(2),
+        &text,
+        style,
+    );
 }

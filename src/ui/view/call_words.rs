@@ -35,9 +35,13 @@ pub(super) fn headline<'a>(model: &'a Model, call: &'a Call) -> Headline<'a> {
         } else {
             Role::Warn
         };
+        let text = match reason {
+            Cow::Borrowed(reason) => crate::call::text::clean_label(reason),
+            Cow::Owned(reason) => Cow::Owned(crate::call::text::clean_label(&reason).into_owned()),
+        };
         return Headline {
             glyph: "▲",
-            text: reason,
+            text,
             role,
         };
     }
@@ -48,6 +52,9 @@ pub(super) fn headline<'a>(model: &'a Model, call: &'a Call) -> Headline<'a> {
     };
     if call.status != CallStatus::InProgress {
         return plain("", "", Role::Dim);
+    }
+    if let Some((words, role)) = agent_link(call) {
+        return plain("◌", words, role);
     }
     if agent_is_paused(call) {
         return plain("○", "agent paused", Role::Warn);
@@ -74,9 +81,16 @@ fn pending<'a>(model: &'a Model, call: &Call) -> Option<Headline<'a>> {
     let (infinitive, doing) = action_words(&entry.action);
     let (glyph, text, role) = match &entry.state {
         PendingState::Grace { until } => {
-            let left = until.saturating_sub(model.now.mono).as_millis().div_ceil(1000);
+            let left = until
+                .saturating_sub(model.now.mono)
+                .as_millis()
+                .div_ceil(1000);
             let undo = model.key(crate::ui::keymap::Act::Undo);
-            ("◌", format!("{doing} in {left} s · {undo} undo"), Role::Warn)
+            (
+                "◌",
+                format!("{doing} in {left} s · {undo} undo"),
+                Role::Warn,
+            )
         }
         PendingState::Sent | PendingState::Accepted => ("◌", format!("{doing}…"), Role::Warn),
         PendingState::Done if !call.is_live() => return None,

@@ -15,7 +15,7 @@ use crate::ui::words::{
 use super::call_words::{
     agent_link, badges, headline, lit, meters, status_role, track_role, turn_spark, who,
 };
-use super::quality::{score_role, turn_role};
+use super::quality::{plain_if_good, score_role, turn_band};
 use super::{CallsStyle, card_height};
 
 /// Columns of the block with status, duration and badges.
@@ -27,7 +27,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect, y:
     let lines = if height > 1 { 4 } else { 1 };
     let is_selected = model.list.selected == Some(call.id);
     for line in 0..lines {
-        let at = y + i32::from(line);
+        let at = y + line;
         if at < 0 || at >= i32::from(area.height) {
             continue;
         }
@@ -86,19 +86,17 @@ fn head(pen: &mut Pen<'_>, model: &Model, call: &Call, row: Rect) {
 fn parties(pen: &mut Pen<'_>, model: &Model, call: &Call, row: Rect) {
     let x = row.x + 2;
     let mut left = who(pen, model, call);
-    let least: u16 = left.iter().map(|seg| width(&seg.text)).sum();
     if let Some(name) = call.facts.name.as_deref().filter(|name| !name.is_empty()) {
         left.push(pen.seg(" · ", Role::Dim));
         left.push(pen.outside(name, Role::Text));
     }
-    let mut right: Vec<Seg<'_>> = Vec::new();
-    match agent_link(call) {
-        Some((words, role)) => right.push(pen.seg(words, role)),
-        None => {
-            let carrier = vendor(&call.facts.carrier);
-            let kind = call.facts.agent_kind.as_deref().map_or("", vendor);
-            right.push(pen.seg(vendors(carrier, kind), Role::Dim));
-        }
+    // Names come before vendors: what does not fit is dropped from the left of the right side.
+    let least: u16 = left.iter().map(|seg| width(&seg.text)).sum();
+    let carrier = vendor(&call.facts.carrier);
+    let kind = call.facts.agent_kind.as_deref().map_or("", vendor);
+    let mut right: Vec<Seg<'_>> = vec![pen.seg(vendors(carrier, kind), Role::Dim)];
+    if let Some((words, role)) = agent_link(call) {
+        right.push(pen.seg(format!("  {words}"), role));
     }
     if let Some(verdict) = call.answered_by {
         let role = match verdict {
@@ -126,12 +124,12 @@ fn words(pen: &mut Pen<'_>, call: &Call, row: Rect) {
     let x = row.x + 2;
     let mut right: Vec<Seg<'_>> = Vec::new();
     if let Some(flag) = call.flags.last() {
-        right.push(pen.seg("  ⚑ ", Role::Warn));
-        right.push(pen.outside(flag, Role::Warn));
+        let flag = crate::call::text::clean_label(flag);
+        right.push(pen.seg(format!("  #{flag}"), Role::Warn));
     }
     if let Some(by) = &call.claimed_by {
-        right.push(pen.seg("  by ", Role::Dim));
-        right.push(pen.outside(by, Role::Operator));
+        let by = crate::call::text::clean_label(by);
+        right.push(pen.seg(format!("  by {by}"), Role::Operator));
     }
     let used = pen.segs_right(row.right(), row.y, row.width / 3, &right);
     let room = (row.width - 2).saturating_sub(used + 1);
@@ -157,7 +155,11 @@ fn words(pen: &mut Pen<'_>, call: &Call, row: Rect) {
     let tail = tail_of(text, 4 * usize::from(room));
     let cleaned = crate::call::text::clean(tail).replace('\n', " ");
     let shown = fit_end(&cleaned, room.saturating_sub(2));
-    let role = if interim { Role::Dim } else { track_role(track) };
+    let role = if interim {
+        Role::Dim
+    } else {
+        track_role(track)
+    };
     let style = pen.style(role);
     let used = pen.text(x, row.y, room, "“", style);
     let used = used + pen.text(x + used, row.y, room - used, &shown, style);
@@ -186,14 +188,14 @@ fn figures(pen: &mut Pen<'_>, model: &Model, call: &Call, row: Rect) {
     pen.segs(row.x + 2, row.y, row.width - 2, &left);
     let score = score_of(call, readings.and_then(|readings| readings.gauge.score));
     let turn = call.turns.last().map(|turn| turn.latency_ms);
-    let turn_words = turn.map_or_else(|| "    –".into(), seconds);
-    let right = [
-        pen.seg("turn ", Role::Dim),
-        pen.seg(format!("{turn_words:>5}"), turn_role(turn)),
-        pen.seg(format!(" {}", turn_spark(call, 5)), Role::Dim),
-        pen.seg(format!("  {:>3}", figure(score)), score_role(score)),
-    ];
-    pen.segs_right(row.right(), row.y, 24, &right);
+    let turn_words = turn.map_or_else(|| "–".into(), seconds);
+    let mut right = vec![pen.seg("turn ", Role::Dim)];
+    right.extend(pen.padded_left(turn_words, 5, plain_if_good(turn_band(turn))));
+    right.push(pen.seg(format!(" {}", turn_spark(call, 5)), Role::Dim));
+    let label = if row.width >= 64 { "  bridge " } else { "  " };
+    right.push(pen.seg(label, Role::Dim));
+    right.extend(pen.padded_left(figure(score), 3, score_role(score)));
+    pen.segs_right(row.right(), row.y, 32, &right);
 }
 
 fn one_line(pen: &mut Pen<'_>, model: &Model, call: &Call, row: Rect) {
@@ -202,7 +204,11 @@ fn one_line(pen: &mut Pen<'_>, model: &Model, call: &Call, row: Rect) {
     pen.put(row.x, row.y, status_glyph(call), style);
     pen.text(row.x + 2, row.y, 8, status_word(call), style);
     let time = duration(call.elapsed_s(model.board_now()));
-    let plain = if call.is_live() { Role::Text } else { Role::Dim };
+    let plain = if call.is_live() {
+        Role::Text
+    } else {
+        Role::Dim
+    };
     let plain = pen.style(plain);
     pen.text(row.x + 10, row.y, 8, &format!("{time:>7}"), plain);
     let direction = direction_word(call.facts.direction);
@@ -213,15 +219,17 @@ fn one_line(pen: &mut Pen<'_>, model: &Model, call: &Call, row: Rect) {
     let line = headline(model, call);
     let ended = ending(call);
     let ended = crate::call::text::clean_label(&ended);
-    if !line.text.is_empty() {
-        segs.push(pen.seg(" · ", Role::Dim));
+    let name = call.facts.name.as_deref().unwrap_or_default();
+    segs.push(pen.seg(" · ", Role::Dim));
+    // The status word has said "connecting" already.
+    if !line.text.is_empty() && agent_link(call).is_none_or(|(words, _)| line.text != words) {
         segs.push(pen.seg(line.text, line.role));
-    } else if !call.is_live() {
-        segs.push(pen.seg("  ", Role::Dim));
+    } else if !call.is_live() && !ended.is_empty() {
         segs.push(pen.seg(ended, Role::Dim));
-    } else if let Some((words, role)) = agent_link(call) {
-        segs.push(pen.seg(" · ", Role::Dim));
-        segs.push(pen.seg(words, role));
+    } else if name.is_empty() {
+        segs.pop();
+    } else {
+        segs.push(pen.outside(name, Role::Text));
     }
     if !call.is_live() {
         for seg in &mut segs {

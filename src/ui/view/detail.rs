@@ -53,8 +53,11 @@ pub(crate) fn scroll_max(model: &Model) -> u16 {
         return 0;
     };
     let mut nothing = ratatui::buffer::Buffer::empty(Rect::ZERO);
-    let Ok(theme) = Theme::parse("plain", "name = \"plain\"", super::super::theme::Depth::None)
-    else {
+    let Ok(theme) = Theme::parse(
+        "plain",
+        "name = \"plain\"",
+        super::super::theme::Depth::None,
+    ) else {
         return 0;
     };
     let pen = Pen {
@@ -82,7 +85,7 @@ fn lines<'a>(pen: &Pen<'_>, model: &'a Model, call: &'a Call, width: u16) -> Lin
     lines
 }
 
-fn head<'a>(pen: &Pen<'_>, lines: &mut Lines<'a>, title: &'static str, note: String) {
+fn head(pen: &Pen<'_>, lines: &mut Lines<'_>, title: &'static str, note: String) {
     lines.push(Vec::new());
     let mut segs = vec![pen.seg(title, Role::Title)];
     if !note.is_empty() {
@@ -139,10 +142,10 @@ fn turns<'a>(pen: &Pen<'_>, call: &'a Call, width: u16, lines: &mut Lines<'a>) {
     let scale = longest.unwrap_or(1).max(2_000);
     let columns = width.saturating_sub(13);
     for turn in &call.turns[from..] {
-        let mut segs = vec![
-            pen.seg(format!("{:>4} ", turn.turn), Role::Faint),
-            pen.seg(format!("{:>6} ", seconds(turn.latency_ms)), turn_role(Some(turn.latency_ms))),
-        ];
+        let mut segs = vec![pen.seg(format!("{:>4} ", turn.turn), Role::Faint)];
+        let role = turn_role(Some(turn.latency_ms));
+        segs.extend(pen.padded_left(seconds(turn.latency_ms), 6, role));
+        segs.push(pen.seg(" ", Role::Text));
         segs.extend(waterfall(pen, turn, scale, columns));
         lines.push(segs);
     }
@@ -165,21 +168,25 @@ fn waterfall<'a>(pen: &Pen<'_>, turn: &TurnTiming, scale: u32, columns: u16) -> 
     ]
 }
 
-fn levels<'a>(
-    pen: &Pen<'_>,
-    model: &'a Model,
-    call: &Call,
-    width: u16,
-    lines: &mut Lines<'a>,
-) {
+fn levels<'a>(pen: &Pen<'_>, model: &'a Model, call: &Call, width: u16, lines: &mut Lines<'a>) {
     let Some(readings) = model.readings.get(&call.id) else {
         return;
     };
     head(pen, lines, "Levels", "newest right".into());
-    let columns = usize::from(width.saturating_sub(18)).min(crate::ui::model::LEVELS_MAX);
+    let columns = usize::from(width.saturating_sub(18)).min(readings.caller.len());
     for (label, history, now, role) in [
-        ("caller ", &readings.caller, readings.gauge.level_in_dbfs, Role::Caller),
-        ("agent  ", &readings.agent, readings.gauge.level_out_dbfs, Role::Agent),
+        (
+            "caller ",
+            &readings.caller,
+            readings.gauge.level_in_dbfs,
+            Role::Caller,
+        ),
+        (
+            "agent  ",
+            &readings.agent,
+            readings.gauge.level_out_dbfs,
+            Role::Agent,
+        ),
     ] {
         let dbfs = now.map_or_else(|| "–".into(), |dbfs| format!("{dbfs:.0} dBFS"));
         lines.push(vec![
@@ -191,14 +198,19 @@ fn levels<'a>(
 }
 
 fn pair<'a>(pen: &Pen<'_>, lines: &mut Lines<'a>, label: &str, value: Seg<'a>) {
-    lines.push(vec![pen.seg(format!("{label:<10}"), Role::Dim), value]);
+    lines.push(vec![pen.seg(format!("{label:<11}"), Role::Dim), value]);
 }
 
 fn facts<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a>) {
     head(pen, lines, "Call", String::new());
     let facts = &call.facts;
     let agent = match &facts.agent_kind {
-        Some(kind) => format!("{} · {} · {}", agent_name(call), vendor(kind), call.agent_link.as_str()),
+        Some(kind) => format!(
+            "{} · {} · {}",
+            agent_name(call),
+            vendor(kind),
+            call.agent_link.as_str()
+        ),
         None => format!("{} · {}", agent_name(call), call.agent_link.as_str()),
     };
     let line = format!(
@@ -224,7 +236,15 @@ fn facts<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a>
         text("in call", &clock(model, at));
     }
     if let Some(at) = call.ended_at {
-        text("ended", &format!("{} {}", clock(model, at), ending(call)));
+        text(
+            "ended",
+            &format!(
+                "{} {} {}",
+                clock(model, at),
+                call.status.as_str(),
+                ending(call)
+            ),
+        );
     }
     if let Some(lead) = &facts.lead_id {
         text("lead", lead);
@@ -313,17 +333,23 @@ fn outcome<'a>(pen: &Pen<'_>, call: &'a Call, lines: &mut Lines<'a>) {
         head(pen, lines, "Figures", "of the whole call".into());
         let p = |ms: Option<u32>| ms.map_or_else(|| "–".into(), seconds);
         let rows = [
-            ("turns", format!(
-                "{}   p50 {}   p95 {}",
-                summary.turns,
-                p(summary.turn_p50_ms),
-                p(summary.turn_p95_ms)
-            )),
+            (
+                "turns",
+                format!(
+                    "{}   p50 {}   p95 {}",
+                    summary.turns,
+                    p(summary.turn_p50_ms),
+                    p(summary.turn_p95_ms)
+                ),
+            ),
             ("cut off", format!("{}×", summary.interruptions)),
-            ("frames", format!(
-                "{} in, {} out, {} dropped",
-                summary.frames_in, summary.frames_out, summary.frames_dropped
-            )),
+            (
+                "frames",
+                format!(
+                    "{} in, {} out, {} dropped",
+                    summary.frames_in, summary.frames_out, summary.frames_dropped
+                ),
+            ),
         ];
         for (label, value) in rows {
             pair(pen, lines, label, pen.seg(value, Role::Text));

@@ -10,9 +10,10 @@ use crate::ui::model::{Ask, Confirm, GRACE, Mode, Model, Prompt};
 use crate::ui::pen::{Pen, Seg, fit, fit_end, width};
 use crate::ui::sound::Device;
 use crate::ui::theme::Role;
-use crate::ui::transcript::wrap;
+
 use crate::ui::update::shown_number;
 use crate::ui::words::{agent_name, arrow, duration, masked, status_word};
+use crate::ui::wrap::wrap;
 
 use super::dialog;
 
@@ -35,7 +36,13 @@ pub(super) fn input(pen: &mut Pen<'_>, edit: &LineEdit, area: Rect) {
     let cursor = style.add_modifier(Modifier::REVERSED);
     pen.text(x, area.y, width(under).max(1), under, cursor);
     let x = x + width(under).max(1);
-    pen.text(x, area.y, area.right().saturating_sub(x), rest.as_str(), style);
+    pen.text(
+        x,
+        area.y,
+        area.right().saturating_sub(x),
+        rest.as_str(),
+        style,
+    );
 }
 
 /// Names a call in one line: number, arrow, agent, name.
@@ -131,7 +138,10 @@ pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, screen: 
             "Spoken to the caller in the agent's voice, word for word.",
         ),
         Ask::Note => ("Note", "Kept with the call; every operator sees it."),
-        Ask::Flag => ("Flag", "A label, for instance: hallucination, refund, callback."),
+        Ask::Flag => (
+            "Flag",
+            "A label, for instance: hallucination, refund, callback.",
+        ),
         Ask::Dial => ("Place a call", "Number with + and country code."),
         Ask::Transfer => (
             "Transfer the caller to",
@@ -154,7 +164,12 @@ pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, screen: 
     pen.text(inside.x, inside.y + 1, inside.width, help, dim);
     let accent = pen.style(Role::Accent);
     pen.text(inside.x, inside.y + 3, 2, "› ", accent);
-    let field = Rect::new(inside.x + 2, inside.y + 3, inside.width.saturating_sub(2), 1);
+    let field = Rect::new(
+        inside.x + 2,
+        inside.y + 3,
+        inside.width.saturating_sub(2),
+        1,
+    );
     input(pen, &prompt.input, field);
     match &prompt.error {
         Some(error) => {
@@ -198,7 +213,10 @@ pub(super) fn copy(pen: &mut Pen<'_>, model: &Model, screen: Rect) {
         ("n", format!("number         {number}")),
         ("s", "summary line".into()),
         ("t", "transcript     as plain text".into()),
-        ("l", "listen link    for a browser or player, one use".into()),
+        (
+            "l",
+            "listen link    for a browser or player, one use".into(),
+        ),
         ("w", "command        wallboard listen …".into()),
     ];
     let title = "Copy to your own clipboard";
@@ -214,7 +232,11 @@ pub(super) fn quit(pen: &mut Pen<'_>, model: &Model, screen: Rect) {
         let dim = pen.style(Role::Dim);
         pen.text(inside.x, inside.y, inside.width, &text, dim);
         let inside = Rect::new(inside.x, inside.y + 2, inside.width, 2);
-        menu(pen, inside, &[("y", "leave".into()), ("n", "stay (enter, esc)".into())]);
+        menu(
+            pen,
+            inside,
+            &[("y", "leave".into()), ("n", "stay (enter, esc)".into())],
+        );
         return;
     }
     let title = format!("Leave with {live} live calls?");
@@ -223,11 +245,21 @@ pub(super) fn quit(pen: &mut Pen<'_>, model: &Model, screen: Rect) {
     let text = "This process carries them. Nothing here hangs up on anybody.";
     pen.text(inside.x, inside.y + 1, inside.width, text, dim);
     let rows = [
-        ("k", "keep serving without a screen (enter); attach later".into()),
-        ("d", "drain: take no new calls, leave when these are over".into()),
+        (
+            "k",
+            "keep serving without a screen (enter); attach later".into(),
+        ),
+        (
+            "d",
+            "drain: take no new calls, leave when these are over".into(),
+        ),
         ("c", "cancel (esc)".into()),
     ];
-    menu(pen, Rect::new(inside.x, inside.y + 3, inside.width, 3), &rows);
+    menu(
+        pen,
+        Rect::new(inside.x, inside.y + 3, inside.width, 3),
+        &rows,
+    );
 }
 
 pub(super) fn hear(pen: &mut Pen<'_>, model: &Model, call: CallId, screen: Rect) {
@@ -254,7 +286,10 @@ pub(super) fn hear(pen: &mut Pen<'_>, model: &Model, call: CallId, screen: Rect)
         pen.seg("w", Role::Key),
         pen.seg(" this command", Role::Dim),
     ]);
-    rows.push(vec![pen.seg("The transcript goes on as captions. Any key closes.", Role::Dim)]);
+    rows.push(vec![pen.seg(
+        "The transcript goes on as captions. Any key closes.",
+        Role::Dim,
+    )]);
     let size = (width, rows.len() as u16 + 2);
     let inside = dialog(pen, screen, size, "No sound on this host", Role::Warn);
     lines(pen, inside, &rows);

@@ -21,7 +21,12 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, area: Rect) {
         .map(|segs| segs.iter().map(|seg| width(&seg.text)).sum::<u16>())
         .max()
         .unwrap_or(0);
-    let x = area.x + area.width.saturating_sub(widest).min(area.width.saturating_sub(4)) / 2;
+    let x = area.x
+        + area
+            .width
+            .saturating_sub(widest)
+            .min(area.width.saturating_sub(4))
+            / 2;
     let top = area.y + area.height.saturating_sub(lines.len() as u16) / 3;
     for (index, segs) in lines.iter().enumerate() {
         let y = top + index as u16;
@@ -34,10 +39,9 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, area: Rect) {
 fn waiting<'a>(pen: &Pen<'_>, model: &'a Model) -> Vec<Vec<Seg<'a>>> {
     let mut lines = vec![vec![pen.seg("No calls.", Role::Strong)], Vec::new()];
     if model.settings.endpoints.is_empty() {
-        lines.push(vec![pen.seg(
-            "The next call appears here by itself.",
-            Role::Dim,
-        )]);
+        lines.push(vec![
+            pen.seg("The next call appears here by itself.", Role::Dim),
+        ]);
     } else {
         let text = "Paste these at your vendors; the next call appears here by itself.";
         lines.push(vec![pen.seg(text, Role::Dim)]);
@@ -100,15 +104,15 @@ fn connecting<'a>(pen: &Pen<'_>, model: &'a Model) -> Vec<Vec<Seg<'a>>> {
             attempt,
         } => {
             let due = model.link_since + *retry_in;
-            let left = due.saturating_sub(model.now.mono).as_millis().div_ceil(1000);
+            let left = due
+                .saturating_sub(model.now.mono)
+                .as_millis()
+                .div_ceil(1000);
             vec![
                 vec![pen.seg("No connection yet.", Role::Strong)],
                 Vec::new(),
                 vec![pen.outside(reason, Role::Warn)],
-                vec![pen.seg(
-                    format!("next try in {left} s (try {attempt})"),
-                    Role::Dim,
-                )],
+                vec![pen.seg(format!("next try in {left} s (try {attempt})"), Role::Dim)],
             ]
         }
         _ => vec![vec![pen.seg("Connecting…", Role::Strong)]],

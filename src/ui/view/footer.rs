@@ -19,7 +19,13 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, area: Rect) {
         let style = pen.style(role);
         pen.text(area.x + 1, area.y, 1, glyph, style);
         let text = crate::call::text::clean(&toast.text).replace('\n', " ");
-        pen.text(area.x + 3, area.y, area.width.saturating_sub(4), &text, style);
+        pen.text(
+            area.x + 3,
+            area.y,
+            area.width.saturating_sub(4),
+            &text,
+            style,
+        );
         return;
     }
     let context = model.context();
@@ -61,9 +67,16 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, area: Rect) {
 pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, area: Rect) {
     pen.clear(area);
     let count = match prompt.ask {
-        Ask::Filter => format!("{} of {} calls", model.list.order.len(), model.list.candidates),
+        Ask::Filter => format!(
+            "{} of {} calls",
+            model.list.order.len(),
+            model.list.candidates
+        ),
         _ => {
-            let hits = model.transcript.search().map_or(0, |search| search.hits.len());
+            let hits = model
+                .transcript
+                .search()
+                .map_or(0, |search| search.hits.len());
             format!("{hits} lines")
         }
     };

@@ -58,9 +58,21 @@ fn totals<'a>(pen: &Pen<'_>, model: &Model, wide: bool) -> Vec<Seg<'a>> {
     } else {
         ("ring", " ▲")
     };
-    let live = if totals.live > 0 { Role::Good } else { Role::Dim };
-    let rings = if totals.ringing > 0 { Role::Info } else { Role::Dim };
-    let asks = if totals.attention > 0 { Role::Bad } else { Role::Dim };
+    let live = if totals.live > 0 {
+        Role::Good
+    } else {
+        Role::Dim
+    };
+    let rings = if totals.ringing > 0 {
+        Role::Info
+    } else {
+        Role::Dim
+    };
+    let asks = if totals.attention > 0 {
+        Role::Bad
+    } else {
+        Role::Dim
+    };
     vec![
         pen.seg(format!("{} live{gap}", totals.live), live),
         pen.seg(format!("{} {ringing}{gap}", totals.ringing), rings),
@@ -75,7 +87,10 @@ fn figures<'a>(pen: &Pen<'_>, model: &Model, wide: bool) -> Vec<Seg<'a>> {
     let mut segs = Vec::new();
     if wide {
         segs.push(pen.seg("  turn p50 ", Role::Dim));
-        segs.push(pen.seg(p50.map_or_else(|| "–".into(), seconds), plain(turn_role(p50))));
+        segs.push(pen.seg(
+            p50.map_or_else(|| "–".into(), seconds),
+            plain(turn_role(p50)),
+        ));
         segs.push(pen.seg(" p95 ", Role::Dim));
         segs.push(pen.seg(p95.map_or_else(|| "–".into(), seconds), slow(p95)));
         segs.push(pen.seg("   bridge ", Role::Dim));
@@ -127,17 +142,28 @@ fn ear<'a>(pen: &Pen<'_>, model: &Model) -> Vec<Seg<'a>> {
 
 fn right<'a>(pen: &Pen<'_>, model: &Model, wide: bool) -> Vec<Seg<'a>> {
     let clock = model.now.wall.with_timezone(&model.zone());
-    let clock = clock.format("%H:%M:%S").to_string();
+    let ticks = model.is_ticking();
+    let clock = clock
+        .format(if ticks { "%H:%M:%S" } else { "%H:%M" })
+        .to_string();
     let age = model.data_age();
     let (text, role) = match &model.link {
-        LinkState::Embedded => (if wide { "embedded" } else { "local" }.to_owned(), Role::Dim),
+        LinkState::Embedded => (
+            if wide { "embedded" } else { "local" }.to_owned(),
+            Role::Dim,
+        ),
         LinkState::Up if age > OLD => (format!("data {} s old", age.as_secs()), Role::Warn),
+        LinkState::Up if !ticks => ("link ok".into(), Role::Good),
         LinkState::Up => (format!("link ok {} s", age.as_secs()), Role::Good),
         LinkState::Connecting { .. } => ("link …".into(), Role::Warn),
         LinkState::Down { .. } => (format!("link LOST {} s", age.as_secs()), Role::Bad),
         LinkState::Refused(_) => ("link REFUSED".into(), Role::Bad),
     };
-    let role = if wide || role != Role::Good { role } else { Role::Dim };
+    let role = if wide || role != Role::Good {
+        role
+    } else {
+        Role::Dim
+    };
     vec![
         pen.seg(text, role),
         pen.seg(if wide { "   " } else { " " }, Role::Text),

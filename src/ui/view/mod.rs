@@ -318,7 +318,13 @@ fn calls(pen: &mut Pen<'_>, model: &Model, areas: &Areas, pane: Rect) {
     if list.order.is_empty() {
         let style = pen.style(Role::Dim);
         let text = "no call passes this filter · esc clears it";
-        pen.text(rows.x + 2, rows.y + 1, rows.width.saturating_sub(4), text, style);
+        pen.text(
+            rows.x + 2,
+            rows.y + 1,
+            rows.width.saturating_sub(4),
+            text,
+            style,
+        );
         return;
     }
     if areas.calls_style == CallsStyle::Table {

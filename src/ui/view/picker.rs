@@ -11,59 +11,82 @@ use crate::ui::update::{Choice, choices};
 use super::dialog;
 use super::dialogs::{chosen, cut, input};
 
-/// Width of one column of help.
-const COLUMN: u16 = 60;
+/// Width of one column of help with whole sentences.
+const COLUMN: u16 = 57;
+/// Width of one column with a word each, for small screens.
+const COLUMN_SMALL: u16 = 19;
 
-pub(super) fn help(pen: &mut Pen<'_>, model: &Model, picker: &Picker, screen: Rect) {
-    let list = choices(model, picker, false);
-    let columns = (screen.width.saturating_sub(4) / COLUMN).clamp(1, 3);
-    let searching = !picker.query.text().trim().is_empty();
-    let rows = if searching {
-        list.len()
-    } else {
-        list.len() + 2 * Group::ALL.len()
-    };
-    let per_column = rows.div_ceil(usize::from(columns)) as u16 + 2;
-    let size = (
-        (columns * COLUMN + 4).min(screen.width.saturating_sub(2)),
-        (per_column + 4).min(screen.height.saturating_sub(2)),
-    );
-    let title = "Help · type to search, enter runs, esc closes";
-    let inside = dialog(pen, screen, size, title, Role::Title);
-    search_line(pen, picker, inside);
-    let area = Rect::new(inside.x, inside.y + 2, inside.width, inside.height.saturating_sub(2));
-    let lines = grouped(&list, searching);
-    // The chosen line stays in view when not everything fits.
-    let room = usize::from(area.height) * usize::from(columns);
-    let at = lines
-        .iter()
-        .position(|line| matches!(line, Line::Choice(index, _) if *index == picker.at))
-        .unwrap_or(0);
-    let from = if lines.len() > room && at >= room {
-        at + 1 - room
-    } else {
-        0
-    };
-    let width = area.width / columns;
-    for (index, line) in lines.iter().skip(from).take(room).enumerate() {
-        let column = (index / usize::from(area.height.max(1))) as u16;
-        let y = area.y + (index % usize::from(area.height.max(1))) as u16;
-        let cell = Rect::new(area.x + column * width, y, width.saturating_sub(2), 1);
-        match line {
-            Line::Blank => {}
-            Line::Head(title) => {
-                let style = pen.style(Role::Title);
-                pen.text(cell.x, cell.y, cell.width, title, style);
-            }
-            Line::Choice(index, choice) => row(pen, choice, *index == picker.at, false, cell),
-        }
-    }
+/// How a row is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Keys, then a sentence.
+    Sentence,
+    /// First key, then a word or two.
+    Word,
+    /// Name, sentence, keys at the right.
+    Command,
 }
 
 enum Line<'a> {
     Blank,
     Head(&'static str),
     Choice(usize, &'a Choice),
+}
+
+pub(super) fn help(pen: &mut Pen<'_>, model: &Model, picker: &Picker, screen: Rect) {
+    let list = choices(model, picker, false);
+    let searching = !picker.query.text().trim().is_empty();
+    let lines = grouped(&list, searching);
+    let room = screen.width.saturating_sub(4);
+    let (form, column) = if room >= 2 * COLUMN || searching {
+        (Form::Sentence, COLUMN.min(room))
+    } else {
+        (Form::Word, COLUMN_SMALL)
+    };
+    let columns = (room / column).clamp(1, 4).min(lines.len().max(1) as u16);
+    let per_column = lines.len().div_ceil(usize::from(columns)) as u16;
+    let size = (
+        (columns * column + 4)
+            .max(60)
+            .min(screen.width.saturating_sub(2)),
+        (per_column + 5).min(screen.height.saturating_sub(2)),
+    );
+    let title = "Help · type to search, enter runs, esc closes";
+    let inside = dialog(pen, screen, size, title, Role::Title);
+    search_line(pen, picker, inside);
+    let height = inside
+        .height
+        .saturating_sub(2 + u16::from(form == Form::Word));
+    let area = Rect::new(inside.x, inside.y + 1, inside.width, height.max(1));
+    let rows = usize::from(area.height);
+    // The chosen line stays in view when not everything fits.
+    let at = lines
+        .iter()
+        .position(|line| matches!(line, Line::Choice(index, _) if *index == picker.at))
+        .unwrap_or(0);
+    let capacity = rows * usize::from(columns);
+    let from = (at + 1).saturating_sub(capacity);
+    let column = area.width / columns;
+    for (index, line) in lines.iter().skip(from).take(capacity).enumerate() {
+        let x = area.x + (index / rows) as u16 * column;
+        let y = area.y + (index % rows) as u16;
+        let cell = Rect::new(x, y, column.saturating_sub(1), 1);
+        match line {
+            Line::Blank => {}
+            Line::Head(title) => {
+                let style = pen.style(Role::Title);
+                pen.text(cell.x, cell.y, cell.width, title, style);
+            }
+            Line::Choice(index, choice) => row(pen, choice, *index == picker.at, form, cell),
+        }
+    }
+    if form == Form::Word {
+        if let Some(choice) = list.get(picker.at) {
+            let y = inside.bottom() - 1;
+            let style = pen.style(Role::Accent);
+            pen.text(inside.x, y, inside.width, &sentence(choice), style);
+        }
+    }
 }
 
 fn grouped(list: &[Choice], searching: bool) -> Vec<Line<'_>> {
@@ -89,38 +112,44 @@ fn search_line(pen: &mut Pen<'_>, picker: &Picker, inside: Rect) {
     input(pen, &picker.query, field);
 }
 
-fn row(pen: &mut Pen<'_>, choice: &Choice, is_chosen: bool, by_name: bool, cell: Rect) {
+/// What it does, with what argument, or why not now.
+fn sentence(choice: &Choice) -> String {
+    match (&choice.argument, &choice.blocked) {
+        (_, Some(why)) => format!("{}: {why}", choice.binding.short),
+        (Some(argument), None) => format!("{}: {argument}", choice.binding.short),
+        (None, None) => choice.binding.help.to_owned(),
+    }
+}
+
+fn row(pen: &mut Pen<'_>, choice: &Choice, is_chosen: bool, form: Form, cell: Rect) {
     let (key_role, text_role) = if choice.blocked.is_some() {
         (Role::Faint, Role::Faint)
     } else {
         (Role::Key, Role::Text)
     };
-    let key_width = if by_name { 16 } else { 12 };
-    let key = if by_name {
-        choice.binding.name
-    } else if choice.keys.is_empty() {
-        "(palette)"
-    } else {
-        &choice.keys
+    let first_key = choice.keys.split(' ').next().unwrap_or_default();
+    let (label, label_width) = match form {
+        Form::Command => (choice.binding.name, 16),
+        Form::Word => (if first_key.is_empty() { ":" } else { first_key }, 7),
+        Form::Sentence if choice.keys.is_empty() => (":", 11),
+        Form::Sentence => (choice.keys.as_str(), 11),
     };
     let style = pen.style(key_role);
-    pen.text(cell.x + 2, cell.y, key_width, key, style);
-    let x = cell.x + 2 + key_width + 1;
+    pen.text(cell.x + 1, cell.y, label_width, label, style);
+    let x = cell.x + 2 + label_width;
     let mut room = cell.right().saturating_sub(x);
-    if by_name {
+    if form == Form::Command {
         let keys = [pen.seg(choice.keys.clone(), key_role)];
         let used = width(&choice.keys);
         pen.segs_right(cell.right(), cell.y, used, &keys);
         room = room.saturating_sub(used + 2);
     }
-    let help = match (&choice.argument, &choice.blocked) {
-        (_, Some(why)) => format!("{}: {why}", choice.binding.short),
-        (Some(argument), None) => format!("{}: {argument}", choice.binding.short),
-        (None, None) => choice.binding.help.to_owned(),
+    let text = match form {
+        Form::Word => choice.binding.short.to_owned(),
+        Form::Sentence | Form::Command => sentence(choice),
     };
     let style = pen.style(text_role);
-    let help = cut(&help, room);
-    pen.text(x, cell.y, room, &help, style);
+    pen.text(x, cell.y, room, &cut(&text, room), style);
     if is_chosen {
         let style = chosen(pen);
         pen.tint(cell, style);
@@ -138,12 +167,17 @@ pub(super) fn palette(pen: &mut Pen<'_>, model: &Model, picker: &Picker, screen:
     let title = "Commands · sort score · filter agent:ava · note …";
     let inside = dialog(pen, screen, size, title, Role::Title);
     search_line(pen, picker, inside);
-    let area = Rect::new(inside.x, inside.y + 2, inside.width, inside.height.saturating_sub(2));
+    let area = Rect::new(
+        inside.x,
+        inside.y + 2,
+        inside.width,
+        inside.height.saturating_sub(2),
+    );
     let room = usize::from(area.height);
     let from = (picker.at + 1).saturating_sub(room);
     for (index, choice) in list.iter().enumerate().skip(from).take(room) {
         let cell = Rect::new(area.x, area.y + (index - from) as u16, area.width, 1);
-        row(pen, choice, index == picker.at, true, cell);
+        row(pen, choice, index == picker.at, Form::Command, cell);
     }
     if list.is_empty() {
         let style = pen.style(Role::Dim);

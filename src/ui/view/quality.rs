@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use crate::call::{Band, Call};
 use crate::ui::model::Model;
 use crate::ui::order::score_of;
-use crate::ui::pen::{Pen, Seg};
+use crate::ui::pen::{Pen, Seg, width};
 use crate::ui::theme::Role;
 use crate::ui::words::{band_word, bar, figure, seconds, spark, tenths, vendor};
 
@@ -50,11 +50,7 @@ pub(super) fn score_role(score: Option<f32>) -> Role {
 }
 
 pub(super) fn turn_band(ms: Option<u32>) -> Band {
-    up_to(
-        ms.map(|ms| ms as f32),
-        TURN.0 as f32,
-        TURN.1 as f32,
-    )
+    up_to(ms.map(|ms| ms as f32), TURN.0 as f32, TURN.1 as f32)
 }
 
 pub(super) fn turn_role(ms: Option<u32>) -> Role {
@@ -89,7 +85,10 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, area: Rect) {
     let lines = match area.height {
         0 => return,
         1 => vec![one_line(pen, model, call)],
-        2 => vec![turn(pen, call, area.width), bridge(pen, model, call, area.width)],
+        2 => vec![
+            turn(pen, call, area.width),
+            bridge(pen, model, call, area.width),
+        ],
         3 => vec![
             turn(pen, call, area.width),
             bridge(pen, model, call, area.width),
@@ -103,8 +102,17 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, area: Rect) {
             carrier(pen, call),
         ],
     };
-    for (index, segs) in lines.iter().take(usize::from(area.height)).enumerate() {
-        pen.segs(area.x + 1, area.y + index as u16, area.width.saturating_sub(1), segs);
+    let room = area.width.saturating_sub(1);
+    for (index, mut segs) in lines.into_iter().take(usize::from(area.height)).enumerate() {
+        // A figure is shown whole or not at all, and never a label without its figure.
+        let total = |segs: &[Seg<'_>]| segs.iter().map(|seg| width(&seg.text)).sum::<u16>();
+        while total(&segs) > room && segs.len() > 2 {
+            segs.pop();
+            while segs.last().is_some_and(|seg| seg.text.ends_with(' ')) {
+                segs.pop();
+            }
+        }
+        pen.segs(area.x + 1, area.y + index as u16, room, &segs);
     }
 }
 
@@ -112,19 +120,22 @@ fn turn<'a>(pen: &Pen<'_>, call: &Call, width: u16) -> Vec<Seg<'a>> {
     let last = call.turns.last().map(|turn| turn.latency_ms);
     let band = turn_band(last);
     let words = last.map_or_else(|| "–".into(), seconds);
-    let mut segs = vec![
-        pen.seg("Turn    ", Role::Dim),
-        pen.seg(format!("{words:<6}"), turn_role(last)),
-        pen.seg(format!("{:<5}", band_word(band)), band_role(band)),
-        pen.seg(format!("{}  ", turn_spark(call, if width > 58 { 12 } else { 6 })), Role::Dim),
-    ];
+    let mut segs = vec![pen.seg("Turn    ", Role::Dim)];
+    segs.extend(pen.padded(words, 6, turn_role(last)));
+    segs.extend(pen.padded(band_word(band).into(), 5, band_role(band)));
+    let columns = if width >= 70 { 12 } else { 6 };
+    segs.push(pen.seg(format!("{}  ", turn_spark(call, columns)), Role::Dim));
     let p = |percent| call.turn_percentile(percent);
     for (label, ms) in [("p50 ", p(50)), ("p95 ", p(95))] {
         segs.push(pen.seg(label, Role::Dim));
-        let text = ms.map_or_else(|| "–".into(), tenths);
-        segs.push(pen.seg(format!("{text}  "), turn_role(ms)));
+        segs.push(pen.seg(
+            ms.map_or_else(|| "–".into(), tenths),
+            plain_if_good(turn_band(ms)),
+        ));
+        segs.push(pen.seg("  ", Role::Dim));
     }
-    segs.push(pen.seg(format!("target {}", tenths(TURN.0)), Role::Dim));
+    segs.push(pen.seg("target ", Role::Dim));
+    segs.push(pen.seg(tenths(TURN.0), Role::Dim));
     segs
 }
 
@@ -162,14 +173,12 @@ fn bridge<'a>(pen: &Pen<'_>, model: &Model, call: &Call, width: u16) -> Vec<Seg<
     let quality = call.quality.as_ref();
     let score = score_of(call, gauge.and_then(|gauge| gauge.score));
     let band = score_band(score);
-    let mut segs = vec![
-        pen.seg("Bridge  ", Role::Dim),
-        pen.seg(format!("{:<6}", figure(score)), score_role(score)),
-        pen.seg(format!("{:<5}", band_word(band)), band_role(band)),
-    ];
+    let mut segs = vec![pen.seg("Bridge  ", Role::Dim)];
+    segs.extend(pen.padded(figure(score), 6, score_role(score)));
+    segs.extend(pen.padded(band_word(band).into(), 5, band_role(band)));
     if let Some(readings) = readings {
         let history = readings.scores.iter().copied();
-        let columns = if width > 58 { 12 } else { 6 };
+        let columns = if width >= 70 { 12 } else { 6 };
         let text = spark(history, columns, 1.0, 4.6);
         segs.push(pen.seg(format!("{text}{} ", trend(&readings.scores)), Role::Dim));
     }
@@ -198,7 +207,7 @@ fn bridge<'a>(pen: &Pen<'_>, model: &Model, call: &Call, width: u16) -> Vec<Seg<
     segs
 }
 
-fn plain_if_good(band: Band) -> Role {
+pub(super) fn plain_if_good(band: Band) -> Role {
     match band {
         Band::Good => Role::Text,
         band => band_role(band),

@@ -15,13 +15,13 @@ use super::call_words::{
     Headline, agent_link, badges, headline, lit, meters, status_role, track_role, turn_spark, who,
 };
 use super::cards::mark;
-use super::quality::{score_role, turn_role};
+use super::quality::{plain_if_good, score_role, turn_band};
 
 /// Columns before the caller: cursor, glyph, status, duration.
-const LEFT: u16 = 21;
+const LEFT: u16 = 20;
 /// Columns after the reason: turn, score, badges.
-const RIGHT: u16 = 20;
-const WHO: u16 = 25;
+const RIGHT: u16 = 18;
+const WHO: u16 = 22;
 
 fn row_of(area: Rect, y: i32) -> Option<Rect> {
     let at = u16::try_from(y).ok().filter(|at| *at < area.height)?;
@@ -46,7 +46,11 @@ fn left<'a>(pen: &mut Pen<'_>, model: &'a Model, call: &'a Call, row: Rect) -> H
     let status = lit(model, call, pen.style(status_role(call)));
     pen.text(row.x + 3, row.y, 8, status_word(call), status);
     let time = duration(call.elapsed_s(model.board_now()));
-    let plain = if call.is_live() { Role::Text } else { Role::Dim };
+    let plain = if call.is_live() {
+        Role::Text
+    } else {
+        Role::Dim
+    };
     let plain = pen.style(plain);
     pen.text(row.x + 11, row.y, 8, &format!("{time:>7}"), plain);
     line
@@ -64,14 +68,24 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect, y:
     let who_room = WHO.min(room);
     let segs = who(pen, model, call);
     pen.segs(row.x + LEFT, row.y, who_room, &segs);
-    why(pen, call, line, Rect::new(
-        row.x + LEFT + who_room + 1,
-        row.y,
-        room.saturating_sub(who_room + 1),
-        1,
-    ));
+    why(
+        pen,
+        call,
+        line,
+        Rect::new(
+            row.x + LEFT + who_room + 1,
+            row.y,
+            room.saturating_sub(who_room + 1),
+            1,
+        ),
+    );
     if is_call {
-        figures(pen, model, call, Rect::new(row.right() - right, row.y, right, 1));
+        figures(
+            pen,
+            model,
+            call,
+            Rect::new(row.right() - right, row.y, right, 1),
+        );
     } else {
         let direction = direction_word(call.facts.direction);
         let style = pen.style(Role::Dim);
@@ -91,7 +105,10 @@ fn why(pen: &mut Pen<'_>, call: &Call, line: Headline<'_>, area: Rect) {
     } else if let Some((words, role)) = agent_link(call) {
         pen.seg(words, role)
     } else if !call.is_live() {
-        ended = ending(call);
+        ended = match ending(call) {
+            words if words.is_empty() => call.status.as_str().to_owned(),
+            words => words,
+        };
         pen.outside(&ended, Role::Dim)
     } else if line.text.is_empty() {
         pen.outside(call.facts.name.as_deref().unwrap_or_default(), Role::Dim)
@@ -105,10 +122,11 @@ fn figures(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect) {
     let turn = call.turns.last().map(|turn| turn.latency_ms);
     let turn_words = turn.map_or_else(|| "–".into(), seconds);
     let score = score_of(call, model.live_score(call.id));
-    let segs = [
-        pen.seg(format!("{turn_words:>6}"), turn_role(turn)),
-        pen.seg(format!(" {:>3} ", figure(score)), score_role(score)),
-    ];
+    let mut segs = pen
+        .padded_left(turn_words, 6, plain_if_good(turn_band(turn)))
+        .to_vec();
+    segs.extend(pen.padded_left(figure(score), 4, score_role(score)));
+    segs.push(pen.seg(" ", Role::Text));
     let used = pen.segs(area.x, area.y, area.width, &segs);
     // The shortest badges: a dot for recording, how many listen.
     let mut x = area.x + used;
@@ -210,11 +228,16 @@ pub(super) fn wide(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect, y:
     let is_call = call.status == CallStatus::InProgress;
     if let Some(x) = columns.meters.filter(|_| is_call) {
         let (caller, agent) = meters(model.readings.get(&call.id), 8);
-        let segs = [pen.seg(caller, Role::Caller), pen.seg(" ", Role::Dim), pen.seg(agent, Role::Agent)];
+        let segs = [
+            pen.seg(caller, Role::Caller),
+            pen.seg(" ", Role::Dim),
+            pen.seg(agent, Role::Agent),
+        ];
         pen.segs(row.x + x, row.y, 17, &segs);
     }
     let why_area = Rect::new(row.x + columns.why, row.y, columns.why_width, 1);
-    let is_said = is_call && !matches!(line.role, Role::Bad | Role::Warn) && agent_link(call).is_none();
+    let is_said =
+        is_call && !matches!(line.role, Role::Bad | Role::Warn) && agent_link(call).is_none();
     match call.last_words().filter(|_| is_said) {
         Some((track, text)) => {
             let text = crate::call::text::clean(text).replace('\n', " ");
@@ -228,15 +251,21 @@ pub(super) fn wide(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect, y:
         let turn = call.turns.last().map(|turn| turn.latency_ms);
         let score = score_of(call, model.live_score(call.id));
         let turn_words = turn.map_or_else(|| "–".into(), seconds);
-        let segs = [
-            pen.seg(format!("{turn_words:>6} "), turn_role(turn)),
-            pen.seg(turn_spark(call, 6), Role::Dim),
-            pen.seg(format!("  {:>3}  ", figure(score)), score_role(score)),
-        ];
+        let mut segs = pen
+            .padded_left(turn_words, 6, plain_if_good(turn_band(turn)))
+            .to_vec();
+        segs.push(pen.seg(format!(" {}", turn_spark(call, 6)), Role::Dim));
+        segs.extend(pen.padded_left(figure(score), 5, score_role(score)));
+        segs.push(pen.seg("  ", Role::Text));
         let x = row.x + columns.figures;
         let used = pen.segs(x, row.y, 32, &segs);
         let badges = badges(pen, model, call);
-        pen.segs(x + used, row.y, row.right().saturating_sub(x + used), &badges);
+        pen.segs(
+            x + used,
+            row.y,
+            row.right().saturating_sub(x + used),
+            &badges,
+        );
     }
     finish(pen, model, call, row);
 }

@@ -64,16 +64,17 @@ fn title<'a>(pen: &Pen<'_>, model: &'a Model) -> Vec<Seg<'a>> {
     let agent = crate::call::text::clean_label(&agent).into_owned();
     let arrow = arrow(call.facts.direction);
     title.push(pen.seg(format!("{number} {arrow} {agent}"), Role::Title));
-    if let Some(name) = call.facts.name.as_deref().filter(|name| !name.is_empty()) {
-        title.push(pen.seg(" · ", Role::Dim));
-        title.push(pen.outside(name, Role::Title));
-    }
     if model.page == Page::Call {
         let line = headline(model, call);
         if matches!(line.role, Role::Bad | Role::Warn) {
-            title.push(pen.seg(format!(" · {} ", line.glyph), line.role));
+            title.push(pen.seg(" · ", Role::Dim));
+            title.push(pen.seg(format!("{} ", line.glyph), line.role));
             title.push(pen.seg(line.text, line.role));
         }
+    }
+    if let Some(name) = call.facts.name.as_deref().filter(|name| !name.is_empty()) {
+        title.push(pen.seg(" · ", Role::Dim));
+        title.push(pen.outside(name, Role::Title));
     }
     title
 }
