@@ -9,7 +9,6 @@ use futures_util::StreamExt;
 use reqwest::Client;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -157,25 +156,22 @@ impl Rest {
         Ok(ListenStream { frames })
     }
 
-    /// A URL with a ticket under which one call can be heard by any player.
+    /// The listening page of one call, with a ticket that opens it once: the same URL the screen in
+    /// the backend's own process gives out.
     pub async fn listen_url(&self, token: Option<Secret>, call: CallId) -> Result<String, Refusal> {
-        #[derive(Deserialize)]
-        struct Ticket {
-            ticket: String,
-        }
-        let body = json!({ "use": "wav", "call": call });
+        let body = json!({ "use": "listen", "call": call });
         let answer = self.post("/api/tickets", token, &body, None).await?;
+        let field = |name: &str| {
+            let inner = answer.get("data").and_then(|data| data.get(name));
+            inner.or_else(|| answer.get(name)).and_then(Value::as_str)
+        };
+        if let Some(path) = field("url").filter(|path| path.starts_with("/listen/")) {
+            return Ok(format!("{}{path}", self.base));
+        }
         let ticket =
-            serde_json::from_value::<Ticket>(answer.get("data").cloned().unwrap_or_default())
-                .or_else(|_| serde_json::from_value::<Ticket>(answer));
-        let ticket = ticket
-            .map_err(|_| unreachable("the backend's ticket cannot be read"))?
-            .ticket;
+            field("ticket").ok_or_else(|| unreachable("the backend's ticket cannot be read"))?;
         let ticket: String = url::form_urlencoded::byte_serialize(ticket.as_bytes()).collect();
-        Ok(format!(
-            "{}/api/calls/{call}/audio.wav?ticket={ticket}",
-            self.base
-        ))
+        Ok(format!("{}/listen/{call}?ticket={ticket}", self.base))
     }
 
     /// Ends a call of a foreign backend by its REST.

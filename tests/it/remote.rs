@@ -295,7 +295,7 @@ async fn commands_history_and_tickets_are_answered() {
     let url = backend.listen_url(call).await.unwrap();
     assert_eq!(
         url,
-        format!("http://{address}/api/calls/{call}/audio.wav?ticket=t+k")
+        format!("http://{address}/listen/{call}?ticket=t+k")
     );
     tasks.cancel();
 }
