@@ -215,6 +215,18 @@ async fn a_scoped_token_sees_its_leads_and_is_cut_when_revoked() {
     let mut grant = Grant::of("ann", Role::Viewer);
     grant.leads = Some(["L1".to_owned()].into());
     let token = backend.token(grant);
+    // The backend looks at its tokens every now and then.
+    let known = async {
+        while !backend
+            .get("/api/calls", &token)
+            .await
+            .status()
+            .is_success()
+        {}
+    };
+    tokio::time::timeout(PATIENCE, known)
+        .await
+        .expect("the token becomes known");
     let address = backend.url.trim_start_matches("http://").to_owned();
     let remote = attach(&address, &token, &tasks);
     let mut screen = Screen::of(&remote);
