@@ -163,7 +163,7 @@ pub enum Verb {
     Theme(ThemeVerb),
     /// The key table, and whether [keys] is right.
     Keys(KeysArgs),
-    /// A picture of the screen, from the demo on virtual time.
+    /// A picture of the screen with sample calls; always the same.
     Snapshot(SnapshotArgs),
     /// Shell completions on stdout.
     Completions { shell: clap_complete::Shell },
@@ -211,7 +211,7 @@ fn speed(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "give a number from 0.01 to 1000".into())
 }
 
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct AttachArgs {
     /// Backend, for instance https://calls.example.com.
     #[arg(value_name = "URL", env = "WALLBOARD_URL")]
@@ -257,24 +257,33 @@ pub struct SimulateCarrier {
     /// File with the auth token that signs the webhooks.
     #[arg(long, value_name = "FILE", env = "WALLBOARD_AUTH_TOKEN_FILE")]
     pub auth_token_file: Option<PathBuf>,
-    /// Calls in all.
+    /// Calls at the same time.
     #[arg(long, value_name = "N", default_value_t = 10, env = "WALLBOARD_CALLS")]
     pub calls: u32,
-    /// Time over which the calls start, for instance 10s.
+    /// All calls are up after this time, for instance 10s.
     #[arg(
         long,
         value_name = "SPAN",
-        default_value = "10s",
+        default_value = "5s",
         env = "WALLBOARD_RAMP"
     )]
     pub ramp: String,
-    /// How long each call lasts; without it, as its script says.
-    #[arg(long, value_name = "SPAN", env = "WALLBOARD_HOLD")]
-    pub hold: Option<String>,
+    /// How long each call lasts.
+    #[arg(
+        long,
+        value_name = "SPAN",
+        default_value = "30s",
+        env = "WALLBOARD_HOLD"
+    )]
+    pub hold: String,
+    /// Calls that end are replaced until this time has passed; without it each line calls once.
+    #[arg(long, value_name = "SPAN", env = "WALLBOARD_RUN_FOR")]
+    pub run_for: Option<String>,
     /// Same seed, same calls.
     #[arg(long, value_name = "S", default_value_t = 1, env = "WALLBOARD_SEED")]
     pub seed: u64,
-    /// Faults: jitter, gaps, drop-stream, silent-stream, duplicate-webhooks, late-webhooks.
+    /// Faults as NAME=VALUE (percent unless named otherwise): duplicate, late, late-ms, jitter-ms,
+    /// gap, cut, cut-after-s, cut-how, rest-ms, rest-5xx.
     #[arg(
         long,
         value_name = "FAULT",
@@ -297,7 +306,14 @@ pub struct SimulateAgent {
     /// Same seed, same answers.
     #[arg(long, value_name = "S", default_value_t = 1, env = "WALLBOARD_SEED")]
     pub seed: u64,
-    /// Faults, for instance drop, refuse, slow, pcm.
+    /// Answer with stamped frames in real time instead of acting a script, to measure with.
+    #[arg(long, env = "WALLBOARD_LOAD", value_parser = FalseyValueParser::new())]
+    pub load: bool,
+    /// Sound of the agent both ways, for instance ulaw_8000 or pcm_16000.
+    #[arg(long, value_name = "NAME", env = "WALLBOARD_AGENT_FORMAT")]
+    pub format: Option<String>,
+    /// Faults as NAME=VALUE (percent unless named otherwise): refuse (HTTP status), rate-limit,
+    /// close (code), die, die-ms, die-how, silent, garbage, think-ms.
     #[arg(
         long,
         value_name = "FAULT",
@@ -524,21 +540,37 @@ pub struct SnapshotArgs {
     )]
     pub size: String,
     /// Which screen.
+    #[arg(long, value_enum, default_value_t = SnapshotScene::Board, env = "WALLBOARD_SCENE")]
+    pub scene: SnapshotScene,
+    /// Keys to press first, separated by blanks.
     #[arg(
         long,
-        value_name = "NAME",
-        default_value = "board",
-        env = "WALLBOARD_SCENE"
+        value_name = "KEYS",
+        default_value = "",
+        env = "WALLBOARD_KEYS_PRESSED"
     )]
-    pub scene: String,
-    /// text, ansi or svg.
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        default_value = "text",
-        env = "WALLBOARD_SNAPSHOT_FORMAT"
-    )]
-    pub format: String,
+    pub keys: String,
+    #[arg(long, value_enum, default_value_t = SnapshotFormat::Text, env = "WALLBOARD_SNAPSHOT_FORMAT")]
+    pub format: SnapshotFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SnapshotScene {
+    Board,
+    Empty,
+    /// One call, whole screen.
+    Call,
+    Help,
+    /// The confirmation before a call is ended.
+    End,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SnapshotFormat {
+    Text,
+    /// With colours, for a terminal.
+    Ansi,
+    Svg,
 }
 
 #[cfg(test)]

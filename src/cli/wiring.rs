@@ -29,7 +29,9 @@ pub struct Backend {
     pub core: Core,
     pub journal: SqliteJournal,
     pub server: Server,
-    pub data: DataDir,
+    /// Gives the data directory back when dropped.
+    #[expect(dead_code, reason = "held, not read")]
+    data: DataDir,
     pub token: Secret,
     /// Where this machine reaches it.
     pub url: String,
@@ -77,8 +79,12 @@ impl Backend {
                 .map(|transfer| (transfer.name.clone(), transfer.to.clone()))
                 .collect(),
             default_carrier: default_carrier(config),
+            quality: plans::quality(&config.quality),
             ..CoreParts::new(tasks.clone(), clock, Arc::new(journal.clone()))
         });
+        if let Err(error) = core.recover().await {
+            tracing::error!(%error, "the calls of the last run could not be read");
+        }
         watch_calls(&core, plans::thresholds(&config.alerts));
         let parts = ServerParts {
             carriers: CarrierRoutes::new()
@@ -98,6 +104,8 @@ impl Backend {
                 return Err(not_started(error));
             }
         };
+        core.keep_house();
+        core.keep_prices(plans::rates(&config.pricing));
         let url = local_url(server.local_addr(), has_tls);
         if let Err(error) = data.announce(&url) {
             tracing::warn!(%error, "the verbs of this machine will not find this backend");

@@ -275,6 +275,9 @@ pub struct Model {
     pub notices_read: usize,
     pub watched: Vec<CallId>,
     pub theme_name: String,
+    /// The keys being taken in came in one read, too many for a hand: perhaps a paste that the
+    /// terminal did not mark. They may move and type, but not act.
+    pub in_burst: bool,
     /// The loop is asked to give the terminal back for a while.
     pub wants_suspend: bool,
     minted: u64,
@@ -332,6 +335,7 @@ impl Model {
             notices_read: 0,
             watched: Vec::new(),
             theme_name,
+            in_burst: false,
             wants_suspend: false,
             minted: 0,
         }
@@ -348,6 +352,11 @@ impl Model {
 
     pub fn zone(&self) -> FixedOffset {
         self.now.zone
+    }
+
+    /// The call under the cursor.
+    pub fn list_selected(&self) -> Option<CallId> {
+        self.list.selected
     }
 
     pub fn selected(&self) -> Option<&Call> {
@@ -410,13 +419,18 @@ impl Model {
         });
     }
 
+    /// Whether seconds count: while calls are shown or the link is down. Otherwise the screen
+    /// sleeps, and shows no seconds that would stand still.
+    pub fn is_ticking(&self) -> bool {
+        !self.list.order.is_empty()
+            || self.board.live().next().is_some()
+            || !matches!(self.link, LinkState::Embedded | LinkState::Up)
+            || !self.settings.endpoints.is_empty()
+    }
+
     /// When something on the screen changes next by time alone; `None` while nothing does.
     pub fn next_wake(&self) -> Option<Duration> {
         let now = self.now.mono;
-        let counts = self.board.live().next().is_some()
-            || !matches!(self.link, LinkState::Embedded | LinkState::Up)
-            || !self.list.order.is_empty()
-            || !self.settings.endpoints.is_empty();
         // Just after the next full second of the wall clock, so that all durations tick together.
         let into_second = self.now.wall.timestamp_subsec_millis().min(999);
         let second = Duration::from_millis(u64::from(1005 - into_second));
@@ -429,7 +443,7 @@ impl Model {
                     .rem_euclid(60_000)
                     .unsigned_abs(),
         );
-        let tick = now + if counts { second } else { idle };
+        let tick = now + if self.is_ticking() { second } else { idle };
         let deadlines = [
             self.pending.next_deadline(),
             self.toast.as_ref().map(|toast| toast.until),

@@ -1,5 +1,10 @@
 //! Capabilities, one module each.
 
+mod cli_config;
+mod cli_demo;
+mod cli_rig;
+mod cli_verbs;
+mod attach;
 mod e2e;
 mod providers;
 mod remote;

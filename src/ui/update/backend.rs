@@ -356,10 +356,11 @@ fn read(model: &mut Model, gauge: Gauge) {
         return;
     };
     let now = model.now.mono;
-    let step_ms = if model.settings.is_remote_terminal {
-        1_000
-    } else {
-        240
+    let is_near = model.list.selected == Some(call.id) || model.ear.call == Some(call.id);
+    let step_ms = match (model.settings.is_remote_terminal, is_near) {
+        (true, _) => 1_000,
+        (false, true) => 240,
+        (false, false) => 480,
     };
     let level = |dbfs: Option<f32>| dbfs.filter(|v| v.is_finite()).unwrap_or(SILENCE_DBFS);
     let (caller, agent) = (level(gauge.level_in_dbfs), level(gauge.level_out_dbfs));

@@ -142,7 +142,10 @@ fn ear<'a>(pen: &Pen<'_>, model: &Model) -> Vec<Seg<'a>> {
 
 fn right<'a>(pen: &Pen<'_>, model: &Model, wide: bool) -> Vec<Seg<'a>> {
     let clock = model.now.wall.with_timezone(&model.zone());
-    let clock = clock.format("%H:%M:%S").to_string();
+    let ticks = model.is_ticking();
+    let clock = clock
+        .format(if ticks { "%H:%M:%S" } else { "%H:%M" })
+        .to_string();
     let age = model.data_age();
     let (text, role) = match &model.link {
         LinkState::Embedded => (
@@ -150,6 +153,7 @@ fn right<'a>(pen: &Pen<'_>, model: &Model, wide: bool) -> Vec<Seg<'a>> {
             Role::Dim,
         ),
         LinkState::Up if age > OLD => (format!("data {} s old", age.as_secs()), Role::Warn),
+        LinkState::Up if !ticks => ("link ok".into(), Role::Good),
         LinkState::Up => (format!("link ok {} s", age.as_secs()), Role::Good),
         LinkState::Connecting { .. } => ("link …".into(), Role::Warn),
         LinkState::Down { .. } => (format!("link LOST {} s", age.as_secs()), Role::Bad),

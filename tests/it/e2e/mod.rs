@@ -33,6 +33,7 @@ fn a_newcomer_watches_listens_ends_a_call_and_leaves() {
     screen.wait_for("undo", 5);
     screen.wait("the carrier said so", 20, |text| text.contains("ENDED"));
     screen.keys("q");
+    screen.wait_for("Leave the demo?", 5);
     screen.keys("y");
     assert_eq!(screen.wait_exit(15), 0);
     screen.assert_restored();
@@ -42,7 +43,8 @@ fn a_newcomer_watches_listens_ends_a_call_and_leaves() {
 fn undo_within_the_grace_keeps_the_call() {
     let mut screen = demo(120, 40, &[]);
     screen.wait("a call is on the board", 20, in_call);
-    screen.keys("gE");
+    screen.keys("E");
+    screen.wait_for("End this call?", 5);
     screen.keys("y");
     screen.wait_for("undo", 5);
     screen.keys("u");
