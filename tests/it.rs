@@ -1,8 +1,9 @@
 //! The one integration binary; each module is a capability.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 #![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
     clippy::disallowed_methods,
-    reason = "tests wait for real programs with a deadline of their own"
+    reason = "tests"
 )]
 
 #[path = "it/mod.rs"]

@@ -82,10 +82,16 @@ impl Backend {
             quality: plans::quality(&config.quality),
             ..CoreParts::new(tasks.clone(), clock, Arc::new(journal.clone()))
         });
-        if let Err(error) = core.recover().await {
-            tracing::error!(%error, "the calls of the last run could not be read");
-        }
         watch_calls(&core, plans::thresholds(&config.alerts));
+        // Before anything is accepted: a webhook must find the calls of the last run.
+        match core.recover().await {
+            Ok(recovered) if recovered.restored > 0 => {
+                tracing::info!(calls = recovered.restored, "calls of the last run are back");
+            }
+            Ok(_) => {}
+            // Told on the board too; calls can be taken all the same.
+            Err(error) => tracing::error!(%error, "the last run's calls could not be read"),
+        }
         let parts = ServerParts {
             carriers: CarrierRoutes::new()
                 .with(TwilioDesk::new(&plans::twilio_settings(&config.twilio))),
