@@ -62,7 +62,8 @@ pub async fn with_screen(start: &Start, loaded: &Loaded, config: &Config) -> Out
     let options = StartOptions {
         insecure_skip_signatures: start.insecure_skip_signatures,
     };
-    let mut signals = Signals::install()?;
+    // From here on no signal ends the program by itself, screen or no screen.
+    let held = Signals::install()?;
     let backend = Backend::start(config, options, Tasks::new()).await?;
     let screen_tasks = Tasks::new();
     let shown = Shown {
@@ -74,6 +75,9 @@ pub async fn with_screen(start: &Start, loaded: &Loaded, config: &Config) -> Out
     };
     let exit = screen::show(config, shown, &screen_tasks, backend.core.clock).await;
     screen_tasks.shutdown(Duration::from_secs(1)).await;
+    // Anew, so that the signal the screen has answered is not taken for a second one.
+    drop(held);
+    let mut signals = Signals::install()?;
     match exit {
         Err(failure) => {
             backend.stop().await;

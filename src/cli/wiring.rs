@@ -112,7 +112,11 @@ impl Backend {
         };
         core.keep_house();
         core.keep_prices(plans::rates(&config.pricing));
-        let url = local_url(server.local_addr(), has_tls);
+        let url = match &config.server.public_url {
+            // A certificate is good for its own name only.
+            Some(public) if has_tls => public.clone(),
+            _ => local_url(server.local_addr(), has_tls),
+        };
         if let Err(error) = data.announce(&url) {
             tracing::warn!(%error, "the verbs of this machine will not find this backend");
         }
