@@ -33,23 +33,21 @@ pub async fn run(start: &Start, loaded: &Loaded, config: &Config) -> Outcome {
 
 /// The URLs to paste at the vendors, on stdout so that they can be piped.
 fn announce(backend: &Backend, config: &Config, options: StartOptions) -> Outcome {
-    let mut text = String::new();
     let public = backend.public_url.as_deref();
-    text.push_str(&format!("wallboard serves on {}", backend.url));
-    text.push_str(&public.map_or(String::new(), |url| format!(" (public: {url})")));
-    text.push('\n');
-    for block in vendor_urls(public.unwrap_or(&backend.url), config) {
-        text.push_str(&block);
-    }
+    let beside = public.map_or(String::new(), |url| format!(" (public: {url})"));
+    let mut lines = vec![format!("wallboard serves on {}{beside}\n", backend.url)];
+    lines.extend(vendor_urls(public.unwrap_or(&backend.url), config));
     if public.is_none() {
-        text.push_str(
-            "Carriers cannot reach this address: set server.public_url to your proxy or tunnel.\n",
+        lines.push(
+            "Carriers cannot reach this address: set server.public_url to your proxy or tunnel.\n"
+                .into(),
         );
     }
     if options.insecure_skip_signatures {
-        text.push_str("SIGNATURES ARE NOT CHECKED: anybody can create calls here.\n");
+        lines.push("SIGNATURES ARE NOT CHECKED: anybody can create calls here.\n".into());
     }
-    text.push_str(&format!("Attach: wallboard attach {}\n", backend.url));
+    lines.push(format!("Attach: wallboard attach {}\n", backend.url));
+    let text = lines.concat();
     let mut out = io::stdout().lock();
     // A supervisor may have closed stdout; the backend does not depend on it.
     let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -79,11 +77,12 @@ pub fn elevenlabs_urls(base: &str) -> Vec<(&'static str, String)> {
 fn vendor_urls(base: &str, config: &Config) -> Vec<String> {
     let block = |title: &str, urls: &[(&str, String)]| {
         let width = urls.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
-        let mut text = format!("{title}\n");
-        for (label, url) in urls {
-            text.push_str(&format!("  {label:<width$} {url}\n"));
-        }
-        text
+        let rows = urls
+            .iter()
+            .map(|(label, url)| format!("  {label:<width$} {url}\n"));
+        std::iter::once(format!("{title}\n"))
+            .chain(rows)
+            .collect::<String>()
     };
     let closed = |is_closed: bool, what: &str| {
         if is_closed {
