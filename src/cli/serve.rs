@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::engine::{BridgeOrder, Core, Tasks};
+use crate::engine::Tasks;
 use crate::server::RETRIES;
 
 use super::args::Start;
@@ -14,8 +14,6 @@ use super::{Failure, Outcome, config_verbs};
 
 /// After a second SIGTERM.
 const HURRY: Duration = Duration::from_secs(5);
-/// How often a draining backend looks whether calls are left.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 pub async fn run(start: &Start, loaded: &Loaded, config: &Config) -> Outcome {
     logging::start(&config.log, Sink::Stderr);
@@ -123,7 +121,7 @@ pub async fn drain(backend: Backend, grace: Duration, signals: &mut Signals) {
     let live = backend.core.switchboard.read(|board| board.live().count());
     tracing::info!(live, grace_s = grace.as_secs(), "draining: no new calls");
     tokio::select! {
-        () = wind_down(&backend.core, grace) => {}
+        drained = backend.core.drain(grace) => tracing::info!(?drained, "drained"),
         () = async {
             signals.stop_asked().await;
             tracing::warn!("asked again: out in five seconds");
@@ -132,33 +130,6 @@ pub async fn drain(backend: Backend, grace: Duration, signals: &mut Signals) {
     }
     if tokio::time::timeout(HURRY, backend.stop()).await.is_err() {
         tracing::warn!("stopped without waiting for everything");
-    }
-}
-
-/// No new calls; the present ones may end by themselves for `grace`; what is left then goes on with
-/// its fallback at the carrier.
-async fn wind_down(core: &Core, grace: Duration) {
-    core.dialling.start_draining();
-    let live = || core.switchboard.read(|board| board.live().count());
-    let deadline = core.clock.elapsed() + grace;
-    while live() > 0 && core.clock.elapsed() < deadline {
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-    let left = core.bridges.calls();
-    if !left.is_empty() {
-        tracing::warn!(
-            calls = left.len(),
-            "handing the rest over to their fallback"
-        );
-    }
-    let handing = left.into_iter().map(|call| {
-        let reason = "the backend is being stopped".to_owned();
-        core.bridges.order(call, BridgeOrder::HandOver { reason })
-    });
-    for outcome in futures_util::future::join_all(handing).await {
-        if let Err(refusal) = outcome {
-            tracing::warn!(%refusal, "a call could not be handed over");
-        }
     }
 }
 
