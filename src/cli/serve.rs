@@ -14,6 +14,8 @@ use super::{Failure, Outcome, config_verbs};
 
 /// After a second SIGTERM.
 const HURRY: Duration = Duration::from_secs(5);
+/// Thereof for closing sockets, tasks and the journal.
+const LAST_STEPS: Duration = Duration::from_millis(1_500);
 
 pub async fn run(start: &Start, loaded: &Loaded, config: &Config) -> Outcome {
     logging::start(&config.log, Sink::Stderr);
@@ -119,15 +121,21 @@ fn vendor_urls(base: &str, config: &Config) -> Vec<String> {
 pub async fn drain(backend: Backend, grace: Duration, signals: &mut Signals) {
     let live = backend.core.switchboard.read(|board| board.live().count());
     tracing::info!(live, grace_s = grace.as_secs(), "draining: no new calls");
-    tokio::select! {
-        drained = backend.core.drain(grace) => tracing::info!(?drained, "drained"),
+    let stop_within = tokio::select! {
+        drained = backend.core.drain(grace) => {
+            tracing::info!(?drained, "drained");
+            HURRY
+        }
         () = async {
             signals.stop_asked().await;
             tracing::warn!("asked again: out in five seconds");
-            tokio::time::sleep(HURRY).await;
-        } => {}
-    }
-    if tokio::time::timeout(HURRY, backend.stop()).await.is_err() {
+            tokio::time::sleep(HURRY - LAST_STEPS).await;
+        } => LAST_STEPS,
+    };
+    if tokio::time::timeout(stop_within, backend.stop())
+        .await
+        .is_err()
+    {
         tracing::warn!("stopped without waiting for everything");
     }
 }

@@ -252,7 +252,9 @@ impl Pty {
                     self.raw.extend_from_slice(&bytes);
                     self.parser.process(&bytes);
                 }
-                Err(_) => panic!("{words:?}:\n{}", self.parser.screen().contents()),
+                Err(mpsc::RecvTimeoutError::Timeout | mpsc::RecvTimeoutError::Disconnected) => {
+                    panic!("{words:?}:\n{}", self.parser.screen().contents())
+                }
             }
         }
     }
@@ -346,13 +348,7 @@ fn no_color_keeps_bold_and_writes_no_colour() {
 fn a_locale_without_utf8_gets_ascii() {
     let mut pty = Pty::start("play", 80, 24, &[("LANG", "C")]);
     pty.see("loop x3, 41 s");
-    assert!(
-        pty.parser
-            .screen()
-            .contents()
-            .lines()
-            .all(|line| line.is_ascii())
-    );
+    assert!(pty.parser.screen().contents().lines().all(str::is_ascii));
     pty.press("q");
     pty.see("left with");
 }
