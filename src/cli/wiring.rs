@@ -29,7 +29,9 @@ pub struct Backend {
     pub core: Core,
     pub journal: SqliteJournal,
     pub server: Server,
-    pub data: DataDir,
+    /// Gives the data directory back when dropped.
+    #[expect(dead_code, reason = "held, not read")]
+    data: DataDir,
     pub token: Secret,
     /// Where this machine reaches it.
     pub url: String,
@@ -77,9 +79,19 @@ impl Backend {
                 .map(|transfer| (transfer.name.clone(), transfer.to.clone()))
                 .collect(),
             default_carrier: default_carrier(config),
+            quality: plans::quality(&config.quality),
             ..CoreParts::new(tasks.clone(), clock, Arc::new(journal.clone()))
         });
         watch_calls(&core, plans::thresholds(&config.alerts));
+        // Before anything is accepted: a webhook must find the calls of the last run.
+        match core.recover().await {
+            Ok(recovered) if recovered.restored > 0 => {
+                tracing::info!(calls = recovered.restored, "calls of the last run are back");
+            }
+            Ok(_) => {}
+            // Told on the board too; calls can be taken all the same.
+            Err(error) => tracing::error!(%error, "the last run's calls could not be read"),
+        }
         let parts = ServerParts {
             carriers: CarrierRoutes::new()
                 .with(TwilioDesk::new(&plans::twilio_settings(&config.twilio))),
@@ -98,6 +110,8 @@ impl Backend {
                 return Err(not_started(error));
             }
         };
+        core.keep_house();
+        core.keep_prices(plans::rates(&config.pricing));
         let url = local_url(server.local_addr(), has_tls);
         if let Err(error) = data.announce(&url) {
             tracing::warn!(%error, "the verbs of this machine will not find this backend");

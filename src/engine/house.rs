@@ -9,8 +9,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::call::{
-    Action, AnsweredBy, Call, CallEvent, CallId, Command, Envelope, Fact, Grant, RecordingState,
-    Role, Severity,
+    Action, AnsweredBy, Call, CallEvent, CallId, Command, Direction, Envelope, Fact, Grant,
+    RecordingState, Role, Severity,
 };
 
 use super::Core;
@@ -22,7 +22,7 @@ use super::reconcile::{keep_sweeping, notice};
 use super::recordings::Fetcher;
 
 /// Who a policy acts as; shown to operators and in the audit trail.
-const POLICY: &str = "policy";
+pub(super) const POLICY: &str = "policy";
 /// How often a drain looks whether the last bridge has ended.
 const DRAIN_LOOKS: Duration = Duration::from_millis(100);
 /// How long a bridge may take to hand its call over.
@@ -166,6 +166,7 @@ fn follow(core: &Core, fetcher: Option<&Fetcher>, envelope: &Envelope) {
     };
     match fact {
         Fact::AnsweredBy { verdict, .. } if verdict.is_machine() => on_machine(core, id),
+        Fact::StreamStarted { .. } => on_stream(core, id),
         Fact::CallEnded { .. } => core.dialling.forget(id),
         Fact::RecordingChanged { recording }
             if recording.state == RecordingState::Completed && recording.url.is_none() =>
@@ -202,21 +203,40 @@ fn on_machine(core: &Core, id: CallId) {
             call.is_live() && plan.is_ok_and(|plan| plan.on_machine == OnMachine::End)
         })
     });
-    if !ends {
-        return;
+    if ends {
+        act(core, id, Action::Terminate {}, "answered by a machine");
     }
+}
+
+/// Records an inbound call whose route says so; of calls we place the carrier is told at once.
+fn on_stream(core: &Core, id: CallId) {
+    let records = core.switchboard.read(|board| {
+        board.get(id).is_some_and(|call| {
+            call.is_live()
+                && call.facts.direction == Direction::Inbound
+                && call.recordings.is_empty()
+                && core.plans.decide(call).is_ok_and(|plan| plan.record)
+        })
+    });
+    if records {
+        act(core, id, Action::RecordStart {}, "its route says so");
+    }
+}
+
+/// Does what a policy wants, by the same door operators use.
+fn act(core: &Core, call: CallId, action: Action, reason: &'static str) {
     let task = core.clone();
-    core.tasks.spawn("machine policy", async move {
+    core.tasks.spawn("policy", async move {
         let command = Command {
             id: task.clock.command_id(),
-            call: Some(id),
-            action: Action::Terminate {},
-            reason: Some("answered by a machine".into()),
+            call: Some(call),
+            action,
+            reason: Some(reason.into()),
         };
         let grant = Grant::of(POLICY, Role::Operator);
         let reply = task.command(&grant, command).await;
         if let Some(refusal) = reply.error {
-            tracing::info!(%refusal, "a call a machine answered was not ended by policy");
+            tracing::info!(%refusal, reason, "a policy was not carried out");
         }
     });
 }

@@ -161,7 +161,7 @@ async fn listen(headers: HeaderMap, upgrade: WebSocketUpgrade) -> axum::response
         return (StatusCode::FORBIDDEN, axum::Json(body)).into_response();
     }
     upgrade.on_upgrade(|mut socket| async move {
-        let frame: Vec<u8> = [1_u8, 2].repeat(160);
+        let frame: Vec<u8> = [[1_u8; 160], [2_u8; 160]].concat();
         for _ in 0..3 {
             socket
                 .send(Message::Binary(frame.clone().into()))
@@ -293,10 +293,7 @@ async fn commands_history_and_tickets_are_answered() {
     let page = backend.history(HistoryQuery::default()).await.unwrap();
     assert_eq!(page.next.as_deref(), Some("more"));
     let url = backend.listen_url(call).await.unwrap();
-    assert_eq!(
-        url,
-        format!("http://{address}/api/calls/{call}/audio.wav?ticket=t+k")
-    );
+    assert_eq!(url, format!("http://{address}/listen/{call}?ticket=t+k"));
     tasks.cancel();
 }
 

@@ -9,7 +9,7 @@ use crate::cli::args::{AudioFormat, ListenArgs};
 use crate::cli::config::Config;
 use crate::cli::out;
 use crate::cli::{Failure, Outcome};
-use crate::media::{ulaw_decode, ulaw_decode_sample};
+use crate::media::ulaw_decode;
 
 use super::Client;
 
@@ -92,6 +92,7 @@ fn in_format(format: AudioFormat, sound: Vec<u8>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::ulaw_decode_sample;
 
     #[test]
     fn the_header_is_cut_off_even_when_it_comes_in_pieces() {

@@ -2,10 +2,12 @@
 
 mod act;
 mod client;
+mod follow;
 mod listen;
 mod look;
 
 pub use act::{call, end};
 pub use client::{Client, Place, http, parse_url, store_token, stored_token};
+pub use follow::{events, tail};
 pub use listen::run as listen;
-pub use look::{alerts, ls, resolve, show, webhooks};
+pub use look::{alerts, ls, show, webhooks};

@@ -53,6 +53,30 @@ async fn a_machine_is_hung_up_on_where_the_route_says_so_and_only_there() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_inbound_call_is_recorded_once_where_the_route_says_so() {
+    for record in [true, false] {
+        let (mut core, carrier, _journal) = core();
+        let mut plans = (*core.plans).clone();
+        plans.routes.push(Route {
+            record,
+            ..Route::default()
+        });
+        core.plans = Arc::new(plans);
+        core.keep_house();
+        let call = live_call(&core, "CA1").await;
+        for stream_id in ["MZ1", "MZ2"] {
+            let started = Fact::StreamStarted {
+                stream_id: stream_id.into(),
+            };
+            let posted = core.switchboard.post(Target::Call(call), vec![started]);
+            posted.await.expect("posted");
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        assert_eq!(carrier.state().records.len(), usize::from(record));
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 struct FakeVault(Arc<Mutex<BTreeMap<String, Bytes>>>);
 
