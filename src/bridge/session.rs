@@ -96,7 +96,7 @@ impl Session {
             media_lost: false,
             voice: Voice::new(plan.carrier_format),
             turns: Turns::new(now, plan.turns_before),
-            health: Health::new(plan.call, now),
+            health: Health::new(plan.call, plan.quality, now),
             paused: false,
             tapper: None,
             loss_told_at: None,
@@ -163,6 +163,8 @@ impl Session {
             Input::AgentConnected { can_say } => self.agent_connected(can_say, effects),
             Input::AgentFailed { failure, reason } => {
                 if self.link.phase() != LinkPhase::Idle {
+                    // A dial that failed after all leaves no conversation open behind it.
+                    self.conversation_ended(&reason, effects);
                     let verdict = self.link.failed(now, failure);
                     self.follow(now, verdict, &reason, effects);
                 }

@@ -139,11 +139,20 @@ fn place_backend(config: &mut Config, stage: &Stage) -> Outcome {
     config.twilio.account_sid = Some(stage.twilio.account_sid().to_owned());
     config.twilio.auth_token = Some(Secret::new(Stage::AUTH_TOKEN));
     config.twilio.phone_number = Some(stage.twilio.number().to_owned());
-    config.twilio.api_base = stage.twilio.api_base().to_owned();
+    stage
+        .twilio
+        .api_base()
+        .clone_into(&mut config.twilio.api_base);
     config.elevenlabs.api_key = Some(Secret::new(Stage::API_KEY));
     config.elevenlabs.agent_id = Some(Stage::AGENT_ID.to_owned());
-    config.elevenlabs.api_base = stage.elevenlabs.api_base().to_owned();
-    config.elevenlabs.ws_base = stage.elevenlabs.ws_base().to_owned();
+    stage
+        .elevenlabs
+        .api_base()
+        .clone_into(&mut config.elevenlabs.api_base);
+    stage
+        .elevenlabs
+        .ws_base()
+        .clone_into(&mut config.elevenlabs.ws_base);
     config.auth.admin_token = None;
     config.agents = ["Ava", "Noah"].map(agent).into();
     config.routes = vec![

@@ -90,9 +90,14 @@ impl Failure {
         Self::new(Exit::Ok, "", "")
     }
 
+    /// It has been said already, on stdout.
+    pub fn said(exit: Exit) -> Self {
+        Self::new(exit, "", "")
+    }
+
     /// Says it on stderr, as text or as one JSON line. A closed stderr is nobody's problem.
     pub fn print(&self, as_json: bool) {
-        if self.exit == Exit::Ok {
+        if self.message.is_empty() {
             return;
         }
         let mut out = io::stderr().lock();

@@ -16,6 +16,7 @@ pub enum Sink<'a> {
     /// A screen owns the terminal.
     File(&'a Path),
     Stderr,
+    Nowhere,
 }
 
 /// Our own words at the asked level; the libraries only when something is wrong, because at lower
@@ -33,6 +34,7 @@ pub fn start(config: &LogConfig, sink: Sink<'_>) {
             Ok(file) => (BoxMakeWriter::new(Mutex::new(file)), true),
             Err(_) => (BoxMakeWriter::new(io::sink), true),
         },
+        Sink::Nowhere => (BoxMakeWriter::new(io::sink), true),
         Sink::Stderr => (BoxMakeWriter::new(io::stderr), io::stderr().is_terminal()),
     };
     let as_json = match config.format.as_str() {

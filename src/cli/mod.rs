@@ -1,16 +1,26 @@
 //! Arguments, configuration, wiring of the modes, exit codes.
 
+mod ansi;
 mod args;
+mod attach;
 pub mod config;
 mod config_verbs;
+mod crash;
 mod demo;
 mod doctor;
 mod failure;
 mod local;
 mod logging;
+mod looks;
 mod out;
 mod plans;
+mod read_only;
+mod run;
+mod screen;
 mod serve;
+mod simulate;
+mod sound;
+mod start_screen;
 mod token;
 mod trigger;
 mod verbs;
@@ -27,6 +37,7 @@ use serde_json::json;
 use args::{Cli, Global, Verb};
 use config::{Config, Inputs, Loaded};
 pub use failure::{Exit, Failure, Outcome};
+use start_screen::Choice;
 
 /// The program: parses the command line, does what it says, says what went wrong.
 pub fn main() -> ExitCode {
@@ -81,6 +92,7 @@ fn misread(error: &clap::Error) -> Outcome {
 }
 
 fn act(cli: Cli) -> Outcome {
+    crash::install();
     let global = &cli.global;
     if cli.version {
         return version(global.json);
@@ -125,11 +137,70 @@ async fn perform(verb: &Verb, global: &Global, loaded: &Loaded) -> Outcome {
     }
     let config = configured(loaded)?;
     match verb {
+        Verb::Run(start) => perform_run(start, global, loaded, &config).await,
         Verb::Serve(start) => serve::run(start, loaded, &config).await,
         Verb::Token(verb) => token::run(verb, &config, as_json),
+        Verb::Ls(args) => verbs::ls(args, &config, as_json).await,
+        Verb::Show(args) => verbs::show(args, &config, as_json).await,
+        Verb::Alerts(args) => verbs::alerts(args, &config, as_json).await,
+        Verb::Webhooks(args) => verbs::webhooks(args, &config, as_json).await,
+        Verb::Events(args) => verbs::events(args, &config).await,
+        Verb::Tail(args) => verbs::tail(args, &config, as_json).await,
+        Verb::Attach(args) => perform_attach(args, global, &config).await,
+        Verb::Listen(args) => verbs::listen(args, &config).await,
+        Verb::End(args) => verbs::end(args, &config, as_json).await,
+        Verb::Call(args) => verbs::call(args, &config, as_json).await,
         Verb::Trigger(args) => trigger::run(args, &config, as_json).await,
-        _ => Err(Failure::failed("not built yet", "")),
+        Verb::Simulate(verb) => simulate::run(verb, &config).await,
+        Verb::Theme(verb) => looks::theme(verb, &config, as_json),
+        Verb::Keys(args) => looks::keys(args, &config),
+        Verb::Snapshot(args) => looks::snapshot(args, &config),
+        // Dealt with before anything was read.
+        Verb::Version
+        | Verb::Completions { .. }
+        | Verb::Man
+        | Verb::Config(_)
+        | Verb::Doctor(_)
+        | Verb::Demo(_) => Ok(()),
     }
+}
+
+/// Screen and backend, or the start screen when nothing is configured.
+async fn perform_run(
+    start: &args::Start,
+    global: &Global,
+    loaded: &Loaded,
+    config: &Config,
+) -> Outcome {
+    if !run::on_a_terminal() || global.plain {
+        return Err(run::needs_terminal());
+    }
+    if !run::is_bare(loaded, config) {
+        return run::with_screen(start, loaded, config).await;
+    }
+    match start_screen::ask()? {
+        Choice::Demo => perform_demo(&args::DemoArgs::default(), global).await,
+        Choice::Serve => run::with_screen(start, loaded, config).await,
+        Choice::Check => doctor::run(loaded, false, global.json).await,
+        Choice::Attach(url) => {
+            let args = args::AttachArgs {
+                url: Some(url),
+                ..args::AttachArgs::default()
+            };
+            perform_attach(&args, global, config).await
+        }
+        Choice::Quit => Ok(()),
+    }
+}
+
+async fn perform_attach(args: &args::AttachArgs, global: &Global, config: &Config) -> Outcome {
+    if let Some(url) = &args.url {
+        attach::check_url(url)?;
+    }
+    if !run::on_a_terminal() || global.plain {
+        return Err(run::needs_terminal());
+    }
+    attach::run(args, config).await
 }
 
 /// The demo knows flags only: no file, no environment, no `.env`.
@@ -140,7 +211,13 @@ async fn perform_demo(args: &args::DemoArgs, global: &Global) -> Outcome {
         ..Inputs::default()
     });
     let config = configured(&loaded)?;
-    demo::headless(args, &config).await
+    if args.headless {
+        return demo::headless(args, &config).await;
+    }
+    if !run::on_a_terminal() || global.plain {
+        return Err(run::needs_terminal());
+    }
+    run::demo(args, &config).await
 }
 
 fn version(as_json: bool) -> Outcome {

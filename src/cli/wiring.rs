@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::call::{Grant, Secret};
+use crate::call::{Grant, Role, Secret};
 use crate::engine::{Clock, Core, CoreParts, EmbeddedBackend, RecordingVault, Tasks, watch_calls};
 use crate::server::{
     Auth, CarrierRoutes, Network, Server, ServerParts, ServerSettings, StartError, TlsFiles,
@@ -29,7 +29,9 @@ pub struct Backend {
     pub core: Core,
     pub journal: SqliteJournal,
     pub server: Server,
-    pub data: DataDir,
+    /// Gives the data directory back when dropped.
+    #[expect(dead_code, reason = "held, not read")]
+    data: DataDir,
     pub token: Secret,
     /// Where this machine reaches it.
     pub url: String,
@@ -77,9 +79,19 @@ impl Backend {
                 .map(|transfer| (transfer.name.clone(), transfer.to.clone()))
                 .collect(),
             default_carrier: default_carrier(config),
+            quality: plans::quality(&config.quality),
             ..CoreParts::new(tasks.clone(), clock, Arc::new(journal.clone()))
         });
         watch_calls(&core, plans::thresholds(&config.alerts));
+        // Before anything is accepted: a webhook must find the calls of the last run.
+        match core.recover().await {
+            Ok(recovered) if recovered.restored > 0 => {
+                tracing::info!(calls = recovered.restored, "calls of the last run are back");
+            }
+            Ok(_) => {}
+            // Told on the board too; calls can be taken all the same.
+            Err(error) => tracing::error!(%error, "the last run's calls could not be read"),
+        }
         let parts = ServerParts {
             carriers: CarrierRoutes::new()
                 .with(TwilioDesk::new(&plans::twilio_settings(&config.twilio))),
@@ -98,7 +110,13 @@ impl Backend {
                 return Err(not_started(error));
             }
         };
-        let url = local_url(server.local_addr(), has_tls);
+        core.keep_house();
+        core.keep_prices(plans::rates(&config.pricing));
+        let url = match &config.server.public_url {
+            // A certificate is good for its own name only.
+            Some(public) if has_tls => public.clone(),
+            _ => local_url(server.local_addr(), has_tls),
+        };
         if let Err(error) = data.announce(&url) {
             tracing::warn!(%error, "the verbs of this machine will not find this backend");
         }
@@ -113,9 +131,16 @@ impl Backend {
         })
     }
 
-    /// The screen's view of it, with every right.
-    pub fn embedded(&self, user: &str) -> EmbeddedBackend {
-        EmbeddedBackend::new(self.core.clone(), Grant::admin(user))
+    /// The screen's view of it: every right, or only those of looking and listening.
+    pub fn embedded(&self, user: &str, read_only: bool) -> EmbeddedBackend {
+        let grant = if read_only {
+            Grant::of(user, Role::Listener)
+        } else {
+            Grant::admin(user)
+        };
+        let url = self.server.listen_url();
+        EmbeddedBackend::new(self.core.clone(), grant)
+            .with_listen_url(move |grant, call| url(grant, call))
     }
 
     /// Says goodbye to clients, ends every task, gives the data directory back.

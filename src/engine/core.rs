@@ -13,10 +13,13 @@ use std::sync::Arc;
 use crate::call::{Call, Command, ErrorCode, Grant, Refusal, Reply, Verb};
 
 use super::backend::{HistoryPage, HistoryQuery};
+use crate::media::Thresholds;
+
 use super::commands::Commands;
 use super::dialling::Dialling;
 use super::plan::CallPlan;
 use super::ports::{Carriers, Journal, RecordingVault};
+use super::presence::Presence;
 use super::{Bridges, Clock, Gauges, Plans, Switchboard, Taps, Tasks};
 
 /// Everything that makes up a running backend. Cheap to clone.
@@ -35,12 +38,16 @@ pub struct Core {
     pub commands: Commands,
     /// Whether calls may be placed, and what was asked of those that were.
     pub dialling: Dialling,
+    /// Who has a screen open; see [`Core::enter`].
+    pub presence: Presence,
     /// Where recordings are kept; `None`: they stay with the carrier.
     pub vault: Option<Arc<dyn RecordingVault>>,
     /// Named transfer targets (`[[transfer]]`), by name.
     pub transfers: Arc<BTreeMap<String, String>>,
     /// The carrier that places calls when nobody names one.
     pub default_carrier: Option<String>,
+    /// Where a call's figures turn from good to fair to bad.
+    pub quality: Thresholds,
 }
 
 /// What a [`Core`] is built from. The fields `new` does not ask for have quiet defaults.
@@ -56,6 +63,8 @@ pub struct CoreParts {
     pub vault: Option<Arc<dyn RecordingVault>>,
     pub transfers: BTreeMap<String, String>,
     pub default_carrier: Option<String>,
+    /// Where a call's figures turn from good to fair to bad.
+    pub quality: Thresholds,
 }
 
 impl CoreParts {
@@ -70,6 +79,7 @@ impl CoreParts {
             vault: None,
             transfers: BTreeMap::new(),
             default_carrier: None,
+            quality: Thresholds::default(),
         }
     }
 }
@@ -91,9 +101,11 @@ impl Core {
             gauges: Gauges::default(),
             commands: Commands::default(),
             dialling: Dialling::default(),
+            presence: Presence::default(),
             vault: parts.vault,
             transfers: Arc::new(parts.transfers),
             default_carrier: parts.default_carrier,
+            quality: parts.quality,
         }
     }
 

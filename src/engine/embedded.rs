@@ -1,5 +1,8 @@
 //! The embedded backend: the same [`Backend`] a remote screen gets, without a wire in between.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -96,6 +99,7 @@ impl EmbeddedBackend {
     /// Feeds one screen until it goes away or the backend ends. A screen that does not keep up
     /// makes only this task wait; the feed then sets it back with what it missed or a snapshot.
     async fn serve(&self, screen: &mpsc::Sender<Update>) -> Result<(), Gone> {
+        let _here = self.core.enter(&self.grant.user);
         send(screen, Update::Link(LinkState::Embedded)).await?;
         send(screen, Update::Hello(self.hello())).await?;
         let mut feed = Feed::open(&self.core.switchboard, None).await?;

@@ -46,6 +46,9 @@ pub struct Feed {
     /// `seq` up to which the reader has everything.
     cursor: u64,
     held: Vec<Arc<Envelope>>,
+    /// Facts were missed and not made up for yet. Kept here, because the future that noticed may
+    /// be dropped while it asks for them.
+    lagged: bool,
     not_before: Instant,
 }
 
@@ -65,6 +68,7 @@ impl Feed {
             started: false,
             cursor: since.map_or(0, |(_, seq)| seq),
             held: Vec::new(),
+            lagged: false,
             not_before: Instant::now(),
         })
     }
@@ -94,23 +98,26 @@ impl Feed {
                 return Ok(batch);
             }
         }
-        while self.held.is_empty() {
+        while self.held.is_empty() && !self.lagged {
             match self.source.live.recv().await {
                 Ok(envelope) => self.hold(envelope),
-                Err(RecvError::Lagged(_)) => return self.resume().await,
+                Err(RecvError::Lagged(_)) => self.lagged = true,
                 Err(RecvError::Closed) => return Err(PostError::Stopped),
             }
         }
-        if self.held.len() < BATCH_MAX {
+        if self.held.len() < BATCH_MAX && !self.lagged {
             tokio::time::sleep_until(self.not_before).await;
         }
-        while self.held.len() < BATCH_MAX {
+        while self.held.len() < BATCH_MAX && !self.lagged {
             match self.source.live.try_recv() {
                 Ok(envelope) => self.hold(envelope),
-                Err(TryRecvError::Lagged(_)) => return self.resume().await,
+                Err(TryRecvError::Lagged(_)) => self.lagged = true,
                 // A closed stream shows at the next call; what is held goes out first.
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
+        }
+        if self.lagged {
+            return self.resume().await;
         }
         self.not_before = Instant::now() + BATCH_EVERY;
         let items = std::mem::take(&mut self.held);
@@ -155,6 +162,7 @@ impl Feed {
         self.held.clear();
         let since = Some((self.source.epoch, self.cursor));
         self.source = self.switchboard.subscribe(since).await?;
+        self.lagged = false;
         Ok(match self.begin() {
             Some(batch) => batch,
             None => self.envelopes(Vec::new()),

@@ -132,7 +132,7 @@ impl Auth {
                 self.inner.generation.send_modify(|number| *number += 1);
             }
             Err(error) => {
-                tracing::warn!(%error, "the token file was not read; the old tokens hold")
+                tracing::warn!(%error, "the token file was not read; the old tokens hold");
             }
         }
     }

@@ -86,8 +86,7 @@ fn peer_of(socket: IpAddr, headers: &HeaderMap, settings: &ServerSettings) -> Pe
         .flat_map(|value| value.split(','))
         .filter_map(|hop| hop.trim().parse::<IpAddr>().ok())
         .map(|ip| ip.to_canonical())
-        .filter(|ip| !settings.trusts(*ip))
-        .next_back();
+        .rfind(|ip| !settings.trusts(*ip));
     Peer {
         ip: ip.unwrap_or(socket),
         through_proxy: true,

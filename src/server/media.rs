@@ -16,7 +16,7 @@ use axum::{Extension, http::StatusCode};
 use futures_util::StreamExt as _;
 
 use crate::bridge::{CarrierCodec, CarrierIn, StreamStart};
-use crate::call::{CallFacts, CallId, CallStatus, ErrorCode, Fact, Source};
+use crate::call::{Call, CallFacts, CallId, CallStatus, ErrorCode, Fact, Source};
 use crate::engine::{Posted, Target, attach_stream};
 
 use super::carriers::{Base, CarrierDesk, WebhookEntry, WebhookVerdict};
@@ -181,7 +181,7 @@ impl Newcomer {
             board
                 .find(&start.carrier_call_id)
                 .filter(|call| call.facts.carrier == carrier)
-                .map(|call| call.is_live())
+                .map(Call::is_live)
         });
         let invited = self.desk.ticket(start).is_some_and(|ticket| {
             self.app

@@ -15,8 +15,10 @@ use hyper_util::rt::TokioTimer;
 use metrics_exporter_prometheus::PrometheusHandle;
 use socketioxide::SocketIo;
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::timeout::RequestBodyTimeoutLayer;
 
-use crate::engine::{Core, ListenUrl};
+use crate::call::{Fact, Severity};
+use crate::engine::{Core, ListenUrl, Target};
 
 use super::api;
 use super::auth::Auth;
@@ -31,6 +33,8 @@ use super::{compat, hub};
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// Largest body of an API request.
 const BODY_MAX: usize = 256 * 1024;
+/// And be whole within this.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// How long open connections may finish when the core goes down without [`Server::stop`].
 const LINGER: Duration = Duration::from_secs(1);
 /// How long `bye` may take to reach the clients.
@@ -101,6 +105,13 @@ impl Server {
         };
         if settings.insecure_skip_signatures {
             tracing::warn!("signatures are NOT checked: anybody can create calls here");
+            let notice = Fact::Notice {
+                severity: Severity::Critical,
+                code: "signatures_off".to_owned(),
+                text: "signatures are not checked: anybody can create calls here".to_owned(),
+            };
+            // A core that has stopped already needs no warning.
+            let _stopped = core.switchboard.post(Target::Backend, vec![notice]).await;
         }
         auth.follow(&core.tasks);
         let app = Arc::new(App::new(core, settings, auth, carriers, metrics));
@@ -158,7 +169,7 @@ impl Server {
 fn router(app: &Arc<App>) -> Router {
     app.carriers
         .router()
-        .merge(api::router())
+        .merge(api::router().layer(RequestBodyTimeoutLayer::new(BODY_WITHIN)))
         .fallback(api::not_found)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(Arc::clone(app))

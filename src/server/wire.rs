@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
-use bytes::Bytes;
 use futures_util::{Sink, Stream};
 use tokio_tungstenite::tungstenite;
 
@@ -77,7 +76,7 @@ impl Stream for AcceptedSocket {
                     return Poll::Ready(Some(Ok(Wire::Text(text.to_string()))));
                 }
                 Some(Ok(Message::Binary(bytes))) => {
-                    return Poll::Ready(Some(Ok(Wire::Binary(Bytes::from(bytes)))));
+                    return Poll::Ready(Some(Ok(Wire::Binary(bytes))));
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
                 Some(Ok(Message::Close(frame))) => WireClosed {

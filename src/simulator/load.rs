@@ -220,7 +220,11 @@ impl Run {
     async fn line(&self, line: u32) {
         let mut n = 0_u32;
         while Instant::now() < self.until {
-            let left = self.until - Instant::now();
+            let left = self.until.saturating_duration_since(Instant::now());
+            // A last call too short to tell anything is not placed.
+            if n > 0 && left < self.talk / 4 {
+                return;
+            }
             let talk = self.talk.min(left);
             let id = line.wrapping_mul(1_000).wrapping_add(n);
             let far = LoadCaller {

@@ -1,9 +1,16 @@
 //! Capabilities, one module each.
 
+mod attach;
+mod cli_config;
+mod cli_demo;
+mod cli_rig;
+mod cli_verbs;
 mod e2e;
 mod providers;
+mod remote;
 mod server;
 mod support;
 
 #[cfg(target_os = "linux")]
 mod audio_pulse;
+mod ui_fake;

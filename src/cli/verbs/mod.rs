@@ -1,5 +1,13 @@
 //! The verbs without a screen, on a running backend.
 
+mod act;
 mod client;
+mod follow;
+mod listen;
+mod look;
 
+pub use act::{call, end};
 pub use client::{Client, Place, http, parse_url, store_token, stored_token};
+pub use follow::{events, tail};
+pub use listen::run as listen;
+pub use look::{alerts, ls, show, webhooks};

@@ -219,11 +219,17 @@ impl Desk {
     }
 
     /// Adds what is newly known about a call; says nothing when there is nothing new.
-    fn describe(&mut self, id: CallId, about: CallFacts) -> usize {
-        let news = self
-            .read()
-            .get(id)
-            .is_some_and(|call| adds_to(&call.facts, &about));
+    fn describe(&mut self, id: CallId, mut about: CallFacts) -> usize {
+        let news = self.read().get(id).is_some_and(|call| {
+            // The same number without its plus is no news.
+            let known = [&call.facts.from, &call.facts.to];
+            for (known, new) in known.into_iter().zip([&mut about.from, &mut about.to]) {
+                if same_number(known, new) {
+                    new.clear();
+                }
+            }
+            adds_to(&call.facts, &about)
+        });
         if news {
             self.stamp(Some(id), Fact::CallDescribed { facts: about });
         }
@@ -376,14 +382,19 @@ impl Desk {
             return Grave::Ended(Some(call));
         }
         let (carrier, key) = (carrier.to_owned(), carrier_call_id.to_owned());
-        if let Some(call) = self.journal.ended_call(carrier.clone(), key.clone()).await {
+        // Nearly every id asked about is that of a new call: one question for those.
+        if !self
+            .journal
+            .ended_before(carrier.clone(), key.clone())
+            .await
+        {
+            return Grave::None;
+        }
+        let call = self.journal.ended_call(carrier, key.clone()).await;
+        if let Some(call) = call {
             self.tombstones.insert(key, call);
-            return Grave::Ended(Some(call));
         }
-        if self.journal.ended_before(carrier, key).await {
-            return Grave::Ended(None);
-        }
-        Grave::None
+        Grave::Ended(call)
     }
 
     fn forget_ended(&mut self) {

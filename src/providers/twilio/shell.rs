@@ -211,7 +211,11 @@ impl TwilioControl {
                 pages += 1;
                 let body = self.call(request, false).await?;
                 let (calls, next_page) = read_calls(&body).map_err(unreadable)?;
-                live.extend(calls.into_iter().filter_map(known));
+                // The leg a `<Dial>` made is part of its parent, not a call of its own.
+                let whole = calls
+                    .into_iter()
+                    .filter(|call| call.parent_call_sid.is_none());
+                live.extend(whole.filter_map(known));
                 next = next_page.and_then(|uri| self.rest.next_page(&uri));
             }
         }

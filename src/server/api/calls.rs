@@ -158,20 +158,13 @@ pub(super) async fn find(app: &App, caller: &Caller, key: &str) -> Result<Call, 
 
 async fn in_journal(app: &App, key: &str) -> Result<Option<Call>, ApiError> {
     let journal = &app.core.journal;
-    let id = match key.parse() {
-        Ok(id) => Some(id),
-        Err(_) => {
-            let mut found = None;
-            for desk in app.carriers.desks() {
-                let carrier = desk.carrier().to_owned();
-                found = journal.ended_call(carrier, key.to_owned()).await;
-                if found.is_some() {
-                    break;
-                }
-            }
-            found
+    let mut id = key.parse().ok();
+    for desk in app.carriers.desks() {
+        if id.is_none() {
+            let carrier = desk.carrier().to_owned();
+            id = journal.ended_call(carrier, key.to_owned()).await;
         }
-    };
+    }
     let Some(id) = id else { return Ok(None) };
     let query = HistoryQuery {
         call: Some(id),

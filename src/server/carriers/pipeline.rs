@@ -96,8 +96,8 @@ impl Visit {
         }
         let body = match tokio::time::timeout(BODY_WITHIN, to_bytes(body, BODY_MAX)).await {
             Ok(Ok(body)) => body,
-            Ok(Err(_)) => return self.refuse_body(StatusCode::PAYLOAD_TOO_LARGE),
-            Err(_) => return self.refuse_body(StatusCode::REQUEST_TIMEOUT),
+            Ok(Err(_)) => return refuse_body(StatusCode::PAYLOAD_TOO_LARGE),
+            Err(_) => return refuse_body(StatusCode::REQUEST_TIMEOUT),
         };
         let judgement = self.judge(&body);
         self.advice = judgement.advice.map(str::to_owned);
@@ -113,15 +113,6 @@ impl Visit {
             return (judgement.verdict, refusal.into_response());
         }
         self.take_proven(&body, judgement.verdict).await
-    }
-
-    fn refuse_body(&self, status: StatusCode) -> (WebhookVerdict, Response) {
-        let refusal =
-            ApiError::invalid("the body is too big or too slow", "at most 256 KiB in 10 s");
-        (
-            WebhookVerdict::Oversized,
-            refusal.with_status(status).into_response(),
-        )
     }
 
     fn hook<'a>(&'a self, body: &'a Bytes) -> Hook<'a> {
@@ -276,4 +267,12 @@ impl Visit {
             status: status.as_u16(),
         });
     }
+}
+
+fn refuse_body(status: StatusCode) -> (WebhookVerdict, Response) {
+    let refusal = ApiError::invalid("the body is too big or too slow", "at most 256 KiB in 10 s");
+    (
+        WebhookVerdict::Oversized,
+        refusal.with_status(status).into_response(),
+    )
 }

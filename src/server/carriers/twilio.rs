@@ -156,8 +156,7 @@ impl CarrierDesk for TwilioDesk {
         } else {
             twilio::parse_form(hook.body)
         };
-        let (news, wanted) = self
-            .read_form(hook.path, &Form::new(pairs), switchboard)
+        let (news, wanted) = read_form(hook.path, &Form::new(pairs), switchboard)
             .map_err(|error| error.to_string())?;
         Ok(Reading {
             news: news.into_iter().collect(),
@@ -205,60 +204,57 @@ impl CarrierDesk for TwilioDesk {
     }
 }
 
-impl TwilioDesk {
-    fn read_form(
-        &self,
-        path: &str,
-        form: &Form,
-        switchboard: &Switchboard,
-    ) -> Result<(Option<News>, Wanted), twilio::FormError> {
-        Ok(match path {
-            INCOMING | OUTBOUND => {
-                let request = VoiceRequest::read(form)?;
-                let carrier_call_id = request.call.call_sid.clone();
-                (Some(request.news()), Wanted::Agent { carrier_call_id })
-            }
-            FALLBACK => {
-                let request = VoiceRequest::read(form)?;
-                let carrier_call_id = request.call.call_sid.clone();
-                (Some(request.news()), Wanted::Fallback { carrier_call_id })
-            }
-            DIAL_RESULT => {
-                let result = DialResult::read(form)?;
-                let to = switchboard.read(|board| {
-                    let call = board.find(&result.call_sid)?;
-                    call.transfer.as_ref().map(|transfer| transfer.to.clone())
-                });
-                let document = if result.connected() {
-                    twilio::hang_up()
-                } else {
-                    twilio::say_and_hang_up(NO_ANSWER)
-                };
-                (
-                    Some(result.news(&to.unwrap_or_default())),
-                    Wanted::Document(document),
-                )
-            }
-            AMD => (Some(AmdCallback::read(form)?.news()), Wanted::Nothing),
-            RECORDING => (Some(RecordingCallback::read(form)?.news()), Wanted::Nothing),
-            STREAM_STATUS => {
-                let stream = StreamCallback::read(form)?;
-                let known = switchboard.read(|board| {
-                    board
-                        .find(&stream.call_sid)
-                        .and_then(|call| call.stream_id.clone())
-                });
-                (Some(stream.news(known.as_deref())), Wanted::Nothing)
-            }
-            CONFERENCE => {
-                let event = ConferenceCallback::read(form)?;
-                tracing::debug!(event = %event.event, "a conference event was passed over");
-                (None, Wanted::Nothing)
-            }
-            // Some Twilio-compatible carriers send quality inside an ordinary status callback.
-            _ => (Some(StatusCallback::read(form)?.news()), Wanted::Nothing),
-        })
-    }
+fn read_form(
+    path: &str,
+    form: &Form,
+    switchboard: &Switchboard,
+) -> Result<(Option<News>, Wanted), twilio::FormError> {
+    Ok(match path {
+        INCOMING | OUTBOUND => {
+            let request = VoiceRequest::read(form)?;
+            let carrier_call_id = request.call.call_sid.clone();
+            (Some(request.news()), Wanted::Agent { carrier_call_id })
+        }
+        FALLBACK => {
+            let request = VoiceRequest::read(form)?;
+            let carrier_call_id = request.call.call_sid.clone();
+            (Some(request.news()), Wanted::Fallback { carrier_call_id })
+        }
+        DIAL_RESULT => {
+            let result = DialResult::read(form)?;
+            let to = switchboard.read(|board| {
+                let call = board.find(&result.call_sid)?;
+                call.transfer.as_ref().map(|transfer| transfer.to.clone())
+            });
+            let document = if result.connected() {
+                twilio::hang_up()
+            } else {
+                twilio::say_and_hang_up(NO_ANSWER)
+            };
+            (
+                Some(result.news(&to.unwrap_or_default())),
+                Wanted::Document(document),
+            )
+        }
+        AMD => (Some(AmdCallback::read(form)?.news()), Wanted::Nothing),
+        RECORDING => (Some(RecordingCallback::read(form)?.news()), Wanted::Nothing),
+        STREAM_STATUS => {
+            let stream = StreamCallback::read(form)?;
+            let known = switchboard.read(|board| {
+                board
+                    .find(&stream.call_sid)
+                    .and_then(|call| call.stream_id.clone())
+            });
+            (Some(stream.news(known.as_deref())), Wanted::Nothing)
+        }
+        CONFERENCE => {
+            let event = ConferenceCallback::read(form)?;
+            tracing::debug!(event = %event.event, "a conference event was passed over");
+            (None, Wanted::Nothing)
+        }
+        // Some Twilio-compatible carriers send quality inside an ordinary status callback.
+        _ => (Some(StatusCallback::read(form)?.news()), Wanted::Nothing),
+    })
 }
 
 fn signed<'a>(url: &'a str, headers: &'a HeaderMap, body: SignedBody<'a>) -> SignedRequest<'a> {

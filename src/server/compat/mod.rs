@@ -1,4 +1,10 @@
-//! Namespace `/`: the event family dashboards in the wild listen to, as a superset.
+//! Namespace `/`: the event family dashboards in the wild listen to, fixed where it was broken and
+//! extended (`protocols/seed-socketio-events`, contract A4). Facts are translated once for everybody;
+//! each socket has a task that passes on what it subscribed to, each fact once.
+
+mod translate;
+mod translator;
+mod viewer;
 
 use std::sync::Arc;
 
@@ -6,4 +12,8 @@ use socketioxide::SocketIo;
 
 use super::state::App;
 
-pub(super) fn attach(_io: &SocketIo, _app: &Arc<App>) {}
+/// Opens the namespace and starts translating.
+pub(super) fn attach(io: &SocketIo, app: &Arc<App>) {
+    let frames = translator::start(app);
+    viewer::open(io, app, frames);
+}

@@ -188,18 +188,25 @@ pub(super) fn said(did: &Did) -> Option<String> {
             event_id,
             id,
             name,
-            via,
+            via: ToolVia::Client,
             is_error,
-        } => tool_done(
-            *event_id,
+            ..
+        } => tool_done(*event_id, id, name, "client", *is_error),
+        Did::ToolDone {
+            event_id,
             id,
             name,
-            match via {
-                ToolVia::Client => "client",
-                ToolVia::Webhook => "webhook",
+            via: ToolVia::Webhook,
+            is_error,
+            result,
+        } => json!({
+            "type": "agent_tool_response_full_payload",
+            "agent_tool_response_full_payload": {
+                "tool_name": name, "tool_call_id": id, "tool_type": "webhook",
+                "is_error": is_error, "is_blocked": false, "is_called": true,
+                "event_id": event_id, "full_tool_result": result, "truncated": false,
             },
-            *is_error,
-        ),
+        }),
         Did::EndCall { event_id } => {
             tool_done(*event_id, "tc_end_call", "end_call", "system", false)
         }

@@ -74,6 +74,8 @@ pub enum Did {
         name: String,
         via: ToolVia,
         is_error: bool,
+        /// What a tool run by the vendor gave back.
+        result: String,
     },
     EndCall {
         event_id: u64,
@@ -237,10 +239,20 @@ impl AgentActor {
                     name,
                     via,
                     is_error: failed,
+                    result: self.result(),
                 });
                 self.next(now_ms);
             }
             _ => {}
+        }
+    }
+
+    /// What the tool at hand gives back, by the script.
+    fn result(&self) -> String {
+        let line = self.items.get(self.at.item);
+        match line.and_then(|(_, n)| self.script.lines.get(*n)) {
+            Some(Line::Tool(line)) => line.result.clone(),
+            _ => String::new(),
         }
     }
 

@@ -77,7 +77,7 @@ impl Line2 {
     fn new(script: &Arc<Script>) -> Self {
         Self {
             caller: Caller::new(script),
-            agent: AgentActor::new(Arc::clone(script), Default::default(), 0, Rng::new(1)),
+            agent: AgentActor::new(Arc::clone(script), Progress::default(), 0, Rng::new(1)),
             to_caller: VecDeque::new(),
             now_ms: 0,
             log: Vec::new(),
@@ -207,7 +207,7 @@ fn a_caller_who_hears_nothing_speaks_up_and_an_agent_who_hears_nothing_goes_on()
     let silence = [ulaw::SILENCE; 160];
     let first = (0..2_000).position(|_| caller.tick(&silence).speaking);
     assert_eq!(first.map(|t| t * 20 / 1_000), Some(19));
-    let mut agent = AgentActor::new(script, Default::default(), 0, Rng::new(3));
+    let mut agent = AgentActor::new(script, Progress::default(), 0, Rng::new(3));
     let mut did = Vec::new();
     for tick in 0..2_000 {
         agent.tick(tick * 20, &mut did);

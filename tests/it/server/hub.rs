@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wallboard::call::{CallFacts, CallStatus, Fact, Grant, Role};
+use wallboard::call::{CallFacts, CallStatus, Grant, Role};
 use wallboard::engine::Target;
 
 use crate::it::support::backend::{ADMIN, Backend, sid};

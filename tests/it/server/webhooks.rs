@@ -1,9 +1,8 @@
 //! Twilio's webhooks: proof, order, repetition, documents.
 
-use sha2::{Digest as _, Sha256};
 use wallboard::call::{CallStatus, Fact, Secret};
 use wallboard::engine::Plans;
-use wallboard::providers::twilio::sign;
+use wallboard::providers::twilio::{sign, with_body_hash};
 use wallboard::server::WebhookVerdict;
 
 use crate::it::support::backend::{Backend, PUBLIC, TWILIO_TOKEN, sid};
@@ -200,11 +199,7 @@ async fn json_bodies_are_checked_by_their_hash() {
     let body = format!(
         r#"[{{"specversion":"1.0","type":"com.twilio.voice.insights.call-summary.complete","data":{{"call_sid":"{call}","properties":{{"disconnected_by":"caller"}}}}}}]"#
     );
-    let sum: String = Sha256::digest(&body)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let path = format!("/quality-insights-callback?bodySHA256={sum}");
+    let path = with_body_hash("/quality-insights-callback", body.as_bytes());
     let signature = sign(&format!("{PUBLIC}{path}"), &[], &Secret::new(TWILIO_TOKEN));
     for (body, status) in [(body.clone(), 204), (format!("{body} "), 403)] {
         let request = backend.http.post(format!("{}{path}", backend.url));

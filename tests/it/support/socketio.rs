@@ -115,20 +115,6 @@ impl SioClient {
         }
     }
 
-    /// Whether nothing of this name comes for a while.
-    pub async fn is_quiet(&mut self, name: &str, during: Duration) -> bool {
-        let waited = timeout(during, async {
-            loop {
-                match self.event().await {
-                    Some((event, _)) if event == name => return,
-                    Some(_) => {}
-                    None => std::future::pending().await,
-                }
-            }
-        });
-        waited.await.is_err()
-    }
-
     async fn write(&mut self, text: String) {
         self.socket.send(Message::text(text)).await.unwrap();
     }

@@ -1,0 +1,92 @@
+//! What the modes with a screen have in common: options, sound, crash safety.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use futures_util::FutureExt;
+
+use crate::audio::{AudioConfig, Output, Prime, Volume};
+use crate::engine::{Backend, Clock, Tasks};
+use crate::ui::theme::Depth;
+use crate::ui::{self, Exit, Mode, UiError, UiOptions};
+
+use super::config::{Config, user_config_path};
+use super::sound::Speakers;
+use super::{Failure, Outcome};
+
+/// A URL of the empty board, with the counter of requests it has seen.
+pub type Endpoint = (String, String, Arc<AtomicU64>);
+
+/// What a screen is shown on.
+#[derive(Debug)]
+pub struct Shown {
+    pub backend: Arc<dyn Backend>,
+    pub mode: Mode,
+    /// Name in the header in place of the backend's own.
+    pub name: Option<String>,
+    pub endpoints: Vec<Endpoint>,
+    /// Whether call audio comes over a network.
+    pub prime: Prime,
+}
+
+/// Shows the screen until it is left. A panic inside it counts as a lost terminal: the terminal is
+/// restored, the report written, and the backend goes on.
+pub async fn show(config: &Config, shown: Shown, tasks: &Tasks, clock: Clock) -> Outcome<Exit> {
+    let mut audio = AudioConfig::new(config.ui.audio_device.as_deref(), |name| {
+        std::env::var(name).ok()
+    });
+    audio.volume = Volume(config.ui.volume);
+    let output = Output::start(tasks, audio);
+    let sound = Arc::new(Speakers::new(output, shown.prime, tasks));
+    let options = UiOptions {
+        mode: shown.mode,
+        name: shown.name,
+        theme: (config.ui.theme != "auto").then(|| config.ui.theme.clone()),
+        theme_dir: theme_dir(),
+        depth: depth(config),
+        ascii: config.ui.ascii.then_some(true),
+        keys: config.keymap.clone(),
+        endpoints: shown.endpoints,
+        low_bandwidth: None,
+    };
+    let screen = ui::run(shown.backend, sound, options, clock);
+    match AssertUnwindSafe(screen).catch_unwind().await {
+        Ok(Ok(exit)) => Ok(exit),
+        Ok(Err(error)) => Err(failure(&error)),
+        Err(_) => Ok(Exit::Hangup),
+    }
+}
+
+/// The operator's own themes.
+pub fn theme_dir() -> Option<std::path::PathBuf> {
+    Some(user_config_path()?.parent()?.join("themes"))
+}
+
+fn depth(config: &Config) -> Option<Depth> {
+    match config.ui.color.as_str() {
+        "never" => Some(Depth::None),
+        "always" => {
+            let env = |name: &str| std::env::var(name).ok();
+            let judged = Depth::detect(None, env("TERM").as_deref(), env("COLORTERM").as_deref());
+            Some(if judged == Depth::None {
+                Depth::Sixteen
+            } else {
+                judged
+            })
+        }
+        _ => None,
+    }
+}
+
+/// A screen that cannot be shown, in words.
+pub fn failure(error: &UiError) -> Failure {
+    match error {
+        UiError::Term(error) => Failure::usage(
+            error.to_string(),
+            "use a terminal, or work without a screen: wallboard serve, ls, events",
+        ),
+        UiError::Theme(error) => Failure::usage(error.to_string(), "`wallboard theme ls`"),
+        UiError::Keys(error) => Failure::usage(error.to_string(), "`wallboard keys` lists them"),
+    }
+}

@@ -1,0 +1,489 @@
+//! Everything the screen knows. Changed only by `update`, read only by `view`.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use chrono::{DateTime, FixedOffset, Offset, TimeDelta, Utc};
+
+use crate::call::{Action, Board, Call, CallId, CommandId, Epoch, Gauge, Line, Pending, Severity};
+use crate::engine::{Hello, LinkState, Update};
+
+use super::filter::Filter;
+use super::keymap::{Act, Keymap};
+use super::line_edit::LineEdit;
+use super::msg::Now;
+use super::order::{Need, Sort, need};
+use super::sound::{Pan, SoundState};
+use super::transcript::Transcript;
+
+/// Ended calls leave the board after this long, unless they are kept with `h`.
+pub const ENDED_FADE: Duration = Duration::from_secs(10);
+/// Time to take an action back before it is sent.
+pub const GRACE: Duration = Duration::from_secs(3);
+/// A yes this soon after its question was not meant for it: a key held down, or a paste.
+pub const ANSWER_MIN: Duration = Duration::from_millis(250);
+/// An unmasked number is shown this long.
+pub const UNMASKED_FOR: Duration = Duration::from_secs(30);
+/// How long a line of news stays in the footer.
+pub const TOAST_FOR: Duration = Duration::from_secs(5);
+/// A card whose state changed is lit this long.
+pub const LIT_FOR: Duration = Duration::from_millis(1200);
+/// Level readings kept per leg for the small meters.
+pub const LEVELS_MAX: usize = 24;
+/// Scores kept per call for the trend.
+pub const SCORES_MAX: usize = 60;
+/// Updates kept while the picture is frozen; more and it thaws by itself.
+pub const FROZEN_MAX: usize = 20_000;
+
+/// Where the backend lives, which decides what leaving means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// In this process, carrying real calls.
+    Run,
+    /// In this process, with practice calls.
+    Demo,
+    /// Elsewhere.
+    #[default]
+    Attach,
+}
+
+/// One URL to paste at a vendor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub label: String,
+    pub url: String,
+    /// Requests seen so far.
+    pub hits: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    #[default]
+    Cards,
+    Dense,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Page {
+    #[default]
+    Board,
+    /// One call, full screen.
+    Call,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Focus {
+    #[default]
+    Calls,
+    Transcript,
+    Detail,
+}
+
+/// The list of calls as it is laid out.
+#[derive(Clone, Debug, Default)]
+pub struct List {
+    /// Shown calls, first to last.
+    pub order: Vec<CallId>,
+    pub selected: Option<CallId>,
+    /// Lines scrolled off above; negative while the row under the cursor is held in place.
+    pub offset: i32,
+    /// Line on which each call of `order` starts, and one past the last line.
+    pub tops: Vec<u32>,
+    /// Lines the pane can show.
+    pub height: u16,
+    pub is_stale: bool,
+    /// The operator moved: bring the cursor into view.
+    pub reveal: bool,
+    /// Calls that pass everything but the filter.
+    pub candidates: usize,
+}
+
+/// Latest reading of one call and how it came about.
+#[derive(Clone, Debug)]
+pub struct Readings {
+    pub gauge: Gauge,
+    pub caller: VecDeque<f32>,
+    pub agent: VecDeque<f32>,
+    pub scores: VecDeque<f32>,
+    /// Loudest since the last step of the meters.
+    pub peak: (f32, f32),
+    pub stepped_at: Duration,
+    pub scored_at: Duration,
+}
+
+/// A dialog over the board.
+#[derive(Clone, Debug)]
+pub enum Overlay {
+    Help(Picker),
+    Palette(Picker),
+    Confirm(Confirm),
+    Prompt(Prompt),
+    Copy,
+    Quit,
+    /// No sound here: how to hear the call all the same.
+    Hear(CallId),
+}
+
+/// A list to choose from by typing.
+#[derive(Clone, Debug, Default)]
+pub struct Picker {
+    pub query: LineEdit,
+    pub at: usize,
+}
+
+/// A question before something that cannot be taken back.
+#[derive(Clone, Debug)]
+pub struct Confirm {
+    pub call: CallId,
+    pub action: Action,
+    pub opened_at: Duration,
+}
+
+/// What a prompt asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    Whisper,
+    Say,
+    Note,
+    Flag,
+    Dial,
+    Transfer,
+    /// The reason for showing a number.
+    Unmask,
+    Filter,
+    Search,
+}
+
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    pub ask: Ask,
+    pub call: Option<CallId>,
+    pub input: LineEdit,
+    pub opened_at: Duration,
+    pub error: Option<String>,
+    /// What it was before, for esc.
+    pub before: String,
+}
+
+/// Listening, as the operator asked for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ear {
+    pub call: Option<CallId>,
+    /// The audio was opened; before that it is being asked for.
+    pub is_open: bool,
+    /// Percent.
+    pub volume: u8,
+    pub muted: bool,
+    pub pan: Pan,
+}
+
+#[derive(Clone, Debug)]
+pub struct Toast {
+    pub severity: Severity,
+    pub text: String,
+    pub until: Duration,
+}
+
+/// Full numbers of one call, shown for a short while.
+#[derive(Clone, Debug)]
+pub struct Unmasked {
+    pub from: String,
+    pub to: String,
+    pub until: Duration,
+}
+
+/// The picture stands still; what comes in waits here.
+#[derive(Debug)]
+pub struct Frozen {
+    pub at: DateTime<Utc>,
+    pub waiting: Vec<Update>,
+    pub events: usize,
+}
+
+/// The header's figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Totals {
+    pub live: usize,
+    pub ringing: usize,
+    pub attention: usize,
+    pub turn_p50_ms: Option<u32>,
+    pub turn_p95_ms: Option<u32>,
+    /// Mean of the bridged calls.
+    pub score: Option<f32>,
+}
+
+/// What the screen is started with.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    pub mode: Mode,
+    /// Shown in the header in place of the backend's own name.
+    pub name: Option<String>,
+    pub endpoints: Vec<Endpoint>,
+    /// Over SSH or a slow link: fewer frames, slower meters.
+    pub is_remote_terminal: bool,
+    pub themes: Vec<String>,
+    pub theme: String,
+    /// Random, so that no two screens mint the same command id.
+    pub seed: [u8; 16],
+}
+
+#[derive(Debug)]
+pub struct Model {
+    pub settings: Settings,
+    pub keymap: Keymap,
+    pub now: Now,
+    /// The backend's clock minus ours, once it is worth mentioning.
+    pub skew: TimeDelta,
+    pub size: (u16, u16),
+    pub has_focus: bool,
+
+    pub board: Board,
+    pub epoch: Option<Epoch>,
+    pub hello: Option<Hello>,
+    pub link: LinkState,
+    pub link_since: Duration,
+    /// When anything was last heard from the backend.
+    pub heard_at: Duration,
+    pub readings: HashMap<CallId, Readings>,
+    pub pending: Pending,
+    pub totals: Totals,
+    pub totals_at: Option<Duration>,
+
+    pub page: Page,
+    pub view: View,
+    pub focus: Focus,
+    pub list: List,
+    pub sort: Sort,
+    pub reversed: bool,
+    pub filter: Filter,
+    pub keep_ended: bool,
+    pub overlays: Vec<Overlay>,
+    pub transcript: Transcript,
+    /// Turn to show once the transcript of the selected call is laid out.
+    pub jump: Option<u32>,
+    /// Lines older than the board holds, of the call they were fetched for.
+    pub older: Option<(CallId, Vec<Line>)>,
+    pub asked_older: Option<CallId>,
+    pub detail_scroll: u16,
+    pub ear: Ear,
+    pub sound: SoundState,
+    pub toast: Option<Toast>,
+    pub unmasked: HashMap<CallId, Unmasked>,
+    pub lit: HashMap<CallId, Duration>,
+    pub frozen: Option<Frozen>,
+    /// Backend notices the operator has closed.
+    pub notices_read: usize,
+    pub watched: Vec<CallId>,
+    pub theme_name: String,
+    /// The keys being taken in came in one read, too many for a hand: perhaps a paste that the
+    /// terminal did not mark. They may move and type, but not act.
+    pub in_burst: bool,
+    /// The loop is asked to give the terminal back for a while.
+    pub wants_suspend: bool,
+    minted: u64,
+}
+
+impl Model {
+    pub fn new(settings: Settings, keymap: Keymap, now: Now) -> Self {
+        let theme_name = settings.theme.clone();
+        Self {
+            settings,
+            keymap,
+            now,
+            skew: TimeDelta::zero(),
+            size: (80, 24),
+            has_focus: true,
+            board: Board::new(),
+            epoch: None,
+            hello: None,
+            link: LinkState::Connecting { attempt: 1 },
+            link_since: now.mono,
+            heard_at: now.mono,
+            readings: HashMap::new(),
+            pending: Pending::default(),
+            totals: Totals::default(),
+            totals_at: None,
+            page: Page::Board,
+            view: View::Cards,
+            focus: Focus::Calls,
+            list: List {
+                is_stale: true,
+                ..List::default()
+            },
+            sort: Sort::default(),
+            reversed: false,
+            filter: Filter::default(),
+            keep_ended: false,
+            overlays: Vec::new(),
+            transcript: Transcript::default(),
+            jump: None,
+            older: None,
+            asked_older: None,
+            detail_scroll: 0,
+            ear: Ear {
+                call: None,
+                is_open: false,
+                volume: 100,
+                muted: false,
+                pan: Pan::Split,
+            },
+            sound: SoundState::default(),
+            toast: None,
+            unmasked: HashMap::new(),
+            lit: HashMap::new(),
+            frozen: None,
+            notices_read: 0,
+            watched: Vec::new(),
+            theme_name,
+            in_burst: false,
+            wants_suspend: false,
+            minted: 0,
+        }
+    }
+
+    /// The time for durations on the board: the backend's clock, standing still while frozen.
+    pub fn board_now(&self) -> DateTime<Utc> {
+        let wall = self
+            .frozen
+            .as_ref()
+            .map_or(self.now.wall, |frozen| frozen.at);
+        wall + self.skew
+    }
+
+    pub fn zone(&self) -> FixedOffset {
+        self.now.zone
+    }
+
+    /// The call under the cursor.
+    pub fn list_selected(&self) -> Option<CallId> {
+        self.list.selected
+    }
+
+    pub fn selected(&self) -> Option<&Call> {
+        self.board.get(self.list.selected?)
+    }
+
+    pub fn need<'a>(&self, call: &'a Call) -> Need<'a> {
+        need(call, &self.pending, self.board_now())
+    }
+
+    pub fn live_score(&self, call: CallId) -> Option<f32> {
+        self.readings.get(&call)?.gauge.score
+    }
+
+    pub fn is_stale(&self) -> bool {
+        matches!(
+            self.link,
+            LinkState::Down { .. } | LinkState::Refused(_) | LinkState::Connecting { .. }
+        ) && self.hello.is_some()
+            || matches!(self.link, LinkState::Refused(_))
+    }
+
+    /// Age of what is on the screen, whole seconds.
+    pub fn data_age(&self) -> Duration {
+        self.now.mono.saturating_sub(self.heard_at)
+    }
+
+    /// The operator's own name.
+    pub fn user(&self) -> &str {
+        self.hello.as_ref().map_or("you", |hello| &hello.user)
+    }
+
+    /// A new command id: time and a counter stirred into the seed.
+    pub fn mint(&mut self) -> CommandId {
+        self.minted += 1;
+        let (low, high) = self.settings.seed.split_at(8);
+        let word = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .fold(0_u64, |acc, byte| (acc << 8) | u64::from(*byte))
+        };
+        let first = stir(word(low) ^ self.minted);
+        let second = stir(word(high) ^ first);
+        let mut random = [0; 10];
+        let bytes = first.to_le_bytes().into_iter().chain(second.to_le_bytes());
+        for (slot, byte) in random.iter_mut().zip(bytes) {
+            *slot = byte;
+        }
+        let unix_ms = u64::try_from(self.now.wall.timestamp_millis()).unwrap_or(0);
+        CommandId::from_parts(unix_ms, random)
+    }
+
+    /// Puts a line of news into the footer.
+    pub fn say(&mut self, severity: Severity, text: impl Into<String>) {
+        let long = if severity == Severity::Info { 1 } else { 2 };
+        self.toast = Some(Toast {
+            severity,
+            text: text.into(),
+            until: self.now.mono + TOAST_FOR * long,
+        });
+    }
+
+    /// Whether seconds count: while calls are shown or the link is down. Otherwise the screen
+    /// sleeps, and shows no seconds that would stand still.
+    pub fn is_ticking(&self) -> bool {
+        !self.list.order.is_empty()
+            || self.board.live().next().is_some()
+            || !matches!(self.link, LinkState::Embedded | LinkState::Up)
+            || !self.settings.endpoints.is_empty()
+    }
+
+    /// When something on the screen changes next by time alone; `None` while nothing does.
+    pub fn next_wake(&self) -> Option<Duration> {
+        let now = self.now.mono;
+        // Just after the next full second of the wall clock, so that all durations tick together.
+        let into_second = self.now.wall.timestamp_subsec_millis().min(999);
+        let second = Duration::from_millis(u64::from(1005 - into_second));
+        let idle = Duration::from_millis(
+            60_005
+                - self
+                    .now
+                    .wall
+                    .timestamp_millis()
+                    .rem_euclid(60_000)
+                    .unsigned_abs(),
+        );
+        let tick = now + if self.is_ticking() { second } else { idle };
+        let deadlines = [
+            self.pending.next_deadline(),
+            self.toast.as_ref().map(|toast| toast.until),
+            self.lit.values().min().copied(),
+            self.unmasked.values().map(|shown| shown.until).min(),
+        ];
+        deadlines.into_iter().flatten().chain([tick]).min()
+    }
+
+    /// The context of the key table.
+    pub fn context(&self) -> super::keymap::Context {
+        if self.focus == Focus::Calls && self.page == Page::Board {
+            super::keymap::Context::Calls
+        } else {
+            super::keymap::Context::Call
+        }
+    }
+
+    /// Keys of an act, for messages; its palette name when it has none.
+    pub fn key(&self, act: Act) -> &str {
+        let name = super::keymap::binding(act).name;
+        self.keymap.first(act).unwrap_or(name)
+    }
+}
+
+/// SplitMix64's finaliser.
+fn stir(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+impl Now {
+    /// Midnight of nothing in UTC: for models that are given the time before they are shown.
+    pub fn at(wall: DateTime<Utc>) -> Self {
+        Self {
+            mono: Duration::ZERO,
+            wall,
+            zone: Utc.fix(),
+        }
+    }
+}

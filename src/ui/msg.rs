@@ -1,0 +1,90 @@
+//! What can happen to the screen, and what it asks the world to do in return.
+
+use std::time::Duration;
+
+use chrono::{DateTime, FixedOffset, Utc};
+use crossterm::event::KeyEvent;
+
+use crate::call::{CallId, Command, Refusal};
+use crate::engine::{HistoryPage, Update};
+
+use super::sound::{Pan, SoundState};
+
+/// The time, read once per turn of the loop.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Now {
+    /// Monotonic, since the clock started.
+    pub mono: Duration,
+    pub wall: DateTime<Utc>,
+    /// The operator's time zone.
+    pub zone: FixedOffset,
+}
+
+#[derive(Debug)]
+pub enum Msg {
+    Key(KeyEvent),
+    /// Text that was pasted: only ever text, never keys.
+    Paste(String),
+    Resize(u16, u16),
+    /// Whether the terminal window has the keyboard.
+    Focus(bool),
+    Backend(Update),
+    /// The update channel closed: the backend is gone.
+    BackendGone,
+    Sound(SoundState),
+    /// Opening a call's audio ended.
+    Listening {
+        call: CallId,
+        result: Result<(), Refusal>,
+    },
+    ListenUrl {
+        call: CallId,
+        result: Result<String, Refusal>,
+    },
+    History {
+        call: CallId,
+        result: Result<HistoryPage, Refusal>,
+    },
+    /// A command could not even be handed over.
+    NotSent {
+        command: Command,
+        refusal: Refusal,
+    },
+    /// How often each endpoint of the empty screen has been called.
+    Hits(Vec<u64>),
+    /// Time passed and something on the screen may depend on it.
+    Tick,
+}
+
+/// How the screen ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Leave; an attached backend goes on without us.
+    Quit,
+    /// Embedded: go on without a screen until the last call is over.
+    KeepServing,
+    /// Embedded: take no new calls, let the present ones end, then leave.
+    Drain,
+    /// The terminal is gone (SIGHUP). Never ends a call.
+    Hangup,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    Send(Command),
+    /// From now on readings of these calls are wanted.
+    Watch(Vec<CallId>),
+    Listen(CallId),
+    StopListening,
+    Volume(u8),
+    Mute(bool),
+    Pan(Pan),
+    ListenUrl(CallId),
+    History(CallId),
+    /// Put text on the operator's own clipboard.
+    Copy(String),
+    Theme(String),
+    Redraw,
+    Suspend,
+    Leave(Exit),
+}

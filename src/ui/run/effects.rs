@@ -1,0 +1,98 @@
+//! What the screen asks of the world, done; and what comes of it, brought back as messages.
+
+use crate::call::Severity;
+use crate::engine::HistoryQuery;
+use crate::ui::msg::{Effect, Msg};
+use crate::ui::term::clipboard;
+use crate::ui::theme::Theme;
+
+use super::{Done, Screen};
+
+impl Screen {
+    pub(super) fn finish(&mut self, done: Done) {
+        match done {
+            Done::Listen(call, Ok(stream)) => {
+                // The operator may have changed their mind while it was being opened.
+                if self.model.ear.call == Some(call) {
+                    let ear = &self.model.ear;
+                    self.sound.volume(ear.volume);
+                    self.sound.mute(ear.muted);
+                    self.sound.pan(ear.pan);
+                    self.sound.play(stream);
+                }
+                let result = Ok(());
+                self.message(Msg::Listening { call, result });
+            }
+            Done::Listen(call, Err(refusal)) => {
+                let result = Err(refusal);
+                self.message(Msg::Listening { call, result });
+            }
+            Done::Message(message) => self.message(message),
+            Done::Resubscribe => self.updates = Some(self.backend.subscribe()),
+        }
+    }
+
+    pub(super) fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Send(command) => {
+                    if let Err(refusal) = self.backend.send(command.clone()) {
+                        self.message(Msg::NotSent { command, refusal });
+                    }
+                }
+                Effect::Watch(calls) => self.backend.watch(calls),
+                Effect::Listen(call) => {
+                    let opening = self.backend.listen(call);
+                    self.jobs
+                        .push(Box::pin(async move { Done::Listen(call, opening.await) }));
+                }
+                Effect::StopListening => self.sound.stop(),
+                Effect::Volume(percent) => self.sound.volume(percent),
+                Effect::Mute(on) => self.sound.mute(on),
+                Effect::Pan(pan) => self.sound.pan(pan),
+                Effect::ListenUrl(call) => {
+                    let asked = self.backend.listen_url(call);
+                    self.jobs.push(Box::pin(async move {
+                        let result = asked.await;
+                        Done::Message(Msg::ListenUrl { call, result })
+                    }));
+                }
+                Effect::History(call) => {
+                    let asked = self.backend.history(HistoryQuery {
+                        call: Some(call),
+                        limit: 1,
+                        ..HistoryQuery::default()
+                    });
+                    self.jobs.push(Box::pin(async move {
+                        let result = asked.await;
+                        Done::Message(Msg::History { call, result })
+                    }));
+                }
+                Effect::Copy(text) => self.copy(&text),
+                Effect::Theme(name) => {
+                    match Theme::load(&name, self.theme_dir.as_deref(), self.depth) {
+                        Ok(theme) => self.theme = theme,
+                        Err(error) => self.model.say(Severity::Warn, error.to_string()),
+                    }
+                }
+                Effect::Redraw => self.painter.forget(),
+                Effect::Suspend => self.model.wants_suspend = true,
+                Effect::Leave(exit) => self.exit = Some(exit),
+            }
+        }
+    }
+
+    fn copy(&mut self, text: &str) {
+        match clipboard(text) {
+            Some(bytes) if self.term.is_idle() => self.term.send(bytes),
+            // Rare: a frame is on its way. The operator is told rather than left to wonder.
+            Some(_) => self
+                .model
+                .say(Severity::Warn, "the terminal is busy; copy again"),
+            None => {
+                let text = "too long for the clipboard; see wallboard show";
+                self.model.say(Severity::Warn, text);
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Keys and pastes: to the dialog on top if there is one, else through the key table.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+
+use crate::ui::model::{Mode, Model, Overlay};
+use crate::ui::msg::{Effect, Exit};
+
+use super::{acts, prompts};
+
+pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
+    if key.kind == KeyEventKind::Release {
+        return Vec::new();
+    }
+    let is_interrupt =
+        key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
+    match model.overlays.last() {
+        None => match model.keymap.act(key, model.context()) {
+            Some(act) => acts::run(model, act, None),
+            None => Vec::new(),
+        },
+        Some(Overlay::Quit) => quit(model, key, is_interrupt),
+        Some(_) if is_interrupt => {
+            cancel(model);
+            Vec::new()
+        }
+        Some(Overlay::Help(_) | Overlay::Palette(_)) => prompts::picker_key(model, key),
+        Some(Overlay::Confirm(_)) => prompts::confirm_key(model, key),
+        Some(Overlay::Prompt(_)) => prompts::prompt_key(model, key),
+        Some(Overlay::Copy) => prompts::copy_key(model, key),
+        Some(Overlay::Hear(_)) => {
+            let again = key.code == KeyCode::Char('y');
+            model.overlays.pop();
+            if again {
+                model.overlays.push(Overlay::Copy);
+            }
+            Vec::new()
+        }
+    }
+}
+
+/// Text is text: it goes into an input if one is open, and nowhere else.
+pub(super) fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
+    match model.overlays.last_mut() {
+        Some(Overlay::Prompt(prompt)) => {
+            prompt.input.insert(text);
+            prompt.error = None;
+            prompts::typed(model);
+        }
+        Some(Overlay::Help(picker) | Overlay::Palette(picker)) => {
+            picker.query.insert(text);
+            picker.at = 0;
+        }
+        _ => model.say(
+            crate::call::Severity::Info,
+            "a paste is text, not keys: it did nothing here",
+        ),
+    }
+    Vec::new()
+}
+
+/// Closes the dialog on top; a filter or search being typed goes back to what it was.
+pub(super) fn cancel(model: &mut Model) {
+    if let Some(Overlay::Prompt(prompt)) = model.overlays.pop() {
+        prompts::take_back(model, &prompt);
+    }
+}
+
+fn quit(model: &mut Model, key: &KeyEvent, is_interrupt: bool) -> Vec<Effect> {
+    let demo = model.settings.mode == Mode::Demo;
+    let exit = match key.code {
+        KeyCode::Char('y' | 'q') if demo => Some(Exit::Quit),
+        KeyCode::Char('c') if is_interrupt => {
+            Some(if demo { Exit::Quit } else { Exit::KeepServing })
+        }
+        KeyCode::Char('k') | KeyCode::Enter if !demo => Some(Exit::KeepServing),
+        KeyCode::Char('d') if !demo => Some(Exit::Drain),
+        KeyCode::Char('c' | 'n') | KeyCode::Esc => None,
+        KeyCode::Enter if demo => None,
+        _ => return Vec::new(),
+    };
+    model.overlays.pop();
+    match exit {
+        Some(exit) => vec![Effect::StopListening, Effect::Leave(exit)],
+        None => Vec::new(),
+    }
+}

@@ -1,0 +1,50 @@
+//! May the operator do this now? And if not, why: role, backend, link, or the call's state.
+
+use crate::call::CallStatus;
+use crate::engine::LinkState;
+use crate::ui::keymap::{Act, Needs, binding};
+use crate::ui::model::Model;
+
+/// Abilities every backend must name in its hello; the others are taken for granted unless it is a
+/// foreign one (`compat`).
+const NAMED: [&str; 3] = ["listen", "record", "dial"];
+
+/// Why an act is not possible now, in words for the operator; `None` when it is.
+pub(crate) fn why_not(model: &Model, act: Act) -> Option<String> {
+    let binding = binding(act);
+    if let Some(verb) = binding.verb {
+        if !matches!(model.link, LinkState::Embedded | LinkState::Up) {
+            return Some("no link to the backend".into());
+        }
+        let Some(hello) = &model.hello else {
+            return Some("not connected yet".into());
+        };
+        if !hello.verbs.contains(&verb) {
+            return Some(format!(
+                "needs the role {} (you are {})",
+                verb.role().as_str(),
+                hello.role.as_str()
+            ));
+        }
+        if let Some(feature) = binding.feature {
+            let has = |word: &str| hello.features.iter().any(|known| known == word);
+            let must_name = NAMED.contains(&feature) || has("compat");
+            if must_name && !has(feature) {
+                let name = binding.name.replace('-', " ");
+                return Some(format!("this backend cannot {name}"));
+            }
+        }
+    }
+    let call = model.selected();
+    match (binding.needs, call) {
+        (Needs::Nothing, _) => None,
+        (_, None) => Some("no call is selected".into()),
+        (Needs::LiveCall | Needs::InCall, Some(call)) if !call.is_live() => {
+            Some("this call has ended".into())
+        }
+        (Needs::InCall, Some(call)) if call.status != CallStatus::InProgress => {
+            Some("not answered yet".into())
+        }
+        _ => None,
+    }
+}

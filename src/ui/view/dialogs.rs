@@ -1,0 +1,308 @@
+//! Dialogs: the question before ending a call, prompts, the copy menu, leaving, no sound here.
+
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+use crate::call::{Action, Call, CallId};
+use crate::ui::keymap::Act;
+use crate::ui::line_edit::LineEdit;
+use crate::ui::model::{Ask, Confirm, GRACE, Mode, Model, Prompt};
+use crate::ui::pen::{Pen, Seg, fit, fit_end, width};
+use crate::ui::sound::Device;
+use crate::ui::theme::Role;
+
+use crate::ui::update::shown_number;
+use crate::ui::words::{agent_name, arrow, duration, masked, status_word};
+use crate::ui::wrap::wrap;
+
+use super::dialog;
+
+impl Prompt {
+    /// Filter and search are typed in the footer, so that their effect is seen at once.
+    pub(crate) fn is_in_footer(&self) -> bool {
+        matches!(self.ask, Ask::Filter | Ask::Search)
+    }
+}
+
+/// A line of text being typed, with its cursor, scrolled so that the cursor is seen.
+pub(super) fn input(pen: &mut Pen<'_>, edit: &LineEdit, area: Rect) {
+    let style = pen.style(Role::Text);
+    let (before, after) = edit.halves();
+    let room = area.width.saturating_sub(2);
+    let head = fit_end(before, room);
+    let x = area.x + pen.text(area.x, area.y, room, &head, style);
+    let mut rest = unicode_segmentation::UnicodeSegmentation::graphemes(after, true);
+    let under = rest.next().unwrap_or(" ");
+    let cursor = style.add_modifier(Modifier::REVERSED);
+    pen.text(x, area.y, width(under).max(1), under, cursor);
+    let x = x + width(under).max(1);
+    pen.text(
+        x,
+        area.y,
+        area.right().saturating_sub(x),
+        rest.as_str(),
+        style,
+    );
+}
+
+/// Names a call in one line: number, arrow, agent, name.
+fn naming<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call) -> Vec<Seg<'a>> {
+    let number = shown_number(model, call);
+    let number = crate::call::text::clean_label(&number).into_owned();
+    let agent = crate::call::text::clean_label(&agent_name(call)).into_owned();
+    let arrow = arrow(call.facts.direction);
+    let mut segs = vec![pen.seg(format!("{number} {arrow} {agent}"), Role::Strong)];
+    if let Some(name) = call.facts.name.as_deref().filter(|name| !name.is_empty()) {
+        segs.push(pen.seg(" · ", Role::Dim));
+        segs.push(pen.outside(name, Role::Strong));
+    }
+    segs
+}
+
+fn lines(pen: &mut Pen<'_>, inside: Rect, lines: &[Vec<Seg<'_>>]) {
+    for (index, segs) in lines.iter().enumerate() {
+        let y = inside.y + index as u16;
+        if y < inside.bottom() {
+            pen.segs(inside.x, y, inside.width, segs);
+        }
+    }
+}
+
+pub(super) fn confirm(pen: &mut Pen<'_>, model: &Model, confirm: &Confirm, screen: Rect) {
+    let Some(call) = model.board.get(confirm.call) else {
+        return;
+    };
+    let (title, effect, yes) = match &confirm.action {
+        Action::Transfer { to } => (
+            "Transfer this call?",
+            format!("The caller is handed to {}; the agent leaves.", masked(to)),
+            "transfer",
+        ),
+        _ => (
+            "End this call?",
+            "The line is hung up; the caller hears nothing more.".to_owned(),
+            "end it",
+        ),
+    };
+    let mut rows: Vec<Vec<Seg<'_>>> = vec![Vec::new()];
+    rows.push(naming(pen, model, call));
+    let time = duration(call.elapsed_s(model.board_now()));
+    let carrier = crate::ui::words::vendor(&call.facts.carrier);
+    let carrier = crate::call::text::clean_label(carrier);
+    rows.push(vec![pen.seg(
+        format!("{} {time} · {carrier}", status_word(call)),
+        Role::Dim,
+    )]);
+    let others: Vec<&str> = call
+        .listeners
+        .iter()
+        .map(|listener| listener.by.as_str())
+        .chain(call.claimed_by.as_deref())
+        .filter(|by| *by != model.user())
+        .collect();
+    if !others.is_empty() {
+        let mut names = others;
+        names.dedup();
+        let text = format!("with it now: {}", names.join(", "));
+        let text = crate::call::text::clean_label(&text).into_owned();
+        rows.push(vec![pen.seg(text, Role::Operator)]);
+    }
+    rows.push(Vec::new());
+    rows.push(vec![pen.seg(effect, Role::Text)]);
+    let undo = model.key(Act::Undo);
+    let grace = GRACE.as_secs();
+    rows.push(vec![pen.seg(
+        format!("After yes you have {grace} s to take it back with {undo}."),
+        Role::Dim,
+    )]);
+    rows.push(Vec::new());
+    rows.push(vec![
+        pen.seg("y", Role::Bad),
+        pen.seg(format!(" {yes}      "), Role::Text),
+        pen.seg("n", Role::Key),
+        pen.seg(" no, keep it (enter, esc)", Role::Text),
+    ]);
+    let size = (62, rows.len() as u16 + 2);
+    let inside = dialog(pen, screen, size, title, Role::Bad);
+    lines(pen, inside, &rows);
+}
+
+pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, screen: Rect) {
+    let (title, help) = match prompt.ask {
+        Ask::Whisper => (
+            "Whisper to the agent",
+            "The agent reads it as a hint. The caller hears nothing.",
+        ),
+        Ask::Say => (
+            "The agent says",
+            "Spoken to the caller in the agent's voice, word for word.",
+        ),
+        Ask::Note => ("Note", "Kept with the call; every operator sees it."),
+        Ask::Flag => (
+            "Flag",
+            "A label, for instance: hallucination, refund, callback.",
+        ),
+        Ask::Dial => ("Place a call", "Number with + and country code."),
+        Ask::Transfer => (
+            "Transfer the caller to",
+            "Number with + and country code, or sip:… You are asked once more.",
+        ),
+        Ask::Unmask => (
+            "Why do you need the number?",
+            "Shown for 30 s. The reason is kept in the audit log.",
+        ),
+        Ask::Filter | Ask::Search => return,
+    };
+    let width = screen.width.saturating_sub(8).min(76);
+    let inside = dialog(pen, screen, (width, 8), title, Role::Title);
+    let call = prompt.call.and_then(|id| model.board.get(id));
+    if let Some(call) = call.filter(|_| prompt.ask != Ask::Dial) {
+        let segs = naming(pen, model, call);
+        pen.segs(inside.x, inside.y, inside.width, &segs);
+    }
+    let dim = pen.style(Role::Dim);
+    pen.text(inside.x, inside.y + 1, inside.width, help, dim);
+    let accent = pen.style(Role::Accent);
+    pen.text(inside.x, inside.y + 3, 2, "› ", accent);
+    let field = Rect::new(
+        inside.x + 2,
+        inside.y + 3,
+        inside.width.saturating_sub(2),
+        1,
+    );
+    input(pen, &prompt.input, field);
+    match &prompt.error {
+        Some(error) => {
+            let style = pen.style(Role::Warn);
+            pen.text(inside.x, inside.y + 5, inside.width, error, style);
+        }
+        None => {
+            let keys = [
+                pen.seg("enter", Role::Key),
+                pen.seg(" sends   ", Role::Dim),
+                pen.seg("esc", Role::Key),
+                pen.seg(" leaves", Role::Dim),
+            ];
+            pen.segs(inside.x, inside.y + 5, inside.width, &keys);
+        }
+    }
+}
+
+fn menu(pen: &mut Pen<'_>, inside: Rect, rows: &[(&str, String)]) {
+    for (index, (key, text)) in rows.iter().enumerate() {
+        let y = inside.y + index as u16;
+        if y >= inside.bottom() {
+            break;
+        }
+        let segs = [
+            pen.seg(format!("{key:<4}"), Role::Key),
+            pen.seg(text.clone(), Role::Text),
+        ];
+        pen.segs(inside.x, y, inside.width, &segs);
+    }
+}
+
+pub(super) fn copy(pen: &mut Pen<'_>, model: &Model, screen: Rect) {
+    let Some(call) = model.selected() else {
+        return;
+    };
+    let number = crate::call::text::clean_label(&shown_number(model, call)).into_owned();
+    let rows = [
+        ("i", format!("id             {}", call.id)),
+        ("c", "carrier's id".into()),
+        ("n", format!("number         {number}")),
+        ("s", "summary line".into()),
+        ("t", "transcript     as plain text".into()),
+        (
+            "l",
+            "listen link    for a browser or player, one use".into(),
+        ),
+        ("w", "command        wallboard listen …".into()),
+    ];
+    let title = "Copy to your own clipboard";
+    let inside = dialog(pen, screen, (62, rows.len() as u16 + 2), title, Role::Title);
+    menu(pen, inside, &rows);
+}
+
+pub(super) fn quit(pen: &mut Pen<'_>, model: &Model, screen: Rect) {
+    let live = model.board.live().count();
+    if model.settings.mode == Mode::Demo {
+        let inside = dialog(pen, screen, (44, 6), "Leave the demo?", Role::Title);
+        let text = format!("The {live} practice calls end with it.");
+        let dim = pen.style(Role::Dim);
+        pen.text(inside.x, inside.y, inside.width, &text, dim);
+        let inside = Rect::new(inside.x, inside.y + 2, inside.width, 2);
+        menu(
+            pen,
+            inside,
+            &[("y", "leave".into()), ("n", "stay (enter, esc)".into())],
+        );
+        return;
+    }
+    let title = format!("Leave with {live} live calls?");
+    let inside = dialog(pen, screen, (64, 9), &title, Role::Title);
+    let dim = pen.style(Role::Dim);
+    let text = "This process carries them. Nothing here hangs up on anybody.";
+    pen.text(inside.x, inside.y + 1, inside.width, text, dim);
+    let rows = [
+        (
+            "k",
+            "keep serving without a screen (enter); attach later".into(),
+        ),
+        (
+            "d",
+            "drain: take no new calls, leave when these are over".into(),
+        ),
+        ("c", "cancel (esc)".into()),
+    ];
+    menu(
+        pen,
+        Rect::new(inside.x, inside.y + 3, inside.width, 3),
+        &rows,
+    );
+}
+
+pub(super) fn hear(pen: &mut Pen<'_>, model: &Model, call: CallId, screen: Rect) {
+    let reason = match &model.sound.device {
+        Device::Absent { reason } | Device::Lost { reason } => reason.as_str(),
+        Device::Unopened | Device::Ready { .. } => "",
+    };
+    let width = screen.width.saturating_sub(6).min(78);
+    let command = format!("wallboard listen {call} | mpv -");
+    let reason = crate::call::text::clean_label(reason);
+    let mut rows: Vec<Vec<Seg<'_>>> = Vec::new();
+    for range in wrap(&reason, width.saturating_sub(4)).into_iter().take(2) {
+        rows.push(vec![pen.seg(reason[range].to_owned(), Role::Dim)]);
+    }
+    rows.push(Vec::new());
+    rows.push(vec![pen.seg("On a machine with sound:", Role::Text)]);
+    rows.push(vec![pen.seg(command, Role::Accent)]);
+    rows.push(Vec::new());
+    rows.push(vec![
+        pen.seg("y", Role::Key),
+        pen.seg(" copies: then ", Role::Dim),
+        pen.seg("l", Role::Key),
+        pen.seg(" a link for a browser, ", Role::Dim),
+        pen.seg("w", Role::Key),
+        pen.seg(" this command", Role::Dim),
+    ]);
+    rows.push(vec![pen.seg(
+        "The transcript goes on as captions. Any key closes.",
+        Role::Dim,
+    )]);
+    let size = (width, rows.len() as u16 + 2);
+    let inside = dialog(pen, screen, size, "No sound on this host", Role::Warn);
+    lines(pen, inside, &rows);
+}
+
+/// Cuts a text to a width, for lists.
+pub(super) fn cut(text: &str, max: u16) -> String {
+    let (shown, is_cut, _) = fit(text, max);
+    let mark = if is_cut { "…" } else { "" };
+    format!("{shown}{mark}")
+}
+
+/// The style of a chosen list row.
+pub(super) fn chosen(pen: &Pen<'_>) -> Style {
+    pen.style(Role::Selection).add_modifier(Modifier::BOLD)
+}

@@ -1,0 +1,186 @@
+//! Help and palette: both are the key table, searchable and runnable.
+
+use ratatui::layout::Rect;
+
+use crate::ui::keymap::Group;
+use crate::ui::model::{Model, Picker};
+use crate::ui::pen::{Pen, width};
+use crate::ui::theme::Role;
+use crate::ui::update::{Choice, choices};
+
+use super::dialog;
+use super::dialogs::{chosen, cut, input};
+
+/// Width of one column of help with whole sentences.
+const COLUMN: u16 = 57;
+/// Width of one column with a word each, for small screens.
+const COLUMN_SMALL: u16 = 19;
+
+/// How a row is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Keys, then a sentence.
+    Sentence,
+    /// First key, then a word or two.
+    Word,
+    /// Name, sentence, keys at the right.
+    Command,
+}
+
+enum Line<'a> {
+    Blank,
+    Head(&'static str),
+    Choice(usize, &'a Choice),
+}
+
+pub(super) fn help(pen: &mut Pen<'_>, model: &Model, picker: &Picker, screen: Rect) {
+    let list = choices(model, picker, false);
+    let searching = !picker.query.text().trim().is_empty();
+    let lines = grouped(&list, searching);
+    let room = screen.width.saturating_sub(4);
+    let (form, column) = if room >= 2 * COLUMN || searching {
+        (Form::Sentence, COLUMN.min(room))
+    } else {
+        (Form::Word, COLUMN_SMALL)
+    };
+    let columns = (room / column).clamp(1, 4).min(lines.len().max(1) as u16);
+    let per_column = lines.len().div_ceil(usize::from(columns)) as u16;
+    let size = (
+        (columns * column + 4)
+            .max(60)
+            .min(screen.width.saturating_sub(2)),
+        (per_column + 5).min(screen.height.saturating_sub(2)),
+    );
+    let title = "Help · type to search, enter runs, esc closes";
+    let inside = dialog(pen, screen, size, title, Role::Title);
+    search_line(pen, picker, inside);
+    let height = inside
+        .height
+        .saturating_sub(2 + u16::from(form == Form::Word));
+    let area = Rect::new(inside.x, inside.y + 1, inside.width, height.max(1));
+    let rows = usize::from(area.height);
+    // The chosen line stays in view when not everything fits.
+    let at = lines
+        .iter()
+        .position(|line| matches!(line, Line::Choice(index, _) if *index == picker.at))
+        .unwrap_or(0);
+    let capacity = rows * usize::from(columns);
+    let from = (at + 1).saturating_sub(capacity);
+    let column = area.width / columns;
+    for (index, line) in lines.iter().skip(from).take(capacity).enumerate() {
+        let x = area.x + (index / rows) as u16 * column;
+        let y = area.y + (index % rows) as u16;
+        let cell = Rect::new(x, y, column.saturating_sub(1), 1);
+        match line {
+            Line::Blank => {}
+            Line::Head(title) => {
+                let style = pen.style(Role::Title);
+                pen.text(cell.x, cell.y, cell.width, title, style);
+            }
+            Line::Choice(index, choice) => row(pen, choice, *index == picker.at, form, cell),
+        }
+    }
+    if form == Form::Word {
+        if let Some(choice) = list.get(picker.at) {
+            let y = inside.bottom() - 1;
+            let style = pen.style(Role::Accent);
+            pen.text(inside.x, y, inside.width, &sentence(choice), style);
+        }
+    }
+}
+
+fn grouped(list: &[Choice], searching: bool) -> Vec<Line<'_>> {
+    let mut lines = Vec::new();
+    let mut group: Option<Group> = None;
+    for (index, choice) in list.iter().enumerate() {
+        if !searching && group != Some(choice.binding.group) {
+            if group.is_some() {
+                lines.push(Line::Blank);
+            }
+            group = Some(choice.binding.group);
+            lines.push(Line::Head(choice.binding.group.title()));
+        }
+        lines.push(Line::Choice(index, choice));
+    }
+    lines
+}
+
+fn search_line(pen: &mut Pen<'_>, picker: &Picker, inside: Rect) {
+    let accent = pen.style(Role::Accent);
+    pen.text(inside.x, inside.y, 2, "› ", accent);
+    let field = Rect::new(inside.x + 2, inside.y, inside.width.saturating_sub(2), 1);
+    input(pen, &picker.query, field);
+}
+
+/// What it does, with what argument, or why not now.
+fn sentence(choice: &Choice) -> String {
+    match (&choice.argument, &choice.blocked) {
+        (_, Some(why)) => format!("{}: {why}", choice.binding.short),
+        (Some(argument), None) => format!("{}: {argument}", choice.binding.short),
+        (None, None) => choice.binding.help.to_owned(),
+    }
+}
+
+fn row(pen: &mut Pen<'_>, choice: &Choice, is_chosen: bool, form: Form, cell: Rect) {
+    let (key_role, text_role) = if choice.blocked.is_some() {
+        (Role::Faint, Role::Faint)
+    } else {
+        (Role::Key, Role::Text)
+    };
+    let first_key = choice.keys.split(' ').next().unwrap_or_default();
+    let (label, label_width) = match form {
+        Form::Command => (choice.binding.name, 16),
+        Form::Word => (if first_key.is_empty() { ":" } else { first_key }, 7),
+        Form::Sentence if choice.keys.is_empty() => (":", 11),
+        Form::Sentence => (choice.keys.as_str(), 11),
+    };
+    let style = pen.style(key_role);
+    pen.text(cell.x + 1, cell.y, label_width, label, style);
+    let x = cell.x + 2 + label_width;
+    let mut room = cell.right().saturating_sub(x);
+    if form == Form::Command {
+        let keys = [pen.seg(choice.keys.clone(), key_role)];
+        let used = width(&choice.keys);
+        pen.segs_right(cell.right(), cell.y, used, &keys);
+        room = room.saturating_sub(used + 2);
+    }
+    let text = match form {
+        Form::Word => choice.binding.short.to_owned(),
+        Form::Sentence | Form::Command => sentence(choice),
+    };
+    let style = pen.style(text_role);
+    pen.text(x, cell.y, room, &cut(&text, room), style);
+    if is_chosen {
+        let style = chosen(pen);
+        pen.tint(cell, style);
+        let accent = pen.style(Role::Accent);
+        pen.put(cell.x, cell.y, "▌", accent);
+    }
+}
+
+pub(super) fn palette(pen: &mut Pen<'_>, model: &Model, picker: &Picker, screen: Rect) {
+    let list = choices(model, picker, true);
+    let size = (
+        screen.width.saturating_sub(6).min(90),
+        screen.height.saturating_sub(4).min(20),
+    );
+    let title = "Commands · sort score · filter agent:ava · note …";
+    let inside = dialog(pen, screen, size, title, Role::Title);
+    search_line(pen, picker, inside);
+    let area = Rect::new(
+        inside.x,
+        inside.y + 2,
+        inside.width,
+        inside.height.saturating_sub(2),
+    );
+    let room = usize::from(area.height);
+    let from = (picker.at + 1).saturating_sub(room);
+    for (index, choice) in list.iter().enumerate().skip(from).take(room) {
+        let cell = Rect::new(area.x, area.y + (index - from) as u16, area.width, 1);
+        row(pen, choice, index == picker.at, Form::Command, cell);
+    }
+    if list.is_empty() {
+        let style = pen.style(Role::Dim);
+        pen.text(area.x + 2, area.y, area.width, "no such command", style);
+    }
+}

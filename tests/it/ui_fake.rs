@@ -1,0 +1,404 @@
+//! The whole screen on a real terminal (a PTY), fed by a small made-up backend.
+
+use std::io::{Read, Write};
+use std::num::NonZero;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
+use tokio::sync::watch;
+use wallboard::call::{
+    CallId, CallStatus, Command, Envelope, ErrorCode, Fact, Refusal, Reply, Source,
+};
+use wallboard::engine::{
+    Backend, Clock, HistoryPage, HistoryQuery, LinkState, ListenStream, Update,
+};
+use wallboard::ui::{self, Device, Pan, Sound, SoundState, UiOptions, sample};
+
+/// Set in the child process that shows the screen.
+const CHILD: &str = "WALLBOARD_TEST_SCREEN";
+
+/// Plays the sample board; ends a call when it is told to.
+#[derive(Debug)]
+struct Fake {
+    clock: Clock,
+    out: Mutex<Option<tokio::sync::mpsc::Sender<Update>>>,
+    seq: Mutex<u64>,
+    /// A broken backend, called from inside the screen.
+    panics: bool,
+}
+
+impl Fake {
+    fn say(&self, update: Update) {
+        if let Some(out) = &*self.out.lock().unwrap() {
+            let _ = out.try_send(update);
+        }
+    }
+
+    fn fact(&self, call: CallId, fact: Fact) {
+        let mut seq = self.seq.lock().unwrap();
+        *seq += 1;
+        let envelope = Envelope {
+            v: 1,
+            seq: *seq,
+            at: self.clock.now(),
+            call: Some(call),
+            event: fact.into(),
+        };
+        self.say(Update::Envelopes {
+            to: *seq,
+            items: vec![Arc::new(envelope)],
+        });
+    }
+
+    fn refusal() -> Refusal {
+        Refusal::new(ErrorCode::Unsupported, "not in this test", "")
+    }
+}
+
+impl Backend for Fake {
+    fn subscribe(&self) -> tokio::sync::mpsc::Receiver<Update> {
+        let (out, updates) = tokio::sync::mpsc::channel(1024);
+        *self.out.lock().unwrap() = Some(out);
+        let now = self.clock.now();
+        let mut hello = sample::hello();
+        hello.now = now;
+        self.say(Update::Link(LinkState::Up));
+        self.say(Update::Hello(hello.clone()));
+        self.say(Update::Snapshot {
+            epoch: hello.epoch,
+            seq: *self.seq.lock().unwrap(),
+            calls: sample::calls(now),
+        });
+        updates
+    }
+
+    fn send(&self, command: Command) -> Result<(), Refusal> {
+        self.say(Update::Reply(Reply::accepted(command.id, None)));
+        if let (wallboard::call::Action::Terminate {}, Some(call)) = (command.action, command.call)
+        {
+            self.fact(
+                call,
+                Fact::CallEnded {
+                    status: CallStatus::Completed,
+                    ended_by: Some("operator".into()),
+                    cause: None,
+                    duration_s: None,
+                    source: Source::Webhook,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    fn watch(&self, _: Vec<CallId>) {
+        assert!(!self.panics, "a test's own panic");
+    }
+
+    fn listen(&self, _: CallId) -> BoxFuture<'static, Result<ListenStream, Refusal>> {
+        async { Err(Self::refusal()) }.boxed()
+    }
+
+    fn history(&self, _: HistoryQuery) -> BoxFuture<'static, Result<HistoryPage, Refusal>> {
+        async { Ok(HistoryPage::default()) }.boxed()
+    }
+
+    fn listen_url(&self, _: CallId) -> BoxFuture<'static, Result<String, Refusal>> {
+        async { Ok("https://calls.example.com/listen/x?ticket=t".into()) }.boxed()
+    }
+}
+
+#[derive(Debug)]
+struct Silent(watch::Sender<SoundState>);
+
+impl Sound for Silent {
+    fn play(&self, _: ListenStream) {}
+    fn stop(&self) {}
+    fn volume(&self, _: u8) {}
+    fn mute(&self, _: bool) {}
+    fn pan(&self, _: Pan) {}
+    fn state(&self) -> watch::Receiver<SoundState> {
+        self.0.subscribe()
+    }
+}
+
+/// Not a test of its own: what the child process of the others runs.
+#[test]
+fn screen_of_the_child_process() {
+    let Ok(how) = std::env::var(CHILD) else {
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let exit = runtime.block_on(async {
+        let clock = Clock::start();
+        let backend = Arc::new(Fake {
+            clock,
+            out: Mutex::new(None),
+            seq: Mutex::new(1),
+            panics: how == "panic",
+        });
+        let feed = Arc::clone(&backend);
+        let steps = async {
+            let mut n = 0;
+            loop {
+                tokio::time::sleep(sample::METER_STEP).await;
+                n += 1;
+                feed.say(Update::Gauges(sample::gauges(n)));
+            }
+        };
+        let device = Device::Absent {
+            reason: "no sound in a test".into(),
+        };
+        let (state, _) = watch::channel(SoundState {
+            device,
+            ..SoundState::default()
+        });
+        let sound = Arc::new(Silent(state));
+        let screen = ui::run(backend, sound, UiOptions::default(), clock);
+        tokio::select! {
+            exit = screen => exit,
+            () = steps => unreachable!("the feed has no end"),
+        }
+    });
+    println!("left with {exit:?}");
+    let _ = std::io::stdout().flush();
+}
+
+/// A PTY with the screen on it, and a terminal emulator that reads it.
+struct Pty {
+    parser: vt100::Parser,
+    bytes: mpsc::Receiver<Vec<u8>>,
+    raw: Vec<u8>,
+    master: Box<dyn MasterPty + Send>,
+    keys: Box<dyn Write + Send>,
+    child: Box<dyn portable_pty::Child + Send + Sync>,
+}
+
+impl Pty {
+    fn start(how: &str, columns: u16, rows: u16, env: &[(&str, &str)]) -> Self {
+        let size = PtySize {
+            rows,
+            cols: columns,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
+        command.args([
+            "--exact",
+            "it::ui_fake::screen_of_the_child_process",
+            "--nocapture",
+        ]);
+        command.env_clear();
+        command.env(CHILD, how);
+        command.env("TERM", "xterm-256color");
+        command.env("LANG", "C.UTF-8");
+        for (name, value) in env {
+            command.env(name, value);
+        }
+        let child = pair.slave.spawn_command(command).unwrap();
+        drop(pair.slave);
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let (sender, bytes) = mpsc::sync_channel(1024);
+        std::thread::Builder::new()
+            .name("pty".into())
+            .spawn(move || {
+                let mut buffer = [0; 8192];
+                while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                    if sender.send(buffer[..count].to_vec()).is_err() {
+                        return;
+                    }
+                }
+            })
+            .unwrap();
+        let keys = pair.master.take_writer().unwrap();
+        let cells = |n: u16| NonZero::new(n).unwrap();
+        Self {
+            parser: vt100::Parser::new(cells(rows), cells(columns), 0),
+            bytes,
+            raw: Vec::new(),
+            master: pair.master,
+            keys,
+            child,
+        }
+    }
+
+    /// Waits until the screen shows these words.
+    fn see(&mut self, words: &str) {
+        self.wait(|screen| screen.contains(words), words);
+    }
+
+    /// Waits until the screen no longer shows these words.
+    fn see_no(&mut self, words: &str) {
+        self.wait(|screen| !screen.contains(words), words);
+    }
+
+    fn wait(&mut self, is_so: impl Fn(&str) -> bool, words: &str) {
+        #[expect(clippy::disallowed_methods, reason = "a test's own deadline")]
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            if is_so(&self.parser.screen().contents()) {
+                return;
+            }
+            #[expect(clippy::disallowed_methods, reason = "a test's own deadline")]
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.bytes.recv_timeout(left) {
+                Ok(bytes) => {
+                    self.raw.extend_from_slice(&bytes);
+                    self.parser.process(&bytes);
+                }
+                Err(mpsc::RecvTimeoutError::Timeout | mpsc::RecvTimeoutError::Disconnected) => {
+                    panic!("{words:?}:\n{}", self.parser.screen().contents())
+                }
+            }
+        }
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    fn is_restored(&self) -> bool {
+        let screen = self.parser.screen();
+        !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste()
+    }
+}
+
+#[test]
+fn the_screen_shows_calls_answers_keys_and_restores_the_terminal() {
+    let mut pty = Pty::start("play", 120, 40, &[("COLORTERM", "truecolor")]);
+    pty.see("loop ×3, 41 s");
+    assert!(pty.parser.screen().alternate_screen());
+    pty.press("?");
+    pty.see("Act on the call");
+    pty.press("\u{1b}");
+    pty.see_no("Act on the call");
+    // A bracketed paste is text, whatever it spells.
+    pty.press("\u{1b}[200~Ey\r\u{1b}[201~");
+    pty.see("a paste is text, not keys");
+    pty.press("L");
+    pty.see("No sound on this host");
+    pty.press("\r");
+    pty.press("E");
+    pty.see("End this call?");
+    pty.press("n");
+    pty.master
+        .resize(PtySize {
+            rows: 24,
+            cols: 80,
+            pixel_width: 0,
+            pixel_height: 0,
+        })
+        .unwrap();
+    let cells = |n: u16| NonZero::new(n).unwrap();
+    pty.parser.screen_mut().set_size(cells(24), cells(80));
+    pty.see("Quality");
+    pty.press("q");
+    pty.see("left with Ok(Quit)");
+    assert!(pty.is_restored());
+}
+
+#[test]
+fn a_call_is_ended_after_yes_and_three_seconds() {
+    let mut pty = Pty::start("play", 120, 40, &[]);
+    pty.see("loop ×3, 41 s");
+    pty.press("E");
+    pty.see("End this call?");
+    // A yes counts from a quarter of a second after the question; the screen may be quicker.
+    while !pty.parser.screen().contents().contains("u undo") {
+        pty.press("y");
+        match pty.bytes.recv_timeout(Duration::from_millis(300)) {
+            Ok(bytes) => pty.parser.process(&bytes),
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    pty.press("\u{1b}");
+    pty.see("✓ ENDED     04:3");
+    pty.press("q");
+    pty.see("left with Ok(Quit)");
+}
+
+#[test]
+fn no_color_keeps_bold_and_writes_no_colour() {
+    let mut pty = Pty::start(
+        "play",
+        100,
+        30,
+        &[("NO_COLOR", "1"), ("COLORTERM", "truecolor")],
+    );
+    pty.see("loop ×3, 41 s");
+    let raw = String::from_utf8_lossy(&pty.raw).into_owned();
+    assert!(!raw.contains("38;2") && !raw.contains("38;5") && !raw.contains("\u{1b}[;m"));
+    assert!(
+        raw.contains("\u{1b}[1;7m"),
+        "the worst call stands out by weight and reverse"
+    );
+    pty.press("q");
+    pty.see("left with");
+}
+
+#[test]
+fn a_locale_without_utf8_gets_ascii() {
+    let mut pty = Pty::start("play", 80, 24, &[("LANG", "C")]);
+    pty.see("loop x3, 41 s");
+    assert!(pty.parser.screen().contents().lines().all(str::is_ascii));
+    pty.press("q");
+    pty.see("left with");
+}
+
+/// A PTY's only process group has no shell to stop for, so the stop itself is ignored here; what is
+/// tested is that the terminal is given back and taken over again, keys included.
+#[cfg(unix)]
+#[test]
+fn suspending_gives_the_terminal_back_and_takes_it_again() {
+    let mut pty = Pty::start("play", 100, 30, &[]);
+    pty.see("loop ×3, 41 s");
+    pty.press("\u{1a}");
+    while !String::from_utf8_lossy(&pty.raw).contains("\u{1b}[?1049l") {
+        let bytes = pty.bytes.recv_timeout(Duration::from_secs(10)).unwrap();
+        pty.raw.extend_from_slice(&bytes);
+        pty.parser.process(&bytes);
+    }
+    pty.see("loop ×3, 41 s");
+    pty.press("?");
+    pty.see("Act on the call");
+    pty.press("\u{3}");
+    pty.see_no("Act on the call");
+    pty.press("\u{3}");
+    pty.see("left with Ok(Quit)");
+    assert!(pty.is_restored());
+}
+
+#[cfg(unix)]
+#[test]
+fn signals_restore_the_terminal() {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+    for (signal, words) in [
+        (Signal::SIGTERM, "left with Ok(Quit)"),
+        (Signal::SIGHUP, "left with Ok(Hangup)"),
+        (Signal::SIGINT, "left with Ok(Quit)"),
+    ] {
+        let mut pty = Pty::start("play", 80, 24, &[]);
+        pty.see("IN CALL");
+        let pid = i32::try_from(pty.child.process_id().unwrap()).unwrap();
+        kill(Pid::from_raw(pid), signal).unwrap();
+        pty.see(words);
+        assert!(pty.is_restored(), "{signal}");
+    }
+}
+
+#[test]
+fn a_panic_restores_the_terminal_before_it_is_printed() {
+    let mut pty = Pty::start("panic", 80, 24, &[]);
+    pty.see("a test's own panic");
+    let _ = pty.child.wait();
+    assert!(pty.is_restored());
+}
