@@ -8,6 +8,7 @@ mod cli_verbs;
 mod e2e;
 mod providers;
 mod remote;
+mod second;
 mod server;
 mod support;
 

@@ -275,7 +275,7 @@ impl Session {
         self.spent_usd += usd;
         effects.fact(Fact::Costed {
             usd: self.spent_usd,
-            source: "estimate".into(),
+            source: "estimate:agent".into(),
         });
     }
 

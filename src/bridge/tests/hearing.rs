@@ -109,7 +109,7 @@ fn costs_add_up_and_unknown_prices_are_no_figure() {
         .facts()
         .iter()
         .filter_map(|fact| match fact {
-            Fact::Costed { usd, source } if source == "estimate" => Some(*usd),
+            Fact::Costed { usd, source } if source == "estimate:agent" => Some(*usd),
             _ => None,
         })
         .collect();

@@ -198,15 +198,12 @@ pub(super) fn fill(text: &str, variables: &BTreeMap<String, String>) -> String {
         let known = after
             .split_once("}}")
             .and_then(|(name, tail)| Some((variables.get(name.trim())?, tail)));
-        match known {
-            Some((value, tail)) => {
-                out.push_str(value);
-                rest = tail;
-            }
-            None => {
-                out.push_str("{{");
-                rest = after;
-            }
+        if let Some((value, tail)) = known {
+            out.push_str(value);
+            rest = tail;
+        } else {
+            out.push_str("{{");
+            rest = after;
         }
     }
     out.push_str(rest);

@@ -153,10 +153,16 @@ impl PlivoControl {
         let from = from.ok_or_else(|| {
             refuse("plivo.phone_number is not set: there is no number to call from")
         })?;
-        let query = AnswerQuery {
+        let answer = AnswerQuery {
             call: Some(order.call),
             record: order.record,
         };
+        // Every callback names our call: the carrier's own id is not known before it answers.
+        let ours = AnswerQuery {
+            record: false,
+            ..answer
+        };
+        let named = |path: &str| self.callback(&format!("{path}{}", ours.write()));
         let machine_url = match order.amd.as_str() {
             // This carrier only reports that there is a machine, not when its message ends.
             "detect" | "message_end" => Some(self.callback(routes::MACHINE)?),
@@ -165,10 +171,10 @@ impl PlivoControl {
         let form = DialForm {
             to: ask.number.clone(),
             from,
-            answer_url: self.callback(&format!("{}{}", routes::ANSWER, query.write()))?,
-            fallback_url: Some(self.callback(routes::FALLBACK)?),
-            ring_url: Some(self.callback(routes::RING)?),
-            hangup_url: self.callback(routes::HANGUP)?,
+            answer_url: self.callback(&format!("{}{}", routes::ANSWER, answer.write()))?,
+            fallback_url: Some(named(routes::FALLBACK)?),
+            ring_url: Some(named(routes::RING)?),
+            hangup_url: named(routes::HANGUP)?,
             machine_url,
             ring_timeout_s: None,
         };

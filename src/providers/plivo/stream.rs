@@ -182,7 +182,7 @@ impl CarrierCodec for PlivoCodec {
                 ),
                 message: message
                     .reason
-                    .or(message.message)
+                    .or(message.said)
                     .map_or_else(|| "no reason given".to_owned(), |text| text.0.into_owned()),
             }),
             other => Ok(CarrierIn::Unknown {
@@ -274,8 +274,8 @@ struct Message<'a> {
     name: Option<Text<'a>>,
     #[serde(borrow, default)]
     reason: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    message: Option<Text<'a>>,
+    #[serde(borrow, default, rename = "message")]
+    said: Option<Text<'a>>,
     #[serde(borrow, default, rename = "extra_headers", alias = "extraHeaders")]
     extra_headers: Option<&'a RawValue>,
 }

@@ -7,6 +7,7 @@
 mod answer;
 mod config;
 mod conversation;
+mod live;
 mod rest;
 mod state;
 mod told;

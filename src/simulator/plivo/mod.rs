@@ -7,6 +7,7 @@ mod call;
 mod config;
 mod document;
 mod ending;
+mod fields;
 mod handle;
 mod news;
 mod post;

@@ -14,51 +14,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
-use crate::simulator::twilio::Method;
-
-use super::call::{Run, Wishes, source};
-use super::document::web_url;
-use super::state::{Entry, NewCall, Order, PlivoStatus, Shared, Source};
+use super::call::{Run, Wishes};
+use super::fields::{ApiError, Fields, party};
+use super::state::{Entry, NewCall, Order, PlivoStatus, Shared};
 use super::{news, person_for};
 
 type App = State<Arc<Shared>>;
 /// `{account}` and an id of each route.
 type Ids = Path<(String, String)>;
 type Asked = Query<Vec<(String, String)>>;
-
-/// An error body.
-#[derive(Debug)]
-struct ApiError {
-    status: u16,
-    error: String,
-}
-
-impl ApiError {
-    fn bad(error: impl Into<String>) -> Self {
-        Self {
-            status: 400,
-            error: error.into(),
-        }
-    }
-
-    fn not_found() -> Self {
-        Self {
-            status: 404,
-            error: "not found".to_owned(),
-        }
-    }
-}
-
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let body = json!({"api_id": "00000000-0000-0000-0000-000000000000", "error": self.error});
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
-        (status, axum::Json(body)).into_response()
-    }
-}
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     let at = |path: &str| format!("/v1/Account/{{account}}{path}");
@@ -124,79 +91,6 @@ async fn gate(State(shared): App, request: Request, next: Next) -> Response {
     response
 }
 
-/// The body's fields; unknown ones are refused.
-struct Fields(Map<String, Value>);
-
-impl Fields {
-    fn read(headers: &HeaderMap, body: &Bytes, known: &[&str]) -> Result<Self, ApiError> {
-        let kind = headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|v| v.to_str().ok())
-            .unwrap_or("");
-        if !kind.starts_with("application/json") {
-            return Err(ApiError::bad(format!(
-                "Content-Type {kind:?} not supported"
-            )));
-        }
-        let fields: Map<String, Value> =
-            serde_json::from_slice(body).map_err(|_| ApiError::bad("invalid JSON"))?;
-        match fields.keys().find(|key| !known.contains(&key.as_str())) {
-            Some(key) => Err(ApiError::bad(format!("unknown parameter {key}"))),
-            None => Ok(Self(fields)),
-        }
-    }
-
-    fn text(&self, name: &str) -> Result<Option<&str>, ApiError> {
-        match self.0.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(ApiError::bad(format!("{name} is no string"))),
-        }
-    }
-
-    fn need(&self, name: &str) -> Result<&str, ApiError> {
-        self.text(name)?
-            .filter(|text| !text.is_empty())
-            .ok_or_else(|| ApiError::bad(format!("{name} parameter not present")))
-    }
-
-    fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
-        match self.0.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => value
-                .as_u64()
-                .map(Some)
-                .ok_or_else(|| ApiError::bad(format!("{name} is no number"))),
-        }
-    }
-
-    fn one_of(&self, name: &str, words: &[&str]) -> Result<Option<&str>, ApiError> {
-        match self.text(name)? {
-            Some(word) if !words.contains(&word) => {
-                Err(ApiError::bad(format!("{name} {word:?} is not valid")))
-            }
-            word => Ok(word),
-        }
-    }
-
-    fn method(&self, name: &str) -> Result<Method, ApiError> {
-        Ok(match self.one_of(name, &["GET", "POST"])? {
-            Some("GET") => Method::Get,
-            _ => Method::Post,
-        })
-    }
-
-    /// `{name}_url` and `{name}_method`.
-    fn source(&self, name: &str) -> Result<Option<Source>, ApiError> {
-        let method = self.method(&format!("{name}_method"))?;
-        let Some(url) = self.text(&format!("{name}_url"))? else {
-            return Ok(None);
-        };
-        let url = web_url(url).map_err(|why| ApiError::bad(format!("{name}_url: {why}")))?;
-        Ok(Some(source(url, method)))
-    }
-}
-
 const CREATE: [&str; 25] = [
     "from",
     "to",
@@ -224,23 +118,6 @@ const CREATE: [&str; 25] = [
     "callback_url",
     "callback_method",
 ];
-
-/// Digits with or without their plus sign, or an endpoint.
-fn party(fields: &Fields, name: &str) -> Result<String, ApiError> {
-    let text = fields.need(name)?;
-    let digits = text.strip_prefix('+').unwrap_or(text);
-    if text.starts_with("sip:") {
-        return Ok(text.to_owned());
-    }
-    let fine = (3..=16).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-    if fine {
-        Ok(format!("+{digits}"))
-    } else {
-        Err(ApiError::bad(format!(
-            "{name} {text:?} is not a valid number"
-        )))
-    }
-}
 
 async fn create_call(
     State(shared): App,

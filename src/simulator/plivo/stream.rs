@@ -1,6 +1,8 @@
 //! One audio stream: the carrier's WebSocket client. 50 frames a second on absolute deadlines, a
 //! play-out buffer with checkpoints and clear, and every way such a socket can end.
 
+mod connect;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -12,12 +14,9 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
-use url::Url;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::simulator::rng::Rng;
 use crate::simulator::speech::LineQuality;
@@ -29,11 +28,8 @@ use super::news;
 use super::state::{Entry, Order, Shared, Source};
 use super::told::Told;
 
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// The peer does not read for this long: the carrier gives the stream up.
 const SEND_WITHIN: Duration = Duration::from_secs(5);
-/// The first connection is tried this often.
-const TRIES: u32 = 3;
 /// The carrier's play-out buffer, and the shares of it that are reported.
 const BUFFER_MS: u64 = 60_000;
 const DEGRADED_PCT: [u64; 3] = [30, 60, 90];
@@ -119,47 +115,6 @@ impl Leg<'_> {
             }
             (end, _) => end,
         }
-    }
-
-    async fn connect_patiently(&self) -> Result<Socket, String> {
-        let mut why = String::new();
-        for _ in 0..TRIES {
-            match timeout(CONNECT_WITHIN, self.connect()).await {
-                Ok(Ok(socket)) => return Ok(socket),
-                Ok(Err(error)) => why = error.to_string(),
-                Err(_) => why = "connection timed out".to_owned(),
-            }
-        }
-        Err(format!("stream refused: {why}"))
-    }
-
-    async fn connect(&self) -> Result<Socket, WsError> {
-        let url = Url::parse(&self.step.url)
-            .map_err(|e| WsError::Io(std::io::Error::other(e.to_string())))?;
-        let (target, host) = self.shared.poster.route(&url);
-        let mut request = target.as_str().into_client_request()?;
-        let headers = request.headers_mut();
-        let (signature, nonce) = self.shared.poster.sign_upgrade(&self.step.url);
-        for (name, value) in [
-            ("x-plivo-signature-v3", &signature),
-            ("x-plivo-signature-ma-v3", &signature),
-            ("x-plivo-signature-v3-nonce", &nonce),
-        ] {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                headers.insert(name, value);
-            }
-        }
-        if let Some(host) = host.and_then(|host| HeaderValue::from_str(&host).ok()) {
-            headers.insert(header::HOST, host);
-        }
-        let config = WebSocketConfig::default()
-            .read_buffer_size(4096)
-            .write_buffer_size(0)
-            .max_write_buffer_size(256 * 1024)
-            .max_message_size(Some(64 * 1024));
-        connect_async_with_config(request, Some(config), true)
-            .await
-            .map(|(socket, _)| socket)
     }
 }
 

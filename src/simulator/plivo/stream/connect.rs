@@ -1,0 +1,60 @@
+//! Opening the stream's socket: signed, and tried again before the carrier gives up.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_tungstenite::connect_async_with_config;
+use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use url::Url;
+
+use super::{Leg, Socket};
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// The first connection is tried this often.
+const TRIES: u32 = 3;
+
+impl Leg<'_> {
+    pub(super) async fn connect_patiently(&self) -> Result<Socket, String> {
+        let mut why = String::new();
+        for _ in 0..TRIES {
+            match timeout(CONNECT_WITHIN, self.connect()).await {
+                Ok(Ok(socket)) => return Ok(socket),
+                Ok(Err(error)) => why = error.to_string(),
+                Err(_) => "connection timed out".clone_into(&mut why),
+            }
+        }
+        Err(format!("stream refused: {why}"))
+    }
+
+    async fn connect(&self) -> Result<Socket, WsError> {
+        let url = Url::parse(&self.step.url)
+            .map_err(|e| WsError::Io(std::io::Error::other(e.to_string())))?;
+        let (target, host) = self.shared.poster.route(&url);
+        let mut request = target.as_str().into_client_request()?;
+        let headers = request.headers_mut();
+        let (signature, nonce) = self.shared.poster.sign_upgrade(&self.step.url);
+        for (name, value) in [
+            ("x-plivo-signature-v3", &signature),
+            ("x-plivo-signature-ma-v3", &signature),
+            ("x-plivo-signature-v3-nonce", &nonce),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        }
+        if let Some(host) = host.and_then(|host| HeaderValue::from_str(&host).ok()) {
+            headers.insert(header::HOST, host);
+        }
+        let config = WebSocketConfig::default()
+            .read_buffer_size(4096)
+            .write_buffer_size(0)
+            .max_write_buffer_size(256 * 1024)
+            .max_message_size(Some(64 * 1024));
+        connect_async_with_config(request, Some(config), true)
+            .await
+            .map(|(socket, _)| socket)
+    }
+}

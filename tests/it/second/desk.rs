@@ -1,0 +1,314 @@
+//! Plivo's routes, as the server's desk for it: which path means what, and the XML it is answered
+//! with. Reading and signing are `providers::plivo`'s.
+
+use axum::http::HeaderMap;
+use wallboard::bridge::{CarrierCodec, StreamStart};
+use wallboard::engine::{Fallback, Switchboard};
+use wallboard::providers::News;
+use wallboard::providers::plivo::{
+    self, After, AnswerNews, AnswerQuery, AnswerRequest, CARRIER, Dial, DialLegCallback,
+    DialResult, Form, FormError, HangupCallback, MachineCallback, PlivoCodec, PlivoSettings,
+    RecordingCallback, RingCallback, SignatureHeaders, SignatureKeys, SignedMethod, SignedRequest,
+    Stream, StreamCallback, TransferRequest, Verdict, XML_TYPE, routes,
+};
+use wallboard::server::{
+    Base, CarrierDesk, Hook, HookRoute, Judgement, Reading, StreamDocument, Wanted, WebhookVerdict,
+};
+
+const NO_ANSWER: &str = "We are sorry, nobody answered. Please try again later. Goodbye.";
+const RING_S: u32 = 25;
+
+const fn document(path: &'static str) -> HookRoute {
+    HookRoute {
+        path,
+        takes_get: true,
+    }
+}
+
+const fn callback(path: &'static str) -> HookRoute {
+    HookRoute {
+        path,
+        takes_get: false,
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct PlivoDesk {
+    keys: SignatureKeys,
+    header_prefix: String,
+    caller_id: Option<String>,
+}
+
+impl PlivoDesk {
+    pub fn new(settings: &PlivoSettings) -> Self {
+        Self {
+            keys: settings.keys(),
+            header_prefix: settings.header_prefix.clone(),
+            caller_id: settings.phone_number.clone(),
+        }
+    }
+
+    fn headers<'h>(&self, headers: &'h HeaderMap) -> SignatureHeaders<'h> {
+        SignatureHeaders::read(&self.header_prefix, |name| headers.get(name)?.to_str().ok())
+    }
+
+    fn dial(&self, base: &Base, to: &str) -> Dial {
+        Dial {
+            to: to.to_owned(),
+            caller_id: self.caller_id.clone(),
+            action: Some(base.callback(routes::DIAL_ACTION)),
+            callback: Some(base.callback(routes::DIAL_STATUS)),
+            timeout_s: Some(RING_S),
+        }
+    }
+
+    fn after(&self, base: &Base, fallback: &Fallback) -> After {
+        match fallback {
+            Fallback::Say(text) => After::Say(text.clone()),
+            Fallback::Transfer(to) => After::Dial(self.dial(base, to)),
+        }
+    }
+
+    /// News, its key, and what the carrier waits for.
+    fn read_form(
+        &self,
+        hook: &Hook<'_>,
+        form: &Form,
+        switchboard: &Switchboard,
+    ) -> Result<(News, String, Wanted), FormError> {
+        let transfer_to = |call: &str| {
+            let to = switchboard.read(|board| board.find(call)?.transfer.clone());
+            to.map(|transfer| transfer.to).unwrap_or_default()
+        };
+        Ok(match hook.path {
+            routes::ANSWER => match AnswerNews::read(form)? {
+                AnswerNews::Answer(request) => {
+                    let carrier_call_id = request.call.call_uuid.clone();
+                    let key = format!("{carrier_call_id}/answer");
+                    (request.news(), key, Wanted::Agent { carrier_call_id })
+                }
+                AnswerNews::Hangup(hangup) => {
+                    (hangup.news(), hangup.content_key(), Wanted::Nothing)
+                }
+            },
+            routes::FALLBACK => {
+                let request = AnswerRequest::read(form)?;
+                let carrier_call_id = request.call.call_uuid.clone();
+                let key = format!("{carrier_call_id}/fallback");
+                (
+                    request.fallback_news(),
+                    key,
+                    Wanted::Fallback { carrier_call_id },
+                )
+            }
+            routes::TRANSFER => {
+                let request = TransferRequest::read(form, hook.query)?;
+                let base = base_of(hook);
+                let document = plivo::transfer(None, &self.dial_at(&base, &request.to));
+                (
+                    request.news(),
+                    request.content_key(),
+                    Wanted::Document(document),
+                )
+            }
+            routes::DIAL_ACTION => {
+                let result = DialResult::read(form)?;
+                let document = if result.connected() {
+                    plivo::hang_up()
+                } else {
+                    plivo::say_and_hang_up(NO_ANSWER)
+                };
+                let to = transfer_to(&result.call_uuid);
+                (
+                    result.news(&to),
+                    result.content_key(),
+                    Wanted::Document(document),
+                )
+            }
+            routes::DIAL_STATUS => {
+                let leg = DialLegCallback::read(form)?;
+                let to = transfer_to(&leg.call_uuid);
+                (leg.news(&to), leg.content_key(), Wanted::Nothing)
+            }
+            routes::RING => {
+                let ring = RingCallback::read(form)?;
+                (ring.news(), ring.content_key(), Wanted::Nothing)
+            }
+            routes::MACHINE => {
+                let machine = MachineCallback::read(form)?;
+                (machine.news(), machine.content_key(), Wanted::Nothing)
+            }
+            routes::RECORDING => {
+                let recording = RecordingCallback::read(form)?;
+                (recording.news(), recording.content_key(), Wanted::Nothing)
+            }
+            routes::STREAM_STATUS => {
+                let stream = StreamCallback::read(form)?;
+                let known =
+                    switchboard.read(|board| board.find(&stream.call_uuid)?.stream_id.clone());
+                (
+                    stream.news(known.as_deref()),
+                    stream.content_key(),
+                    Wanted::Nothing,
+                )
+            }
+            _ => {
+                let hangup = HangupCallback::read(form)?;
+                (hangup.news(), hangup.content_key(), Wanted::Nothing)
+            }
+        })
+    }
+
+    fn dial_at(&self, base: &str, to: &str) -> Dial {
+        let at = |path: &str| format!("{base}{path}{}", plivo::RETRIES);
+        Dial {
+            to: to.to_owned(),
+            caller_id: self.caller_id.clone(),
+            action: Some(at(routes::DIAL_ACTION)),
+            callback: Some(at(routes::DIAL_STATUS)),
+            timeout_s: Some(RING_S),
+        }
+    }
+}
+
+/// Where the carrier reached us, without the hook's own path.
+fn base_of(hook: &Hook<'_>) -> String {
+    let url = hook.url.split(['?', '#']).next().unwrap_or(hook.url);
+    url.strip_suffix(hook.path).unwrap_or(url).to_owned()
+}
+
+impl CarrierDesk for PlivoDesk {
+    fn carrier(&self) -> &'static str {
+        CARRIER
+    }
+
+    fn hooks(&self) -> &'static [HookRoute] {
+        const HOOKS: &[HookRoute] = &[
+            document(routes::ANSWER),
+            document(routes::FALLBACK),
+            document(routes::TRANSFER),
+            document(routes::DIAL_ACTION),
+            callback(routes::RING),
+            callback(routes::HANGUP),
+            callback(routes::MACHINE),
+            callback(routes::RECORDING),
+            callback(routes::STREAM_STATUS),
+            callback(routes::DIAL_STATUS),
+        ];
+        HOOKS
+    }
+
+    fn streams(&self) -> &'static [&'static str] {
+        &[routes::STREAM]
+    }
+
+    fn unready(&self) -> Option<&'static str> {
+        self.keys
+            .is_empty()
+            .then_some("set plivo.auth_token (or PLIVO_AUTH_TOKEN)")
+    }
+
+    fn judge(&self, hook: &Hook<'_>) -> Judgement {
+        let params = if hook.is_get {
+            Vec::new()
+        } else {
+            plivo::parse_form(hook.body)
+        };
+        let request = SignedRequest {
+            method: if hook.is_get {
+                SignedMethod::Get
+            } else {
+                SignedMethod::Post
+            },
+            url: hook.url,
+            params: &params,
+            headers: self.headers(hook.headers),
+        };
+        judgement(plivo::verify_with_hints(
+            &request,
+            &self.keys,
+            hook.other_urls,
+        ))
+    }
+
+    fn judge_upgrade(&self, url: &str, headers: &HeaderMap) -> Judgement {
+        judgement(plivo::verify_upgrade(
+            url,
+            self.headers(headers),
+            &self.keys,
+        ))
+    }
+
+    fn read(&self, hook: &Hook<'_>, switchboard: &Switchboard) -> Result<Reading, String> {
+        let pairs = if hook.is_get {
+            plivo::parse_form(hook.query.as_bytes())
+        } else {
+            plivo::parse_form(hook.body)
+        };
+        let (news, key, wanted) = self
+            .read_form(hook, &Form::new(pairs), switchboard)
+            .map_err(|error| error.to_string())?;
+        Ok(Reading {
+            news: vec![news],
+            key,
+            wanted,
+            ours: AnswerQuery::read(hook.query).call,
+        })
+    }
+
+    fn ticket<'s>(&self, start: &'s StreamStart) -> Option<&'s str> {
+        start.custom.get(routes::TICKET).map(String::as_str)
+    }
+
+    fn codec(&self) -> Box<dyn CarrierCodec> {
+        Box::new(PlivoCodec::new())
+    }
+
+    fn document_type(&self) -> &'static str {
+        XML_TYPE
+    }
+
+    fn connect(&self, document: &StreamDocument<'_>) -> String {
+        let base = document.base;
+        let stream = Stream {
+            url: base.ws(&format!(
+                "{}?{}={}",
+                routes::STREAM,
+                routes::TICKET,
+                document.ticket
+            )),
+            status_callback: Some(base.http(routes::STREAM_STATUS)),
+            extra_headers: vec![(routes::TICKET.to_owned(), document.ticket.to_owned())],
+        };
+        plivo::connect_stream(&stream, None, &self.after(base, document.fallback))
+    }
+
+    fn fall_back(&self, base: &Base, fallback: &Fallback) -> String {
+        match fallback {
+            Fallback::Say(text) => plivo::say_and_hang_up(text),
+            Fallback::Transfer(to) => plivo::transfer(None, &self.dial(base, to)),
+        }
+    }
+
+    fn say(&self, text: &str) -> String {
+        plivo::say_and_hang_up(text)
+    }
+
+    fn hang_up(&self) -> String {
+        plivo::hang_up()
+    }
+}
+
+fn judgement(verdict: Verdict) -> Judgement {
+    let (verdict, hint) = match verdict {
+        Verdict::Valid => (WebhookVerdict::Valid, None),
+        Verdict::Missing => (WebhookVerdict::MissingSignature, None),
+        Verdict::Malformed => (WebhookVerdict::MalformedSignature, None),
+        Verdict::Mismatch { hint: None } => (WebhookVerdict::WrongSecret, None),
+        Verdict::Mismatch { hint: Some(hint) } => (WebhookVerdict::UrlMismatch, Some(hint)),
+    };
+    Judgement {
+        verdict,
+        advice: hint.map(plivo::Hint::advice),
+    }
+}

@@ -1,0 +1,271 @@
+//! A whole backend with both carriers and both agent vendors simulated, on loopback sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wallboard::bridge::AgentBrief;
+use wallboard::call::{Call, Fact};
+use wallboard::engine::{
+    AgentDialer, AgentPlan, Carriers, Clock, Core, CoreParts, Fallback, MemoryJournal, Plans,
+    Route, Tasks,
+};
+use wallboard::providers::elevenlabs::ElevenLabsSettings;
+use wallboard::providers::elevenlabs::shell::ElevenLabsDialer;
+use wallboard::providers::openai::shell::OpenAiDialer;
+use wallboard::providers::openai::{Dialect, OpenAiSettings, Prices, Tool};
+use wallboard::providers::plivo::PlivoSettings;
+use wallboard::providers::plivo::shell::PlivoControl;
+use wallboard::providers::twilio::TwilioSettings;
+use wallboard::providers::twilio::shell::TwilioControl;
+use wallboard::server::{Auth, CarrierRoutes, Server, ServerParts, ServerSettings, TwilioDesk};
+use wallboard::simulator::Cast;
+use wallboard::simulator::elevenlabs::{ElevenLabsSim, ElevenLabsSimConfig};
+use wallboard::simulator::openai::{OpenAiSim, OpenAiSimConfig};
+use wallboard::simulator::plivo::{PlivoCall, PlivoInbound, PlivoSim, PlivoSimConfig};
+use wallboard::simulator::speech::Script;
+use wallboard::simulator::twilio::{InboundCall, TestCall, Timing, TwilioSim, TwilioSimConfig};
+
+use super::desk::PlivoDesk;
+
+pub const CUSTOMER: &str = "+12065550142";
+const SECRET: &str = "simulated-auth-token";
+
+pub struct House {
+    pub core: Core,
+    pub journal: MemoryJournal,
+    pub plivo: PlivoSim,
+    pub twilio: TwilioSim,
+    pub openai: OpenAiSim,
+    pub elevenlabs: ElevenLabsSim,
+    pub url: String,
+    pub control: PlivoControl,
+    _server: Server,
+}
+
+/// What may be different from test to test.
+#[derive(Default)]
+pub struct Wishes {
+    pub openai: OpenAiSimConfig,
+    pub voice: Option<String>,
+    pub dialect: Dialect,
+}
+
+impl House {
+    /// `agent`: which vendor answers, `openai` or `elevenlabs`.
+    pub async fn new(script: Script, agent: &str) -> Self {
+        Self::with(script, agent, Wishes::default()).await
+    }
+
+    pub async fn with(script: Script, agent: &str, wishes: Wishes) -> Self {
+        let _set_already = rustls::crypto::ring::default_provider().install_default();
+        let (tasks, cast) = (Tasks::new(), Cast::default());
+        cast.assign(CUSTOMER, Arc::new(script));
+        let plivo = PlivoSim::start(
+            PlivoSimConfig {
+                cast: cast.clone(),
+                timing: Timing::quick(),
+                ..PlivoSimConfig::default()
+            },
+            &tasks,
+        );
+        let twilio = TwilioSim::start(
+            TwilioSimConfig {
+                cast: cast.clone(),
+                timing: Timing::quick(),
+                ..TwilioSimConfig::default()
+            },
+            &tasks,
+        );
+        let openai = OpenAiSim::start(
+            OpenAiSimConfig {
+                cast: cast.clone(),
+                ..wishes.openai
+            },
+            &tasks,
+        );
+        let elevenlabs = ElevenLabsSim::start(
+            ElevenLabsSimConfig {
+                cast,
+                ..ElevenLabsSimConfig::default()
+            },
+            &tasks,
+        );
+        let (plivo, twilio) = (plivo.await.unwrap(), twilio.await.unwrap());
+        let (openai, elevenlabs) = (openai.await.unwrap(), elevenlabs.await.unwrap());
+        let address = free_address();
+        let url = format!("http://{address}");
+
+        let plivo_settings = PlivoSettings {
+            auth_id: Some(plivo.auth_id().to_owned()),
+            auth_token: Some(SECRET.into()),
+            phone_number: Some(plivo.number().to_owned()),
+            api_base: plivo.api_base().to_owned(),
+            ..PlivoSettings::default()
+        };
+        let twilio_settings = TwilioSettings {
+            account_sid: Some(twilio.account_sid().to_owned()),
+            auth_token: Some(SECRET.into()),
+            phone_number: Some(twilio.number().to_owned()),
+            api_base: twilio.api_base().to_owned(),
+            ..TwilioSettings::default()
+        };
+        let control = PlivoControl::new(&plivo_settings, Some(&url)).unwrap();
+        let twilio_control = TwilioControl::new(&twilio_settings, Some(&url)).unwrap();
+        let mut carriers = Carriers::new();
+        carriers.insert("plivo", Arc::new(control.clone()));
+        carriers.insert("twilio", Arc::new(twilio_control));
+
+        let dialer: Arc<dyn AgentDialer> = if agent == "openai" {
+            Arc::new(openai_dialer(&openai, wishes.voice, wishes.dialect))
+        } else {
+            Arc::new(elevenlabs_dialer(&elevenlabs))
+        };
+        let journal = MemoryJournal::new();
+        let mut parts = CoreParts::new(tasks, Clock::start(), Arc::new(journal.clone()));
+        parts.carriers = carriers;
+        parts.plans = plans(agent, dialer);
+        parts.default_carrier = Some("plivo".into());
+        let core = Core::new(parts);
+        core.keep_house();
+
+        let mut settings = ServerSettings::on(address);
+        settings.public_url = Some(url.parse().unwrap());
+        let auth = Auth::new(Some("wb_admin"), None);
+        let mut server_parts = ServerParts::new(core.clone(), settings, auth);
+        server_parts.carriers = CarrierRoutes::new()
+            .with(TwilioDesk::new(&twilio_settings))
+            .with(PlivoDesk::new(&plivo_settings));
+        let server = Server::start(server_parts).await.unwrap();
+        Self {
+            core,
+            journal,
+            plivo,
+            twilio,
+            openai,
+            elevenlabs,
+            url,
+            control,
+            _server: server,
+        }
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}#rc=3&rp=all", self.url)
+    }
+
+    pub fn call_plivo(&self) -> PlivoCall {
+        self.plivo.place_inbound(PlivoInbound {
+            from: CUSTOMER.to_owned(),
+            answer_url: self.at("/answer"),
+            fallback_url: Some(self.at("/fallback")),
+            hangup_url: Some(self.at("/hangup")),
+        })
+    }
+
+    pub fn call_twilio(&self) -> TestCall {
+        self.twilio.place_inbound(InboundCall {
+            from: CUSTOMER.to_owned(),
+            caller_name: None,
+            voice_url: self.at("/incoming-call"),
+            fallback_url: None,
+            status_callback: Some(self.at("/call-status-callback")),
+        })
+    }
+
+    /// The call on the board once `wanted` holds of it.
+    pub async fn board(&self, carrier_call_id: &str, wanted: impl Fn(&Call) -> bool) -> Call {
+        for _ in 0..1_000 {
+            let call = self
+                .core
+                .switchboard
+                .read(|board| board.find(carrier_call_id).cloned());
+            if let Some(call) = call.filter(&wanted) {
+                return call;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let call = self
+            .core
+            .switchboard
+            .read(|board| board.find(carrier_call_id).cloned());
+        panic!("the board never said so: {call:#?}");
+    }
+
+    /// Facts of every call, in order.
+    pub fn facts(&self) -> Vec<Fact> {
+        self.journal
+            .envelopes()
+            .iter()
+            .filter_map(|envelope| match &envelope.event {
+                wallboard::call::CallEvent::Known(fact) => Some(fact.clone()),
+                wallboard::call::CallEvent::Unknown(_) => None,
+            })
+            .collect()
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.core.tasks.cancel();
+        self.plivo.stop();
+        self.twilio.stop();
+        self.openai.stop();
+        self.elevenlabs.stop();
+    }
+}
+
+/// The carriers must know where we will be before we are there.
+fn free_address() -> std::net::SocketAddr {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap()
+}
+
+fn openai_dialer(sim: &OpenAiSim, voice: Option<String>, dialect: Dialect) -> OpenAiDialer {
+    let defaults = OpenAiSettings::default();
+    OpenAiDialer::new(OpenAiSettings {
+        api_key: Some("simulated-api-key".into()),
+        realtime_url: sim.realtime_url().to_owned(),
+        voice: voice.unwrap_or_else(|| defaults.voice.clone()),
+        dialect,
+        tools: vec![Tool::transfer_call(&[]), Tool::end_call()],
+        prices: Some(Prices {
+            audio_out: 64.0,
+            ..Prices::default()
+        }),
+        ..defaults
+    })
+    .unwrap()
+}
+
+fn elevenlabs_dialer(sim: &ElevenLabsSim) -> ElevenLabsDialer {
+    let settings = ElevenLabsSettings {
+        api_key: Some("simulated-api-key".into()),
+        api_base: sim.api_base().to_owned(),
+        ws_base: sim.ws_base().to_owned(),
+        ..ElevenLabsSettings::default()
+    };
+    ElevenLabsDialer::new(&settings, "agent_1").unwrap()
+}
+
+fn plans(kind: &str, dialer: Arc<dyn AgentDialer>) -> Plans {
+    let agent = AgentPlan {
+        id: "support".into(),
+        kind: dialer.vendor(),
+        dialer,
+        brief: AgentBrief {
+            // The simulated agent knows the call by its numbers.
+            prompt: (kind == "openai")
+                .then(|| "A call from {{caller_number}} to {{called_number}}.".to_owned()),
+            ..AgentBrief::default()
+        },
+        minutes_max: None,
+        concurrent_max: None,
+    };
+    Plans {
+        routes: vec![Route::default()],
+        agents: [("support".to_owned(), agent)].into(),
+        default_agent: Some("support".into()),
+        fallback: Fallback::Say("One moment please.".into()),
+        ..Plans::default()
+    }
+}
