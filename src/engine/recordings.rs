@@ -111,9 +111,6 @@ impl Fetcher {
     }
 
     async fn bring(&self, core: &Core, missing: MissingRecording) {
-        let Ok(_turn) = self.gate.acquire().await else {
-            return;
-        };
         let fact = match self.download(core, &missing).await {
             Ok(id) => Fact::RecordingChanged {
                 recording: Recording {
@@ -145,12 +142,15 @@ impl Fetcher {
             .ok_or("no access to its carrier")?;
         let mut failed = 0;
         let audio = loop {
+            // Held for one try only: a file that is not there must not keep others waiting.
+            let turn = self.gate.acquire().await.map_err(|_| "going down")?;
             let asked = carrier.fetch_recording(missing.recording.id.clone());
             let error = match tokio::time::timeout(DOWNLOAD_WITHIN, asked).await {
                 Ok(Ok(audio)) => break audio,
                 Ok(Err(error)) => error,
                 Err(_) => CarrierError::Unreachable("the download took too long".into()),
             };
+            drop(turn);
             failed += 1;
             let hopeless = matches!(
                 error,

@@ -353,6 +353,29 @@ fn a_locale_without_utf8_gets_ascii() {
     pty.see("left with");
 }
 
+/// A PTY's only process group has no shell to stop for, so the stop itself is ignored here; what is
+/// tested is that the terminal is given back and taken over again, keys included.
+#[cfg(unix)]
+#[test]
+fn suspending_gives_the_terminal_back_and_takes_it_again() {
+    let mut pty = Pty::start("play", 100, 30, &[]);
+    pty.see("loop ×3, 41 s");
+    pty.press("\u{1a}");
+    while !String::from_utf8_lossy(&pty.raw).contains("\u{1b}[?1049l") {
+        let bytes = pty.bytes.recv_timeout(Duration::from_secs(10)).unwrap();
+        pty.raw.extend_from_slice(&bytes);
+        pty.parser.process(&bytes);
+    }
+    pty.see("loop ×3, 41 s");
+    pty.press("?");
+    pty.see("Act on the call");
+    pty.press("\u{3}");
+    pty.see_no("Act on the call");
+    pty.press("\u{3}");
+    pty.see("left with Ok(Quit)");
+    assert!(pty.is_restored());
+}
+
 #[cfg(unix)]
 #[test]
 fn signals_restore_the_terminal() {
