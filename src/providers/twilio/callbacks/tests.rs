@@ -21,7 +21,7 @@ fn completed_call_has_seconds_cause_and_no_guessed_culprit() {
         [Fact::CallEnded {
             status: CallStatus::Completed,
             ended_by: None,
-            cause: Some("SIP 200 normal end".into()),
+            cause: Some("normal end".into()),
             duration_s: Some(47),
             source: Source::Webhook,
         }]
