@@ -28,9 +28,9 @@ use super::state::App;
 use super::{compat, hub};
 
 /// A request's head must be whole within this.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// Largest body of an API request.
-const BODY_MAX: usize = 256 * 1024;
+pub(super) const BODY_MAX: usize = 256 * 1024;
 /// How long open connections may finish when the core goes down without [`Server::stop`].
 const LINGER: Duration = Duration::from_secs(1);
 /// How long `bye` may take to reach the clients.
