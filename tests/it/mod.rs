@@ -1,6 +1,7 @@
 //! Capabilities, one module each.
 
 mod e2e;
+mod faults;
 mod providers;
 mod remote;
 mod server;
