@@ -26,9 +26,12 @@ const RETRY: Backoff = Backoff {
     tries: 6,
 };
 
-/// Where a recording is served once it is kept.
-fn url_of(id: &str) -> String {
-    format!("/api/recordings/{id}")
+/// A recording with the place where we serve it under `id`.
+pub(super) fn served(recording: &Recording, id: &str) -> Recording {
+    Recording {
+        url: Some(format!("/api/recordings/{id}")),
+        ..recording.clone()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -113,10 +116,7 @@ impl Fetcher {
     async fn bring(&self, core: &Core, missing: MissingRecording) {
         let fact = match self.download(core, &missing).await {
             Ok(id) => Fact::RecordingChanged {
-                recording: Recording {
-                    url: Some(url_of(&id)),
-                    ..missing.recording
-                },
+                recording: served(&missing.recording, &id),
             },
             Err(why) => {
                 metrics::counter!("wallboard_recordings_lost_total").increment(1);

@@ -30,9 +30,9 @@ use super::state::App;
 use super::{compat, hub};
 
 /// A request's head must be whole within this.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// Largest body of an API request.
-const BODY_MAX: usize = 256 * 1024;
+pub(super) const BODY_MAX: usize = 256 * 1024;
 /// And be whole within this.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// How long open connections may finish when the core goes down without [`Server::stop`].
