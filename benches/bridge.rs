@@ -120,6 +120,7 @@ fn machine(listening: bool) {
             turns_before: 0,
             lines_before: Vec::new(),
             seed: 1,
+            quality: wallboard::media::Thresholds::default(),
         },
         Duration::ZERO,
     );

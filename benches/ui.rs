@@ -32,7 +32,7 @@ impl Bench {
         let mut board: Vec<Call> = sample::many(at, calls.saturating_sub(1));
         let mut long = sample::long_call(at, lines);
         // Sorts first, so that the cursor is on it.
-        long.alerts = sample::calls(at)[0].alerts.clone();
+        long.alerts.clone_from(&sample::calls(at)[0].alerts);
         long.started_at -= chrono::TimeDelta::days(1);
         board.push(long);
         still.update(Update::Snapshot {
@@ -101,6 +101,7 @@ fn median(mut times: Vec<Duration>) -> f64 {
     times[times.len() / 2].as_secs_f64() * 1_000.0
 }
 
+#[expect(clippy::too_many_lines, reason = "one measurement after the other")]
 fn main() {
     // `cargo test` runs benches too, without optimisation; then budgets of time mean nothing.
     let is_release = !cfg!(debug_assertions);

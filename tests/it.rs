@@ -1,5 +1,10 @@
 //! The one integration binary; each module is a capability.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
 
 #[path = "it/mod.rs"]
 mod it;

@@ -28,7 +28,7 @@ const DEVICES: [(&str, &[&str]); 9] = [
     ("socketioxide", &["server"]),
     ("rodio", &["audio"]),
     ("pulseaudio", &["audio"]),
-    ("ratatui", &["ui"]),
+    ("ratatui", &["ui", "cli"]),
     ("axum", &["server", "simulator"]),
     ("clap", &["cli"]),
     ("color_eyre", &["cli", "main.rs"]),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::call::{CallId, Fact, Gauge, Track};
-use crate::media::{MediaFormat, StereoFrame};
+use crate::media::{MediaFormat, StereoFrame, Thresholds};
 
 use super::{AgentBrief, AgentIn, AgentOut, CarrierIn, CarrierOut};
 
@@ -23,6 +23,8 @@ pub struct SessionPlan {
     pub lines_before: Vec<(Track, String)>,
     /// Randomness for the reconnect jitter.
     pub seed: u64,
+    /// Where figures turn from good to fair to bad.
+    pub quality: Thresholds,
 }
 
 /// Why an agent could not be reached, as far as the session acts on it.

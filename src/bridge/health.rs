@@ -48,7 +48,7 @@ pub(super) struct VoiceState {
 }
 
 impl Health {
-    pub(super) fn new(call: CallId, now: Duration) -> Self {
+    pub(super) fn new(call: CallId, thresholds: Thresholds, now: Duration) -> Self {
         Self {
             call,
             arrivals: Arrivals::new(),
@@ -56,7 +56,7 @@ impl Health {
             meter_out: Meter::new(),
             vad: Vad::default(),
             talk: Talk::new(),
-            thresholds: Thresholds::default(),
+            thresholds,
             hysteresis: Hysteresis::new(),
             judged: 0,
             published: Band::Unknown,

@@ -408,15 +408,12 @@ async fn live_checks(config: &Config) -> Vec<Check> {
 
 async fn ask(name: &'static str, who: &str, request: reqwest::RequestBuilder) -> Vec<Check> {
     let answer = request.timeout(Duration::from_secs(10)).send().await;
-    let response = match answer {
-        Ok(response) => response,
-        Err(_) => {
-            return vec![fail(
-                name,
-                format!("{who} cannot be reached"),
-                "check the network, the proxy and the *_base or public_url setting",
-            )];
-        }
+    let Ok(response) = answer else {
+        return vec![fail(
+            name,
+            format!("{who} cannot be reached"),
+            "check the network, the proxy and the *_base or public_url setting",
+        )];
     };
     let mut checks = vec![match response.status().as_u16() {
         200..=299 => ok(name, format!("{who} answers and accepts our key")),

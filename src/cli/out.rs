@@ -1,6 +1,6 @@
 //! Standard output: lines, JSON lines, aligned tables. A closed pipe is the end, not an error.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
@@ -11,14 +11,6 @@ use super::{Failure, Outcome};
 
 /// Blanks between two columns.
 const GAP: usize = 2;
-
-/// Whether colour may be used on stdout.
-pub fn colour(no_color: bool) -> bool {
-    !no_color
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        && std::env::var("TERM").is_ok_and(|term| term != "dumb")
-        && io::stdout().is_terminal()
-}
 
 /// Writes one line.
 pub fn line(text: &str) -> Outcome {

@@ -9,15 +9,18 @@ use regex::RegexSetBuilder;
 use crate::bridge::AgentBrief;
 use crate::call::Direction;
 use crate::engine::{
-    AgentPlan, Amd, Bounds, CarrierControl, Carriers, Fallback, OnMachine, Plans, Route, Thresholds,
+    AgentPlan, Amd, Bounds, CarrierControl, Carriers, Fallback, OnMachine, Plans, Rates, Route,
+    Thresholds,
 };
+use crate::media;
 use crate::providers::elevenlabs::shell::ElevenLabsDialer;
 use crate::providers::elevenlabs::{self, ElevenLabsSettings};
 use crate::providers::twilio::shell::TwilioControl;
 use crate::providers::twilio::{self, TwilioSettings};
 
 use super::config::{
-    AgentConfig, AlertsConfig, Config, ElevenLabsConfig, FallbackConfig, RouteConfig, TwilioConfig,
+    AgentConfig, AlertsConfig, Config, ElevenLabsConfig, FallbackConfig, PricingConfig,
+    QualityConfig, RouteConfig, TwilioConfig,
 };
 use super::{Failure, Outcome};
 
@@ -214,6 +217,33 @@ pub fn thresholds(config: &AlertsConfig) -> Thresholds {
     limits.watch_words = set(&config.watch_words);
     limits.help_phrases = set(&config.help_phrases);
     limits
+}
+
+/// Where figures turn from good to fair to bad.
+pub fn quality(config: &QualityConfig) -> media::Thresholds {
+    let limits = |(warn, bad): (f64, f64)| media::Limits { warn, bad };
+    let millis = |(warn, bad): (u32, u32)| limits((f64::from(warn), f64::from(bad)));
+    media::Thresholds {
+        jitter_ms: millis(config.jitter_ms),
+        loss_pct: limits(config.loss_pct),
+        turn_p50_ms: millis(config.turn_p50_ms),
+        turn_p95_ms: millis(config.turn_p95_ms),
+        ..media::Thresholds::default()
+    }
+}
+
+/// What a minute costs.
+pub fn rates(config: &PricingConfig) -> Rates {
+    let known = |pairs: [(&str, Option<f64>); 2]| {
+        pairs
+            .into_iter()
+            .filter_map(|(name, rate)| Some((name.to_owned(), rate?)))
+            .collect()
+    };
+    Rates {
+        carriers: known([("twilio", config.twilio), ("plivo", config.plivo)]),
+        agents: known([("elevenlabs", config.elevenlabs), ("openai", config.openai)]),
+    }
 }
 
 fn over<T>(bounds: &mut Bounds, (warn, crit): (Option<T>, Option<T>), figure: impl Fn(&T) -> f64) {

@@ -13,7 +13,7 @@ use crate::ui::{Exit, Mode};
 
 use super::args::{DemoArgs, Start};
 use super::config::{Config, Loaded};
-use super::demo::DemoRun;
+use super::demo::{DemoRun, Temporary};
 use super::logging::{self, Sink};
 use super::screen::{self, Endpoint, Shown};
 use super::serve::{self, Signals};
@@ -62,7 +62,8 @@ pub async fn with_screen(start: &Start, loaded: &Loaded, config: &Config) -> Out
     let options = StartOptions {
         insecure_skip_signatures: start.insecure_skip_signatures,
     };
-    let mut signals = Signals::install()?;
+    // From here on no signal ends the program by itself, screen or no screen.
+    let held = Signals::install()?;
     let backend = Backend::start(config, options, Tasks::new()).await?;
     let screen_tasks = Tasks::new();
     let shown = Shown {
@@ -74,6 +75,9 @@ pub async fn with_screen(start: &Start, loaded: &Loaded, config: &Config) -> Out
     };
     let exit = screen::show(config, shown, &screen_tasks, backend.core.clock).await;
     screen_tasks.shutdown(Duration::from_secs(1)).await;
+    // Anew, so that the signal the screen has answered is not taken for a second one.
+    drop(held);
+    let mut signals = Signals::install()?;
     match exit {
         Err(failure) => {
             backend.stop().await;
@@ -185,9 +189,9 @@ fn count_hits(log: Arc<WebhookLog>, counted: Vec<(String, Arc<AtomicU64>)>, task
 
 /// The demo with its screen. Leaving ends everything.
 pub async fn demo(args: &DemoArgs, config: &Config) -> Outcome {
-    let log = std::env::temp_dir().join(format!("wallboard-demo-{}.log", std::process::id()));
-    logging::start(&config.log, Sink::File(&log));
-    let demo = DemoRun::start(args, config).await?;
+    let directory = Temporary::make()?;
+    logging::start(&config.log, Sink::File(&directory.path().join(LOG)));
+    let demo = DemoRun::start(args, config, directory).await?;
     let screen_tasks = Tasks::new();
     let shown = Shown {
         backend: Arc::new(demo.backend.embedded(&user_name(), config.ui.read_only)),
@@ -212,9 +216,5 @@ pub async fn demo(args: &DemoArgs, config: &Config) -> Outcome {
     crate::ui::restore();
     screen_tasks.shutdown(Duration::from_secs(1)).await;
     demo.stop().await;
-    // Nobody asked for it; it is there for the case that something goes wrong.
-    if outcome.is_ok() {
-        let _gone = std::fs::remove_file(&log);
-    }
     outcome
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::engine::{BridgeOrder, Core, Tasks};
+use crate::engine::Tasks;
 use crate::server::RETRIES;
 
 use super::args::Start;
@@ -16,8 +16,6 @@ use super::{Failure, Outcome, config_verbs};
 const HURRY: Duration = Duration::from_secs(5);
 /// Thereof for closing sockets, tasks and the journal.
 const LAST_STEPS: Duration = Duration::from_millis(1_500);
-/// How often a draining backend looks whether calls are left.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 pub async fn run(start: &Start, loaded: &Loaded, config: &Config) -> Outcome {
     logging::start(&config.log, Sink::Stderr);
@@ -37,23 +35,21 @@ pub async fn run(start: &Start, loaded: &Loaded, config: &Config) -> Outcome {
 
 /// The URLs to paste at the vendors, on stdout so that they can be piped.
 fn announce(backend: &Backend, config: &Config, options: StartOptions) -> Outcome {
-    let mut text = String::new();
     let public = backend.public_url.as_deref();
-    text.push_str(&format!("wallboard serves on {}", backend.url));
-    text.push_str(&public.map_or(String::new(), |url| format!(" (public: {url})")));
-    text.push('\n');
-    for block in vendor_urls(public.unwrap_or(&backend.url), config) {
-        text.push_str(&block);
-    }
+    let beside = public.map_or(String::new(), |url| format!(" (public: {url})"));
+    let mut lines = vec![format!("wallboard serves on {}{beside}\n", backend.url)];
+    lines.extend(vendor_urls(public.unwrap_or(&backend.url), config));
     if public.is_none() {
-        text.push_str(
-            "Carriers cannot reach this address: set server.public_url to your proxy or tunnel.\n",
+        lines.push(
+            "Carriers cannot reach this address: set server.public_url to your proxy or tunnel.\n"
+                .into(),
         );
     }
     if options.insecure_skip_signatures {
-        text.push_str("SIGNATURES ARE NOT CHECKED: anybody can create calls here.\n");
+        lines.push("SIGNATURES ARE NOT CHECKED: anybody can create calls here.\n".into());
     }
-    text.push_str(&format!("Attach: wallboard attach {}\n", backend.url));
+    lines.push(format!("Attach: wallboard attach {}\n", backend.url));
+    let text = lines.concat();
     let mut out = io::stdout().lock();
     // A supervisor may have closed stdout; the backend does not depend on it.
     let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -83,11 +79,12 @@ pub fn elevenlabs_urls(base: &str) -> Vec<(&'static str, String)> {
 fn vendor_urls(base: &str, config: &Config) -> Vec<String> {
     let block = |title: &str, urls: &[(&str, String)]| {
         let width = urls.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
-        let mut text = format!("{title}\n");
-        for (label, url) in urls {
-            text.push_str(&format!("  {label:<width$} {url}\n"));
-        }
-        text
+        let rows = urls
+            .iter()
+            .map(|(label, url)| format!("  {label:<width$} {url}\n"));
+        std::iter::once(format!("{title}\n"))
+            .chain(rows)
+            .collect::<String>()
     };
     let closed = |is_closed: bool, what: &str| {
         if is_closed {
@@ -125,11 +122,14 @@ pub async fn drain(backend: Backend, grace: Duration, signals: &mut Signals) {
     let live = backend.core.switchboard.read(|board| board.live().count());
     tracing::info!(live, grace_s = grace.as_secs(), "draining: no new calls");
     let stop_within = tokio::select! {
-        () = wind_down(&backend.core, grace) => HURRY,
+        drained = backend.core.drain(grace) => {
+            tracing::info!(?drained, "drained");
+            HURRY
+        }
         () = async {
             signals.stop_asked().await;
             tracing::warn!("asked again: out in five seconds");
-            tokio::time::sleep(HURRY - LAST_STEPS).await;
+            tokio::time::sleep(HURRY.saturating_sub(LAST_STEPS)).await;
         } => LAST_STEPS,
     };
     if tokio::time::timeout(stop_within, backend.stop())
@@ -137,33 +137,6 @@ pub async fn drain(backend: Backend, grace: Duration, signals: &mut Signals) {
         .is_err()
     {
         tracing::warn!("stopped without waiting for everything");
-    }
-}
-
-/// No new calls; the present ones may end by themselves for `grace`; what is left then goes on with
-/// its fallback at the carrier.
-async fn wind_down(core: &Core, grace: Duration) {
-    core.dialling.start_draining();
-    let live = || core.switchboard.read(|board| board.live().count());
-    let deadline = core.clock.elapsed() + grace;
-    while live() > 0 && core.clock.elapsed() < deadline {
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-    let left = core.bridges.calls();
-    if !left.is_empty() {
-        tracing::warn!(
-            calls = left.len(),
-            "handing the rest over to their fallback"
-        );
-    }
-    let handing = left.into_iter().map(|call| {
-        let reason = "the backend is being stopped".to_owned();
-        core.bridges.order(call, BridgeOrder::HandOver { reason })
-    });
-    for outcome in futures_util::future::join_all(handing).await {
-        if let Err(refusal) = outcome {
-            tracing::warn!(%refusal, "a call could not be handed over");
-        }
     }
 }
 

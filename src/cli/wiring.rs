@@ -29,7 +29,9 @@ pub struct Backend {
     pub core: Core,
     pub journal: SqliteJournal,
     pub server: Server,
-    pub data: DataDir,
+    /// Gives the data directory back when dropped.
+    #[expect(dead_code, reason = "held, not read")]
+    data: DataDir,
     pub token: Secret,
     /// Where this machine reaches it.
     pub url: String,
@@ -77,6 +79,7 @@ impl Backend {
                 .map(|transfer| (transfer.name.clone(), transfer.to.clone()))
                 .collect(),
             default_carrier: default_carrier(config),
+            quality: plans::quality(&config.quality),
             ..CoreParts::new(tasks.clone(), clock, Arc::new(journal.clone()))
         });
         watch_calls(&core, plans::thresholds(&config.alerts));
@@ -108,7 +111,12 @@ impl Backend {
             }
         };
         core.keep_house();
-        let url = local_url(server.local_addr(), has_tls);
+        core.keep_prices(plans::rates(&config.pricing));
+        let url = match &config.server.public_url {
+            // A certificate is good for its own name only.
+            Some(public) if has_tls => public.clone(),
+            _ => local_url(server.local_addr(), has_tls),
+        };
         if let Err(error) = data.announce(&url) {
             tracing::warn!(%error, "the verbs of this machine will not find this backend");
         }

@@ -13,6 +13,8 @@ use std::sync::Arc;
 use crate::call::{Call, Command, ErrorCode, Grant, Refusal, Reply, Verb};
 
 use super::backend::{HistoryPage, HistoryQuery};
+use crate::media::Thresholds;
+
 use super::commands::Commands;
 use super::dialling::Dialling;
 use super::plan::CallPlan;
@@ -44,6 +46,8 @@ pub struct Core {
     pub transfers: Arc<BTreeMap<String, String>>,
     /// The carrier that places calls when nobody names one.
     pub default_carrier: Option<String>,
+    /// Where a call's figures turn from good to fair to bad.
+    pub quality: Thresholds,
 }
 
 /// What a [`Core`] is built from. The fields `new` does not ask for have quiet defaults.
@@ -59,6 +63,8 @@ pub struct CoreParts {
     pub vault: Option<Arc<dyn RecordingVault>>,
     pub transfers: BTreeMap<String, String>,
     pub default_carrier: Option<String>,
+    /// Where a call's figures turn from good to fair to bad.
+    pub quality: Thresholds,
 }
 
 impl CoreParts {
@@ -73,6 +79,7 @@ impl CoreParts {
             vault: None,
             transfers: BTreeMap::new(),
             default_carrier: None,
+            quality: Thresholds::default(),
         }
     }
 }
@@ -98,6 +105,7 @@ impl Core {
             vault: parts.vault,
             transfers: Arc::new(parts.transfers),
             default_carrier: parts.default_carrier,
+            quality: parts.quality,
         }
     }
 

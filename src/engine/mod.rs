@@ -19,6 +19,7 @@ mod memory;
 mod plan;
 mod ports;
 mod presence;
+mod pricing;
 mod reconcile;
 mod recordings;
 mod runner;
@@ -44,6 +45,7 @@ pub use memory::MemoryJournal;
 pub use plan::{AgentPlan, Amd, CallPlan, Fallback, OnMachine, Plans, Route};
 pub use ports::*;
 pub use presence::{AWAY_MAX, Presence, Present};
+pub use pricing::Rates;
 pub use reconcile::Recovered;
 pub use runner::attach_stream;
 pub use switchboard::{

@@ -9,7 +9,6 @@ use futures_util::StreamExt;
 use reqwest::Client;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -20,7 +19,7 @@ use tokio_tungstenite::{Connector, connect_async_tls_with_config};
 
 use crate::call::text::clean_label;
 use crate::call::{CallId, ErrorCode, Refusal, Secret};
-use crate::engine::{ListenStream, StereoFrame, Tasks};
+use crate::engine::{FRAME_SAMPLES, ListenStream, StereoFrame, Tasks};
 
 use super::{RemoteError, RemoteSettings};
 
@@ -28,8 +27,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Frames waiting for the ear: 400 ms. Full: new ones are dropped until it has caught up.
 const FRAMES_MAX: usize = 20;
-/// Bytes of one stereo frame on the wire: caller and agent in turn.
-const FRAME_BYTES: usize = 2 * crate::engine::FRAME_SAMPLES;
+/// Bytes of one stereo frame on the wire: caller and agent sample by sample.
+const FRAME_BYTES: usize = 2 * FRAME_SAMPLES;
 /// Nothing on the listening socket for this long: it is dead.
 const SILENT_MAX: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
@@ -142,9 +141,9 @@ impl Rest {
                 };
                 match message {
                     Ok(Some(Ok(Message::Binary(bytes)))) => {
-                        for chunk in bytes.chunks(FRAME_BYTES) {
+                        for frame in frames_of(&bytes) {
                             // A full queue means the ear is behind: what it misses is gone.
-                            let _full = sender.try_send(StereoFrame::from_interleaved(chunk));
+                            let _full = sender.try_send(frame);
                         }
                     }
                     Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) | Err(_) => break,
@@ -157,25 +156,22 @@ impl Rest {
         Ok(ListenStream { frames })
     }
 
-    /// A URL with a ticket under which one call can be heard by any player.
+    /// The listening page of one call, with a ticket that opens it once: the same URL the screen in
+    /// the backend's own process gives out.
     pub async fn listen_url(&self, token: Option<Secret>, call: CallId) -> Result<String, Refusal> {
-        #[derive(Deserialize)]
-        struct Ticket {
-            ticket: String,
-        }
-        let body = json!({ "use": "wav", "call": call });
+        let body = json!({ "use": "listen", "call": call });
         let answer = self.post("/api/tickets", token, &body, None).await?;
+        let field = |name: &str| {
+            let inner = answer.get("data").and_then(|data| data.get(name));
+            inner.or_else(|| answer.get(name)).and_then(Value::as_str)
+        };
+        if let Some(path) = field("url").filter(|path| path.starts_with("/listen/")) {
+            return Ok(format!("{}{path}", self.base));
+        }
         let ticket =
-            serde_json::from_value::<Ticket>(answer.get("data").cloned().unwrap_or_default())
-                .or_else(|_| serde_json::from_value::<Ticket>(answer));
-        let ticket = ticket
-            .map_err(|_| unreachable("the backend's ticket cannot be read"))?
-            .ticket;
+            field("ticket").ok_or_else(|| unreachable("the backend's ticket cannot be read"))?;
         let ticket: String = url::form_urlencoded::byte_serialize(ticket.as_bytes()).collect();
-        Ok(format!(
-            "{}/api/calls/{call}/audio.wav?ticket={ticket}",
-            self.base
-        ))
+        Ok(format!("{}/listen/{call}?ticket={ticket}", self.base))
     }
 
     /// Ends a call of a foreign backend by its REST.
@@ -237,6 +233,13 @@ impl Rest {
             _ => Ok(answer),
         }
     }
+}
+
+/// The whole frames of a message; a rest that is none is dropped.
+fn frames_of(bytes: &[u8]) -> impl Iterator<Item = StereoFrame> {
+    bytes
+        .chunks_exact(FRAME_BYTES)
+        .map(StereoFrame::from_interleaved)
 }
 
 fn unreachable(message: &str) -> Refusal {

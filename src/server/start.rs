@@ -16,7 +16,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use socketioxide::SocketIo;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::engine::{Core, ListenUrl};
+use crate::call::{Fact, Severity};
+use crate::engine::{Core, ListenUrl, Target};
 
 use super::api;
 use super::auth::Auth;
@@ -101,6 +102,13 @@ impl Server {
         };
         if settings.insecure_skip_signatures {
             tracing::warn!("signatures are NOT checked: anybody can create calls here");
+            let notice = Fact::Notice {
+                severity: Severity::Critical,
+                code: "signatures_off".to_owned(),
+                text: "signatures are not checked: anybody can create calls here".to_owned(),
+            };
+            // A core that has stopped already needs no warning.
+            let _stopped = core.switchboard.post(Target::Backend, vec![notice]).await;
         }
         auth.follow(&core.tasks);
         let app = Arc::new(App::new(core, settings, auth, carriers, metrics));

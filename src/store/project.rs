@@ -193,14 +193,19 @@ fn event_row(envelope: &Envelope, fact: Option<&Fact>) -> Option<Row> {
     if matches!(fact, Some(Fact::UtteranceInterim { .. })) {
         return None;
     }
-    let body = serde_json::to_value(&envelope.event).ok()?;
-    let kind = body.get("type").and_then(|kind| kind.as_str());
+    let body = serde_json::to_string(&envelope.event).ok()?;
+    // The tag comes first in what we write; a fact of a newer peer may have it elsewhere.
+    let kind = body
+        .strip_prefix("{\"type\":\"")
+        .and_then(|rest| rest.split('"').next())
+        .unwrap_or("unknown")
+        .to_owned();
     Some(Row::Event {
         seq: envelope.seq,
         at: envelope.at.timestamp_millis(),
         call: envelope.call,
-        kind: kind.unwrap_or("unknown").to_owned(),
-        body: body.to_string(),
+        kind,
+        body,
     })
 }
 

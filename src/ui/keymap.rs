@@ -225,7 +225,7 @@ pub const BINDINGS: &[Binding] = &[
         .may(Verb::StopDialing).if_backend("dial"),
     // Hear.
     plain(Act::Listen, "listen", &["L"], Group::Hear, "listen", "listen on or off; one way, nobody hears you")
-        .may(Verb::Listen).if_backend("listen").on(Needs::Call).foot(2),
+        .may(Verb::Listen).if_backend("listen").on(Needs::InCall).foot(2),
     plain(Act::VolumeUp, "louder", &["+", "="], Group::Hear, "louder", "louder"),
     plain(Act::VolumeDown, "softer", &["-"], Group::Hear, "softer", "softer"),
     plain(Act::Mute, "mute", &["m"], Group::Hear, "mute", "mute or unmute what you hear"),

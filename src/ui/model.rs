@@ -275,6 +275,9 @@ pub struct Model {
     pub notices_read: usize,
     pub watched: Vec<CallId>,
     pub theme_name: String,
+    /// The keys being taken in came in one read, too many for a hand: perhaps a paste that the
+    /// terminal did not mark. They may move and type, but not act.
+    pub in_burst: bool,
     /// The loop is asked to give the terminal back for a while.
     pub wants_suspend: bool,
     minted: u64,
@@ -332,6 +335,7 @@ impl Model {
             notices_read: 0,
             watched: Vec::new(),
             theme_name,
+            in_burst: false,
             wants_suspend: false,
             minted: 0,
         }

@@ -324,16 +324,13 @@ impl Screen {
         }
     }
 
-    /// Keys of one read. A burst of many different ones is a paste in disguise: text, not keys.
+    /// Keys of one read. A burst of many different ones may be a paste in disguise.
     fn press(&mut self, keys: Vec<KeyEvent>) {
-        match disguised_paste(&keys) {
-            Some(text) => self.message(Msg::Paste(text)),
-            None => {
-                for key in keys {
-                    self.message(Msg::Key(key));
-                }
-            }
+        self.model.in_burst = is_burst(&keys);
+        for key in keys {
+            self.message(Msg::Key(key));
         }
+        self.model.in_burst = false;
     }
 
     fn event(&mut self, event: Event) {
@@ -413,21 +410,18 @@ async fn next_signal(signals: &mut Option<Signals>) -> Signal {
     }
 }
 
-/// The text of a burst of plain characters that no hand types within one read.
-fn disguised_paste(keys: &[KeyEvent]) -> Option<String> {
-    let mut text = String::new();
-    for key in keys.iter().filter(|key| key.kind == KeyEventKind::Press) {
+/// Whether these keys of one read are more than a hand types: plain characters, not one held down
+/// (which repeats itself, and over a slow line comes in heaps).
+fn is_burst(keys: &[KeyEvent]) -> bool {
+    let presses = || keys.iter().filter(|key| key.kind != KeyEventKind::Release);
+    let is_text = |key: &KeyEvent| {
         let plain = (key.modifiers - KeyModifiers::SHIFT).is_empty();
-        match key.code {
-            KeyCode::Char(character) if plain => text.push(character),
-            KeyCode::Enter => text.push('\n'),
-            _ => return None,
-        }
-    }
-    // A key held down repeats itself; over a slow line many of them may come at once.
-    let first = text.chars().next()?;
-    let differs = text.chars().any(|character| character != first);
-    (text.chars().count() >= BURST_MIN && differs).then_some(text)
+        plain && matches!(key.code, KeyCode::Char(_) | KeyCode::Enter | KeyCode::Tab)
+    };
+    let first = presses().next().map(|key| key.code);
+    presses().count() >= BURST_MIN
+        && presses().all(is_text)
+        && presses().any(|key| Some(key.code) != first)
 }
 
 /// Whether the locale says that only ASCII can be shown.
@@ -456,13 +450,14 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_of_keys_is_a_paste_and_a_held_key_is_not() {
-        assert_eq!(disguised_paste(&keys("Ey now")), Some("Ey now".into()));
-        assert_eq!(disguised_paste(&keys("jjjjjjjjjj")), None);
-        assert_eq!(disguised_paste(&keys("Ey")), None);
-        assert_eq!(disguised_paste(&keys("")), None);
-        let mut with_control = keys("abcdef");
-        with_control.push(KeyCode::Down.into());
-        assert_eq!(disguised_paste(&with_control), None);
+    fn a_burst_of_keys_may_be_a_paste_and_a_held_key_is_not() {
+        assert!(is_burst(&keys("Ey now")));
+        assert!(is_burst(&keys("rm -rf\n")));
+        assert!(!is_burst(&keys("jjjjjjjjjj")));
+        assert!(!is_burst(&keys("Ey")));
+        assert!(!is_burst(&[]));
+        let mut with_arrow = keys("abcdef");
+        with_arrow.push(KeyCode::Down.into());
+        assert!(!is_burst(&with_arrow));
     }
 }

@@ -8,12 +8,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::call::{
     AgentLink, Alert, AnsweredBy, Band, Call, CallFacts, CallId, CallStatus, Cut, Direction, Epoch,
-    Gauge, Line, LineBody, Listener, MediaLink, Note, Quality, Recording, RecordingState, Role,
-    Severity, Track, TurnTiming, Verb,
+    Line, LineBody, Listener, MediaLink, Note, Quality, Recording, RecordingState, Role, Severity,
+    Track, TurnTiming, Verb,
 };
 use crate::engine::{Hello, LinkState, Update};
 
-pub use load::{long_call, many};
+pub use load::{gauges, long_call, many};
 
 /// The moment every sample is about.
 pub fn now() -> DateTime<Utc> {
@@ -477,42 +477,6 @@ fn end(call: &mut Call, status: CallStatus, ago_s: i64, by: Option<&str>) {
     call.ended_at = Some(now() - TimeDelta::seconds(ago_s));
     call.ended_by = by.map(str::to_owned);
     call.media_link = MediaLink::None;
-}
-
-/// Readings that go with the sample calls, at step `n` of their levels.
-pub fn gauges(n: u32) -> Vec<Gauge> {
-    let wave = |phase: u32, loud: f32| {
-        let x = f64::from(n * 7 + phase * 13) * 0.61;
-        (-52.0 + (x.sin().abs() as f32) * loud).min(0.0)
-    };
-    (1..=7_u8)
-        .map(|call| {
-            let mut gauge = Gauge::blank(id(call));
-            let (caller, agent) = match call {
-                1 | 4 => (14.0, 38.0),
-                2 => (0.0, 0.0),
-                3 | 7 => (36.0, 0.0),
-                _ => (0.0, 34.0),
-            };
-            gauge.level_in_dbfs = Some(wave(u32::from(call), caller));
-            gauge.level_out_dbfs = Some(wave(u32::from(call) + 3, agent));
-            gauge.caller_speaking = caller > 20.0;
-            gauge.agent_speaking = agent > 20.0;
-            gauge.silence_ms = if call == 2 { 9_000 } else { 0 };
-            gauge.score = Some(match call {
-                1 => 4.1,
-                4 => 2.9,
-                _ => 4.2 + f32::from(call % 3) / 10.0,
-            });
-            gauge.jitter_ms = Some(if call == 4 { 48.0 } else { 6.0 });
-            gauge.gap_pct = Some(if call == 4 { 4.6 } else { 0.2 });
-            gauge.buffer_ms = Some(80);
-            gauge.rtt_ms = Some(62.0);
-            gauge.agent_talk_share = Some(0.69);
-            gauge.silence_share = Some(0.18);
-            gauge
-        })
-        .collect()
 }
 
 /// What a screen receives from the sample backend at its start.

@@ -10,11 +10,13 @@ use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
 
 /// Themes compiled in, by name. The first is the default for colour terminals.
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 6] = [
     ("dark", include_str!("../../themes/dark.toml")),
     ("light", include_str!("../../themes/light.toml")),
     ("mono", include_str!("../../themes/mono.toml")),
     ("terminal", include_str!("../../themes/terminal.toml")),
+    ("contrast", include_str!("../../themes/contrast.toml")),
+    ("colorblind", include_str!("../../themes/colorblind.toml")),
 ];
 
 /// Longest theme file read, bytes.

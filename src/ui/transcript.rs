@@ -12,7 +12,7 @@ use super::words::seconds;
 use super::wrap::wrap;
 
 /// Columns right of the text: latency, `repeat`.
-const RIGHT: u16 = 9;
+const RIGHT: u16 = 10;
 /// Below this width the time column goes.
 const NARROW: u16 = 56;
 /// An agent's line is compared with this many lines before it.

@@ -1,5 +1,10 @@
 //! Capabilities, one module each.
 
+mod attach;
+mod cli_config;
+mod cli_demo;
+mod cli_rig;
+mod cli_verbs;
 mod e2e;
 mod faults;
 mod providers;

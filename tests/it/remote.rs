@@ -293,10 +293,7 @@ async fn commands_history_and_tickets_are_answered() {
     let page = backend.history(HistoryQuery::default()).await.unwrap();
     assert_eq!(page.next.as_deref(), Some("more"));
     let url = backend.listen_url(call).await.unwrap();
-    assert_eq!(
-        url,
-        format!("http://{address}/api/calls/{call}/audio.wav?ticket=t+k")
-    );
+    assert_eq!(url, format!("http://{address}/listen/{call}?ticket=t+k"));
     tasks.cancel();
 }
 

@@ -252,7 +252,9 @@ impl Pty {
                     self.raw.extend_from_slice(&bytes);
                     self.parser.process(&bytes);
                 }
-                Err(_) => panic!("{words:?}:\n{}", self.parser.screen().contents()),
+                Err(mpsc::RecvTimeoutError::Timeout | mpsc::RecvTimeoutError::Disconnected) => {
+                    panic!("{words:?}:\n{}", self.parser.screen().contents())
+                }
             }
         }
     }
@@ -346,15 +348,32 @@ fn no_color_keeps_bold_and_writes_no_colour() {
 fn a_locale_without_utf8_gets_ascii() {
     let mut pty = Pty::start("play", 80, 24, &[("LANG", "C")]);
     pty.see("loop x3, 41 s");
-    assert!(
-        pty.parser
-            .screen()
-            .contents()
-            .lines()
-            .all(|line| line.is_ascii())
-    );
+    assert!(pty.parser.screen().contents().lines().all(str::is_ascii));
     pty.press("q");
     pty.see("left with");
+}
+
+/// A PTY's only process group has no shell to stop for, so the stop itself is ignored here; what is
+/// tested is that the terminal is given back and taken over again, keys included.
+#[cfg(unix)]
+#[test]
+fn suspending_gives_the_terminal_back_and_takes_it_again() {
+    let mut pty = Pty::start("play", 100, 30, &[]);
+    pty.see("loop ×3, 41 s");
+    pty.press("\u{1a}");
+    while !String::from_utf8_lossy(&pty.raw).contains("\u{1b}[?1049l") {
+        let bytes = pty.bytes.recv_timeout(Duration::from_secs(10)).unwrap();
+        pty.raw.extend_from_slice(&bytes);
+        pty.parser.process(&bytes);
+    }
+    pty.see("loop ×3, 41 s");
+    pty.press("?");
+    pty.see("Act on the call");
+    pty.press("\u{3}");
+    pty.see_no("Act on the call");
+    pty.press("\u{3}");
+    pty.see("left with Ok(Quit)");
+    assert!(pty.is_restored());
 }
 
 #[cfg(unix)]

@@ -31,6 +31,7 @@ pub(super) fn plan() -> SessionPlan {
         turns_before: 0,
         lines_before: Vec::new(),
         seed: 42,
+        quality: crate::media::Thresholds::default(),
     }
 }
 

@@ -13,7 +13,7 @@ const HEAD: &str = "\
 # Secrets may be given as files: auth_token_file = \"/run/secrets/twilio\" instead of auth_token.
 ";
 
-const TAIL: &str = r##"
+const TAIL: &str = r#"
 # Keys of the screen: action = "key" or ["key", "key"]. `wallboard keys` lists the actions.
 # [keys]
 # end_call = "E"
@@ -54,7 +54,7 @@ const TAIL: &str = r##"
 # [[transfer]]
 # name = "Front desk"
 # to = "+15550001111"
-"##;
+"#;
 
 /// The text of the default file.
 pub fn default_file() -> String {

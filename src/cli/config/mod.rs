@@ -3,6 +3,7 @@
 //! Owns names, precedence, kinds and messages. Does not decide what the values are for; `wiring`
 //! hands them to the rooms.
 
+mod build;
 mod check;
 mod default;
 pub mod keys;

@@ -42,7 +42,7 @@ async fn a_call_whose_operator_is_gone_goes_back_to_the_agent() {
     tokio::time::sleep(AWAY_MAX * 2).await;
     assert!(claimed(&core, call), "another screen is open");
     drop(two);
-    tokio::time::sleep(AWAY_MAX - Duration::from_secs(1)).await;
+    tokio::time::sleep(AWAY_MAX.mul_f64(0.9)).await;
     assert!(claimed(&core, call));
     eventually(&core, "handed back", |core| !claimed(core, call)).await;
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::bridge::{AgentBrief, SessionPlan, StreamStart};
 use crate::call::{Call, Direction, LineBody, Track, text};
 use crate::engine::{CallPlan, random};
+use crate::media::Thresholds;
 
 /// Lines of an earlier stream an agent is told at most.
 const LINES_BEFORE: usize = 20;
@@ -15,7 +16,12 @@ const OURS: [&str; 3] = ["wb", "prompt", "first_message"];
 /// Longest value of one variable, in characters.
 const VALUE_CHARS_MAX: usize = 2_000;
 
-pub(super) fn session_plan(call: &Call, plan: &CallPlan, start: &StreamStart) -> SessionPlan {
+pub(super) fn session_plan(
+    call: &Call,
+    plan: &CallPlan,
+    start: &StreamStart,
+    quality: Thresholds,
+) -> SessionPlan {
     let lines_before = call
         .lines
         .iter()
@@ -42,6 +48,7 @@ pub(super) fn session_plan(call: &Call, plan: &CallPlan, start: &StreamStart) ->
         turns_before: call.lines.iter().map(|line| line.turn).max().unwrap_or(0),
         lines_before: lines_before.into_iter().skip(skip).collect(),
         seed: u64::from_le_bytes(random()),
+        quality,
     }
 }
 

@@ -83,7 +83,7 @@ impl<'a> Runner<'a> {
         orders: mpsc::Receiver<Order>,
     ) -> Box<Self> {
         let now = core.clock.elapsed();
-        let session = Session::new(session_plan(about, &plan, &start), now);
+        let session = Session::new(session_plan(about, &plan, &start, core.quality), now);
         // On the heap once: the task would hold a copy for every place it moves through.
         Box::new(Self {
             core,

@@ -382,14 +382,19 @@ impl Desk {
             return Grave::Ended(Some(call));
         }
         let (carrier, key) = (carrier.to_owned(), carrier_call_id.to_owned());
-        if let Some(call) = self.journal.ended_call(carrier.clone(), key.clone()).await {
+        // Nearly every id asked about is that of a new call: one question for those.
+        if !self
+            .journal
+            .ended_before(carrier.clone(), key.clone())
+            .await
+        {
+            return Grave::None;
+        }
+        let call = self.journal.ended_call(carrier, key.clone()).await;
+        if let Some(call) = call {
             self.tombstones.insert(key, call);
-            return Grave::Ended(Some(call));
         }
-        if self.journal.ended_before(carrier, key).await {
-            return Grave::Ended(None);
-        }
-        Grave::None
+        Grave::Ended(call)
     }
 
     fn forget_ended(&mut self) {

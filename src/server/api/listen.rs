@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use crate::call::{CallId, Verb};
-use crate::engine::{FRAME_SAMPLES, ListenStream, StereoFrame};
+use crate::engine::{ListenStream, StereoFrame};
 use crate::media::ulaw_header;
 
 use super::super::auth::Session;
@@ -133,7 +133,7 @@ pub(super) async fn wav(
     let bytes = stream::unfold((Some(header), audio), async |(header, mut audio)| {
         let bytes = match header {
             Some(header) => header,
-            None => interleaved(&audio.next().await?),
+            None => Bytes::copy_from_slice(&audio.next().await?.interleaved()),
         };
         Some((Ok::<_, std::convert::Infallible>(bytes), (None, audio)))
     });
@@ -151,12 +151,7 @@ pub(super) async fn wav(
     Ok(response)
 }
 
-fn interleaved(frame: &StereoFrame) -> Bytes {
-    let pairs = frame.caller.iter().zip(&frame.agent);
-    pairs.flat_map(|(left, right)| [*left, *right]).collect()
-}
-
-/// `WS /api/calls/{id}/listen`: one message a frame, 160 bytes of the caller, then 160 of the agent.
+/// `WS /api/calls/{id}/listen`: one message a frame, 320 bytes: caller, agent, caller, agent …
 pub(super) async fn frames(
     State(app): State<Arc<App>>,
     Path(key): Path<String>,
@@ -190,10 +185,8 @@ async fn play(mut socket: WebSocket, mut audio: Audio) {
                 let Some(frame) = frame else {
                     break (close_code::NORMAL, "there is nothing more to hear");
                 };
-                let mut bytes = Vec::with_capacity(2 * FRAME_SAMPLES);
-                bytes.extend_from_slice(&frame.caller);
-                bytes.extend_from_slice(&frame.agent);
-                let sent = socket.send(Message::Binary(bytes.into()));
+                let bytes = Bytes::copy_from_slice(&frame.interleaved());
+                let sent = socket.send(Message::Binary(bytes));
                 match tokio::time::timeout(SEND_WITHIN, sent).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) | Err(_) => return,

@@ -20,16 +20,16 @@ use crate::call::{Call, Grant, Numbers, Role, Verb};
 
 use super::super::auth::{Session, public_grant};
 use super::super::hub::door::session_of;
-use super::super::hub::{Asked, Ordered};
+use super::super::hub::{Asked, Inbox, listen_for};
 use super::super::shape::{self, stamp};
 use super::super::state::App;
 use super::translate::Room;
-use super::translator::{FactFrame, Frame, Ready, list};
+use super::translator::{FactFrame, Frame, list};
 
-/// Requests waiting for one socket. Full: refused at once.
-const INBOX_MAX: usize = 64;
 /// Single calls one socket may follow.
 const FOLLOWED_MAX: usize = 1_000;
+/// How often what found the queue full is tried again.
+const AGAIN_EVERY: Duration = Duration::from_millis(20);
 /// How often the token's end is looked at.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 
@@ -69,7 +69,7 @@ impl fmt::Display for Refused {
 struct Arrival {
     /// `None` for a stranger under `auth.public_namespace`.
     session: Option<Session>,
-    inbox: mpsc::Receiver<Asked>,
+    inbox: Inbox,
     gone: CancellationToken,
 }
 
@@ -93,11 +93,7 @@ fn check(app: &App, socket: &SocketRef, hello: &Hello) -> Result<(), Refused> {
     if session.is_none() && !app.settings.public_namespace {
         return Err(Refused);
     }
-    let (sender, inbox) = mpsc::channel(INBOX_MAX);
-    for event in REQUESTS {
-        let inbox = sender.clone();
-        socket.on(event, Ordered { event, inbox });
-    }
+    let inbox = listen_for(socket, &REQUESTS);
     let gone = CancellationToken::new();
     let left = gone.clone();
     socket.on_disconnect(async move || left.cancel());
@@ -132,8 +128,10 @@ struct Viewer {
     /// Ids as the client gave them: ours or the carrier's, known yet or not.
     calls: HashSet<String>,
     transcripts: HashSet<String>,
-    /// Something did not fit into its queue: the list must be sent anew first.
+    /// Frames were missed: the list must be sent anew first.
     behind: bool,
+    /// A fact whose events from this one on found the queue full.
+    held: Option<(Arc<FactFrame>, usize)>,
 }
 
 impl Viewer {
@@ -151,17 +149,18 @@ impl Viewer {
             calls: HashSet::new(),
             transcripts: HashSet::new(),
             behind: false,
+            held: None,
         }
     }
 
     async fn run(
         mut self,
-        mut inbox: mpsc::Receiver<Asked>,
+        mut inbox: Inbox,
         mut frames: broadcast::Receiver<Frame>,
         gone: CancellationToken,
     ) {
         metrics::gauge!("wallboard_viewers").increment(1.0);
-        self.serve(&mut inbox, &mut frames, &gone).await;
+        self.serve(&mut inbox.asked, &mut frames, &gone).await;
         metrics::gauge!("wallboard_viewers").decrement(1.0);
         if !gone.is_cancelled() {
             let _closed = self.socket.clone().disconnect();
@@ -178,8 +177,12 @@ impl Viewer {
         let mut tokens = self.app.auth.changes();
         let mut check = tokio::time::interval(CHECK_EVERY);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut again = tokio::time::interval(AGAIN_EVERY);
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.send_list();
         loop {
+            // What waits for room waits here, and the frames behind it in their own channel.
+            let waiting = self.held.is_some() || self.behind;
             // Cancel-safe: channels lose nothing when another arm wins.
             tokio::select! {
                 biased;
@@ -191,8 +194,9 @@ impl Viewer {
                 },
                 _ = tokens.changed() => if !self.renew() { return },
                 _ = check.tick() => if !self.renew() { return },
-                frame = frames.recv() => match frame {
-                    Ok(frame) => self.pass_on(&frame),
+                _ = again.tick(), if waiting => self.catch_up(),
+                frame = frames.recv(), if !waiting => match frame {
+                    Ok(frame) => self.pass_on(frame),
                     Err(RecvError::Lagged(_)) => {
                         metrics::counter!("wallboard_viewers_lagged_total").increment(1);
                         self.behind = true;
@@ -300,13 +304,17 @@ impl Viewer {
         }
     }
 
-    fn pass_on(&mut self, frame: &Frame) {
-        if self.behind {
-            self.send_list();
-            if self.behind {
-                return;
-            }
+    /// Goes on where the queue was full.
+    fn catch_up(&mut self) {
+        if let Some((frame, from)) = self.held.take() {
+            self.pass_fact(frame, from);
         }
+        if self.behind && self.held.is_none() {
+            self.send_list();
+        }
+    }
+
+    fn pass_on(&mut self, frame: Frame) {
         match frame {
             Frame::List { masked, whole } => {
                 if !self.all_calls {
@@ -316,37 +324,32 @@ impl Viewer {
                     self.send_list();
                     return;
                 }
-                let text = self.form(masked, whole);
-                self.behind = !self.emit("active_calls", text);
+                let sent = self.emit("active_calls", self.form(&masked, &whole));
+                self.behind = !sent;
             }
             Frame::Fact(frame) => {
                 if self.grant.sees_lead(frame.lead.as_deref()) {
-                    self.pass_fact(frame);
+                    self.pass_fact(frame, 0);
                 }
             }
         }
     }
 
-    fn pass_fact(&mut self, frame: &FactFrame) {
+    /// Sends the events of a fact from this one on; keeps the rest when the queue is full.
+    fn pass_fact(&mut self, frame: Arc<FactFrame>, from: usize) {
         let id = frame.call.to_string();
         let of_call = self.calls.contains(&frame.sid) || self.calls.contains(&id);
         let reads = self.grant.allows(Verb::Transcript);
         let of_transcript = self.transcripts.contains(&frame.sid) || self.transcripts.contains(&id);
-        for Ready {
-            name,
-            room,
-            masked,
-            whole,
-        } in &frame.events
-        {
-            let wanted = match room {
+        for (index, event) in frame.events.iter().enumerate().skip(from) {
+            let wanted = match event.room {
                 Room::Calls => self.all_calls || of_call,
                 Room::OneCall => of_call,
                 Room::Transcripts => reads && (self.all_transcripts || of_transcript),
                 Room::OneTranscript => reads && of_transcript,
             };
-            if wanted && !self.emit(name, self.form(masked, whole)) {
-                self.behind = true;
+            if wanted && !self.emit(event.name, self.form(&event.masked, &event.whole)) {
+                self.held = Some((frame, index));
                 return;
             }
         }

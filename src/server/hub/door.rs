@@ -9,7 +9,6 @@ use serde_json::Value;
 use socketioxide::SocketIo;
 use socketioxide::extract::{SocketRef, TryData};
 use socketioxide::handler::ConnectHandler as _;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::Verb;
@@ -19,10 +18,8 @@ use super::super::caller::bearer;
 use super::super::guard::Peer;
 use super::super::state::App;
 use super::session::Hub;
-use super::{Asked, NAMESPACE, Ordered, PROTOCOL};
+use super::{Inbox, NAMESPACE, PROTOCOL, listen_for};
 
-/// Requests waiting for one hub. Full: refused at once.
-const INBOX_MAX: usize = 64;
 /// What a client may ask for.
 const REQUESTS: [&str; 5] = ["resume", "watch", "command", "history", "ping"];
 
@@ -55,7 +52,7 @@ struct Hello {
 /// What the door leaves for the hub it opens to.
 struct Arrival {
     session: Session,
-    inbox: mpsc::Receiver<Asked>,
+    inbox: Inbox,
     gone: CancellationToken,
 }
 
@@ -85,11 +82,7 @@ fn check(app: &App, socket: &SocketRef, hello: &Hello) -> Result<(), Turned> {
     if !session.grant.allows(Verb::View) {
         return Err(Turned::Forbidden);
     }
-    let (sender, inbox) = mpsc::channel(INBOX_MAX);
-    for event in REQUESTS {
-        let inbox = sender.clone();
-        socket.on(event, Ordered { event, inbox });
-    }
+    let inbox = listen_for(socket, &REQUESTS);
     let gone = CancellationToken::new();
     let left = gone.clone();
     socket.on_disconnect(async move || left.cancel());

@@ -4,6 +4,7 @@
 pub(super) mod door;
 mod encode;
 mod ordered;
+mod outbox;
 mod requests;
 mod session;
 mod snapshot;
@@ -17,15 +18,16 @@ use socketioxide::{ParserConfig, SocketIo};
 use super::state::App;
 
 pub(super) use encode::Encoder;
-pub(super) use ordered::{Asked, Ordered};
+pub(super) use ordered::{Asked, Inbox, listen_for};
 
 /// Name of the namespace.
 pub const NAMESPACE: &str = "/wallboard";
 /// Version of the protocol.
 pub const PROTOCOL: u8 = 1;
 
-/// Packets that may wait for one client: two seconds of batches. Full: it is told it lags.
-const PACKETS_MAX: usize = 128;
+/// Packets that may wait for one client, two megabytes at most. Full: its hub waits a moment, then
+/// it is told that it lags.
+const PACKETS_MAX: usize = 64;
 /// Largest message taken from a client, bytes.
 const MESSAGE_MAX: usize = 256 * 1024;
 

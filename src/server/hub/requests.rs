@@ -27,7 +27,7 @@ pub(super) fn refused(id: &Value, refusal: &Refusal) -> Value {
 pub(super) fn too_many() -> Refusal {
     Refusal::new(
         ErrorCode::Overloaded,
-        "too many commands under way",
+        "too many requests at once",
         "wait for their replies",
     )
 }

@@ -1,6 +1,7 @@
 //! One client of `/wallboard`: its place in the stream, what it watches, its requests and replies.
 //! A client that does not keep up loses its place, is told so, and resumes; it never holds memory.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,13 +19,17 @@ use crate::engine::{Batch, Feed, Hello};
 
 use super::super::auth::Session;
 use super::super::state::App;
-use super::snapshot::{SnapshotOut, groups};
-use super::{Asked, PROTOCOL, requests};
+use super::ordered::Refused;
+use super::outbox::{Outbox, SnapshotOut, Stretch};
+use super::snapshot::groups;
+use super::{Asked, Inbox, PROTOCOL, requests};
 
 /// Shortest time between two readings of the watched gauges.
 const GAUGES_EVERY: Duration = Duration::from_millis(250);
 /// How often the token's end is looked at and a laggard is told.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
+/// How often what found no room is tried again.
+const AGAIN_EVERY: Duration = Duration::from_millis(10);
 /// Calls whose gauges one client may watch.
 const WATCHED_MAX: usize = 64;
 /// Checks in a row a laggard may leave its queue full before it is put out.
@@ -54,6 +59,11 @@ pub(super) struct Hub {
     shown: Vec<Gauge>,
     under_way: usize,
     answers: mpsc::Sender<Answer>,
+    /// Replies that found the client's queue full. While there are any, no request is taken, which
+    /// bounds them: they are never lost.
+    unsent: VecDeque<Value>,
+    /// Facts that found it full. While there are any, the feed waits.
+    outbox: Outbox,
 }
 
 struct Lag {
@@ -92,11 +102,13 @@ impl Hub {
             under_way: 0,
             // Replaced by `run`, which keeps the other end.
             answers: mpsc::channel(1).0,
+            unsent: VecDeque::new(),
+            outbox: Outbox::default(),
         }
     }
 
     /// Serves the client until it leaves, loses its token, or the server goes down.
-    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Asked>) {
+    pub(super) async fn run(mut self, mut inbox: Inbox) {
         metrics::gauge!("wallboard_hub_clients").increment(1.0);
         let (answers, mut answered) = mpsc::channel(UNDER_WAY_MAX);
         self.answers = answers;
@@ -110,20 +122,20 @@ impl Hub {
         metrics::gauge!("wallboard_hub_clients").decrement(1.0);
     }
 
-    async fn serve(
-        &mut self,
-        inbox: &mut mpsc::Receiver<Asked>,
-        answered: &mut mpsc::Receiver<Answer>,
-    ) -> End {
+    async fn serve(&mut self, inbox: &mut Inbox, answered: &mut mpsc::Receiver<Answer>) -> End {
         let mut tokens = self.app.auth.changes();
         let mut check = ticking(CHECK_EVERY);
         let mut gauges = ticking(GAUGES_EVERY);
+        let mut again = ticking(AGAIN_EVERY);
         let hello = self.hello();
         self.emit("hello", &hello);
         loop {
             let stopping = self.app.stopping().clone();
             let gone = self.gone.clone();
             let watching = !self.watched.is_empty();
+            let caught_up = self.unsent.is_empty();
+            let waiting = !self.outbox.is_empty();
+            let owing = waiting || !caught_up || !inbox.refused.is_empty();
             // Every arm is cancel-safe: `Feed::next` keeps what it has not handed out.
             tokio::select! {
                 biased;
@@ -131,13 +143,17 @@ impl Hub {
                 () = stopping.cancelled() => {
                     return End::Bye { reason: "the backend is stopping", retry_ms: Some(1_000) };
                 }
-                asked = inbox.recv() => match asked {
+                asked = inbox.asked.recv(), if caught_up => match asked {
                     Some(asked) => self.take(asked).await,
                     None => return End::Gone,
                 },
                 Some(answer) = answered.recv() => {
                     self.under_way = self.under_way.saturating_sub(1);
-                    self.reply(&answer.reply, answer.ack);
+                    self.reply(answer.reply, answer.ack);
+                }
+                _ = again.tick(), if owing => {
+                    self.flush();
+                    self.send_unsent(&inbox.refused);
                 }
                 _ = tokens.changed() => {
                     if !self.renew() {
@@ -153,7 +169,7 @@ impl Hub {
                     }
                 }
                 _ = gauges.tick(), if watching => self.show_gauges(),
-                batch = next(&mut self.feed) => match batch {
+                batch = next(&mut self.feed), if !waiting => match batch {
                     Some(batch) => self.pass_on(batch).await,
                     None => {
                         return End::Bye { reason: "the backend is stopping", retry_ms: Some(1_000) };
@@ -210,10 +226,25 @@ impl Hub {
         self.socket.emit(event, body).is_ok()
     }
 
-    fn reply(&self, reply: &Value, ack: AckSender) {
-        let _not_asked_for = ack.send(reply);
-        if !self.emit("reply", reply) {
-            metrics::counter!("wallboard_hub_replies_lost_total").increment(1);
+    fn reply(&mut self, reply: Value, ack: AckSender) {
+        let _not_asked_for = ack.send(&reply);
+        if !self.unsent.is_empty() || !self.emit("reply", &reply) {
+            self.unsent.push_back(reply);
+        }
+    }
+
+    /// Sends what found no room, and what was refused because requests came too fast.
+    fn send_unsent(&mut self, refused: &Refused) {
+        loop {
+            let reply = self.unsent.pop_front().or_else(|| {
+                let id = refused.pop()?;
+                Some(requests::refused(&id, &requests::too_many()))
+            });
+            let Some(reply) = reply else { return };
+            if !self.emit("reply", &reply) {
+                self.unsent.push_front(reply);
+                return;
+            }
         }
     }
 
@@ -223,16 +254,13 @@ impl Hub {
             "resume" => self.resume(&id, asked).await,
             "watch" => {
                 self.watch(&asked.data);
-                self.reply(&json!({ "id": id, "ok": true }), asked.ack);
+                self.reply(json!({ "id": id, "ok": true }), asked.ack);
                 self.show_gauges();
             }
             "ping" => {
                 let seq = self.app.core.switchboard.seq();
                 let result = json!({ "now": self.app.core.clock.now(), "seq": seq });
-                self.reply(
-                    &json!({ "id": id, "ok": true, "result": result }),
-                    asked.ack,
-                );
+                self.reply(json!({ "id": id, "ok": true, "result": result }), asked.ack);
             }
             _ => self.work(id, asked),
         }
@@ -242,7 +270,7 @@ impl Hub {
     fn work(&mut self, id: Value, asked: Asked) {
         if self.under_way >= UNDER_WAY_MAX {
             let refusal = requests::too_many();
-            self.reply(&requests::refused(&id, &refusal), asked.ack);
+            self.reply(requests::refused(&id, &refusal), asked.ack);
             return;
         }
         self.under_way += 1;
@@ -270,11 +298,12 @@ impl Hub {
     async fn resume(&mut self, id: &Value, asked: Asked) {
         let since = requests::place(&asked.data);
         self.lagged = None;
+        self.outbox.clear();
         let opened = Feed::open(&self.app.core.switchboard, since).await;
         let Ok(mut feed) = opened else {
             self.feed = None;
             let refusal = requests::stopping();
-            self.reply(&requests::refused(id, &refusal), asked.ack);
+            self.reply(requests::refused(id, &refusal), asked.ack);
             return;
         };
         let epoch = feed.epoch();
@@ -287,24 +316,14 @@ impl Hub {
             _ => "envelopes",
         };
         let result = json!({ "epoch": epoch, "mode": mode });
-        self.reply(
-            &json!({ "id": id, "ok": true, "result": result }),
-            asked.ack,
-        );
+        self.reply(json!({ "id": id, "ok": true, "result": result }), asked.ack);
         match first {
             Some(Ok(Batch::Snapshot { epoch, seq, calls })) => {
                 self.send_snapshot(id, epoch, seq, calls);
             }
             Some(Ok(batch)) => self.pass_on(batch).await,
             Some(Err(_)) => self.feed = None,
-            None => {
-                let body = EnvelopesOut {
-                    from: self.sent,
-                    to: self.sent,
-                    items: Vec::new(),
-                };
-                self.emit("envelopes", &body);
-            }
+            None => self.send_envelopes(self.sent, &[]),
         }
     }
 
@@ -341,23 +360,30 @@ impl Hub {
 
     fn send_envelopes(&mut self, to: u64, items: &[Arc<Envelope>]) {
         let unmasked = self.grant.allows(Verb::Unmask);
-        let texts: Vec<Arc<RawValue>> = items
-            .iter()
-            .filter(|item| self.may_see(item))
-            .map(|item| self.app.encoder.text(item, unmasked))
-            .collect();
+        let shown = items.iter().filter(|item| self.may_see(item));
+        let (seqs, texts): (Vec<u64>, Vec<Arc<RawValue>>) = shown
+            .map(|item| (item.seq, self.app.encoder.text(item, unmasked)))
+            .unzip();
         if texts.is_empty() && !items.is_empty() {
             // Nothing for this client; the next batch covers the stretch.
             return;
         }
-        let body = EnvelopesOut {
+        let stretch = Stretch {
             from: self.sent,
             to,
-            items: texts.iter().map(AsRef::as_ref).collect(),
+            items: texts,
         };
-        if self.emit("envelopes", &body) {
-            self.sent = to;
-        } else {
+        self.outbox.push_stretch(stretch, &seqs);
+        self.flush();
+    }
+
+    /// Sends what there is room for; gives up a client that takes nothing.
+    fn flush(&mut self) {
+        let now = self.app.core.clock.elapsed();
+        if let Some(reached) = self.outbox.flush(&self.socket, now) {
+            self.sent = reached;
+        }
+        if self.outbox.is_stuck(now) {
             self.lag();
         }
     }
@@ -380,27 +406,24 @@ impl Hub {
     fn send_snapshot(&mut self, id: &Value, epoch: Epoch, seq: u64, calls: Vec<Call>) {
         let groups = groups(calls, &self.grant);
         let parts = groups.len();
-        for (index, calls) in groups.iter().enumerate() {
-            let part = SnapshotOut {
-                id,
+        for (index, calls) in groups.into_iter().enumerate() {
+            self.outbox.push_part(SnapshotOut {
+                id: id.clone(),
                 epoch,
                 seq,
                 part: index + 1,
                 parts,
                 calls,
-            };
-            if !self.emit("snapshot", &part) {
-                self.lag();
-                return;
-            }
+            });
         }
-        self.sent = seq;
+        self.flush();
     }
 
     /// Gives up this client's place; it will be told as soon as its queue has room.
     fn lag(&mut self) {
         metrics::counter!("wallboard_hub_lagged_total").increment(1);
         self.feed = None;
+        self.outbox.clear();
         self.lagged = Some(Lag {
             from: self.sent,
             told: false,
@@ -453,13 +476,6 @@ impl Hub {
             self.shown = readings;
         }
     }
-}
-
-#[derive(Serialize)]
-struct EnvelopesOut<'a> {
-    from: u64,
-    to: u64,
-    items: Vec<&'a RawValue>,
 }
 
 /// The next batch; never, while there is no feed. `None` once the switchboard has ended.

@@ -1,27 +1,17 @@
 //! The board for a newcomer, cut into parts no message limit minds.
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::call::{Call, Grant, Verb};
 
 use super::encode::masked_call;
 
-/// Largest part, bytes of JSON.
+/// A part is closed when the next call would make it larger than this, bytes of JSON.
+const PART_AIM: usize = 32 * 1024;
+/// Largest part, bytes of JSON: one call with a long transcript.
 const PART_MAX: usize = 192 * 1024;
 /// Room for the frame around the calls.
 const FRAME: usize = 256;
-
-/// One part of a snapshot.
-#[derive(Serialize)]
-pub(super) struct SnapshotOut<'a> {
-    pub id: &'a serde_json::Value,
-    pub epoch: crate::call::Epoch,
-    pub seq: u64,
-    pub part: usize,
-    pub parts: usize,
-    pub calls: &'a [Box<RawValue>],
-}
 
 /// The calls this token may see, as JSON, in groups that fit a part. At least one group.
 pub(super) fn groups(calls: Vec<Call>, grant: &Grant) -> Vec<Vec<Box<RawValue>>> {
@@ -35,7 +25,7 @@ pub(super) fn groups(calls: Vec<Call>, grant: &Grant) -> Vec<Vec<Box<RawValue>>>
         let call = if unmasked { call } else { masked_call(call) };
         let Some(text) = fitting(call) else { continue };
         let length = text.get().len() + 1;
-        if size + length > PART_MAX && groups.last().is_some_and(|group| !group.is_empty()) {
+        if size + length > PART_AIM && groups.last().is_some_and(|group| !group.is_empty()) {
             groups.push(Vec::new());
             size = FRAME;
         }
@@ -89,13 +79,13 @@ mod tests {
     }
 
     #[test]
-    fn no_part_is_larger_than_its_limit_and_no_call_is_lost() {
+    fn no_part_is_larger_than_its_aim_and_no_call_is_lost() {
         let calls: Vec<Call> = (0..100).map(|n| call(n, None, &"é".repeat(300))).collect();
         let groups = groups(calls, &Grant::admin("a"));
         assert!(groups.len() > 1);
         for group in &groups {
             let size: usize = group.iter().map(|text| text.get().len() + 1).sum();
-            assert!(size + FRAME <= PART_MAX, "{size}");
+            assert!(size + FRAME <= PART_AIM, "{size}");
         }
         assert_eq!(groups.iter().map(Vec::len).sum::<usize>(), 100);
     }

@@ -3,16 +3,15 @@
 use crate::call::{
     Action, Call, CallId, Command, OperatorAction, PendingState, RecordingState, Severity, Verb,
 };
-use crate::engine::LinkState;
 use crate::ui::filter::Filter;
 use crate::ui::keymap::{Act, binding};
-use crate::ui::model::{Ask, Confirm, Focus, Frozen, Mode, Model, Overlay, Page, Picker, View};
-use crate::ui::msg::{Effect, Exit};
+use crate::ui::model::{Ask, Confirm, Focus, Frozen, Model, Overlay, Page, Picker, View};
+use crate::ui::msg::Effect;
 use crate::ui::order::{Sort, worst_alert};
 use crate::ui::view;
 
 use super::may::why_not;
-use super::{backend, hear, list, prompts};
+use super::{backend, hear, house, list, prompts};
 
 /// How long `z` silences an alert, minutes.
 const SNOOZE_MINUTES: u32 = 10;
@@ -22,6 +21,12 @@ pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Ef
     if let Some(why) = why_not(model, act) {
         let name = binding(act).name.replace('-', " ");
         model.say(Severity::Warn, format!("{name}: {why}"));
+        return Vec::new();
+    }
+    if model.in_burst && acts_at_once(act) {
+        let key = model.key(act).to_owned();
+        let text = format!("that looked like a paste; press {key} by itself");
+        model.say(Severity::Warn, text);
         return Vec::new();
     }
     match act {
@@ -82,7 +87,7 @@ pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Ef
             model.overlays.push(Overlay::Copy);
             Vec::new()
         }
-        Act::Theme => theme(model, argument),
+        Act::Theme => house::theme(model, argument),
         Act::Help => {
             model.overlays.push(Overlay::Help(Picker::default()));
             Vec::new()
@@ -92,9 +97,26 @@ pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Ef
             Vec::new()
         }
         Act::Redraw => vec![Effect::Redraw],
-        Act::Suspend => suspend(model),
-        Act::Quit => quit(model),
+        Act::Suspend => house::suspend(model),
+        Act::Quit => house::quit(model),
     }
+}
+
+/// Acts that touch the world with no dialog in between.
+fn acts_at_once(act: Act) -> bool {
+    let has_dialog = matches!(
+        act,
+        Act::End
+            | Act::Transfer
+            | Act::Whisper
+            | Act::Say
+            | Act::Note
+            | Act::Flag
+            | Act::Dial
+            | Act::Unmask
+    );
+    let leaves = matches!(act, Act::Quit | Act::Suspend);
+    leaves || (binding(act).verb.is_some() && !has_dialog)
 }
 
 /// Sends a command at once and shows it as pending.
@@ -210,7 +232,7 @@ fn open(model: &mut Model) -> Vec<Effect> {
     older(model)
 }
 
-fn back(model: &mut Model) {
+pub(super) fn back(model: &mut Model) {
     if model.transcript.search().is_some() {
         model.transcript.look_for("");
     } else if model.page == Page::Call {
@@ -434,55 +456,4 @@ fn alert(model: &mut Model, act: Act) -> Vec<Effect> {
         }
     };
     send(model, Some(id), action, None)
-}
-
-fn theme(model: &mut Model, argument: Option<&str>) -> Vec<Effect> {
-    let themes = &model.settings.themes;
-    let name = match argument.map(str::trim) {
-        Some(name) => themes.iter().find(|known| *known == name),
-        None => {
-            let at = themes.iter().position(|known| *known == model.theme_name);
-            themes.get(at.map_or(0, |at| (at + 1) % themes.len().max(1)))
-        }
-    };
-    match name.cloned() {
-        Some(name) => {
-            model.theme_name.clone_from(&name);
-            model.say(Severity::Info, format!("theme {name}"));
-            vec![Effect::Theme(name)]
-        }
-        None => {
-            let all = themes.join(", ");
-            model.say(Severity::Warn, format!("themes are: {all}"));
-            Vec::new()
-        }
-    }
-}
-
-fn suspend(model: &mut Model) -> Vec<Effect> {
-    let live = model.board.live().count();
-    if model.settings.mode != Mode::Attach && live > 0 {
-        let text = format!(
-            "suspending would silence {live} live calls of this process; {} then k keeps them going",
-            model.key(Act::Quit)
-        );
-        model.say(Severity::Warn, text);
-        return Vec::new();
-    }
-    vec![Effect::Suspend]
-}
-
-fn quit(model: &mut Model) -> Vec<Effect> {
-    if model.page == Page::Call {
-        back(model);
-        return Vec::new();
-    }
-    let carries = model.board.live().next().is_some()
-        && matches!(model.link, LinkState::Embedded | LinkState::Up);
-    match model.settings.mode {
-        Mode::Run if carries => model.overlays.push(Overlay::Quit),
-        Mode::Demo => model.overlays.push(Overlay::Quit),
-        _ => return vec![Effect::StopListening, Effect::Leave(Exit::Quit)],
-    }
-    Vec::new()
 }

@@ -3,6 +3,7 @@
 mod acts;
 mod backend;
 mod hear;
+mod house;
 mod input;
 mod list;
 mod may;

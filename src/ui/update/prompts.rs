@@ -180,6 +180,10 @@ pub(super) fn ask_or_submit(model: &mut Model, kind: Ask, argument: Option<&str>
     if let Some(Overlay::Prompt(prompt)) = model.overlays.last_mut() {
         prompt.input.set(text);
     }
+    // Out of a burst of keys nothing is sent: the prompt stays open, filled in.
+    if model.in_burst {
+        return Vec::new();
+    }
     submit(model)
 }
 

@@ -157,6 +157,27 @@ fn pasted_text_triggers_nothing() {
 }
 
 #[test]
+fn a_paste_the_terminal_did_not_mark_sends_nothing_and_leaves_nothing() {
+    for text in ["cRPxzq!", "Ey\nEy\nEy", "Whello\n", "Q: hello\nq\n"] {
+        let mut still = still();
+        still.model.in_burst = true;
+        for character in text.chars() {
+            let code = match character {
+                '\n' => crossterm::event::KeyCode::Enter,
+                character => crossterm::event::KeyCode::Char(character),
+            };
+            still.message(Msg::Key(code.into()));
+        }
+        let acts = |effect: &Effect| !matches!(effect, Effect::Watch(_));
+        assert!(
+            !still.effects.iter().any(acts),
+            "{text:?}: {:?}",
+            still.effects
+        );
+    }
+}
+
+#[test]
 fn a_call_that_ends_in_the_grace_is_not_ended_again() {
     let mut still = still();
     say_yes(&mut still);

@@ -207,7 +207,7 @@ pub(super) fn lit(model: &Model, call: &Call, style: Style) -> Style {
 }
 
 /// Speech runs from a murmur to full level on the meters, dBFS.
-const METER: (f32, f32) = (-58.0, -8.0);
+pub(super) const METER: (f32, f32) = (-52.0, -6.0);
 
 /// The two level meters; blanks while nothing is measured.
 pub(super) fn meters(readings: Option<&Readings>, columns: usize) -> (String, String) {

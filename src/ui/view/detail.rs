@@ -13,6 +13,7 @@ use crate::ui::words::{
 };
 
 use super::areas;
+use super::call_words::METER;
 use super::quality::{band_role, turn_role};
 
 /// Turns drawn in the waterfall.
@@ -191,7 +192,10 @@ fn levels<'a>(pen: &Pen<'_>, model: &'a Model, call: &Call, width: u16, lines: &
         let dbfs = now.map_or_else(|| "–".into(), |dbfs| format!("{dbfs:.0} dBFS"));
         lines.push(vec![
             pen.seg(label, Role::Dim),
-            pen.seg(spark(history.iter().copied(), columns, -58.0, -8.0), role),
+            pen.seg(
+                spark(history.iter().copied(), columns, METER.0, METER.1),
+                role,
+            ),
             pen.seg(format!("  {dbfs}"), Role::Dim),
         ]);
     }

@@ -98,7 +98,8 @@ fn status<'a>(pen: &Pen<'_>, model: &Model) -> Vec<Seg<'a>> {
     if let Some(call) = model.selected() {
         let turns = call.turns.len();
         if turns > 0 {
-            segs.push(pen.seg(format!(" · {turns} turns"), Role::Dim));
+            let s = if turns == 1 { "" } else { "s" };
+            segs.push(pen.seg(format!(" · {turns} turn{s}"), Role::Dim));
         }
         if call.lines_dropped > 0 && model.older.is_none() {
             segs.push(pen.seg(format!(" · {} earlier", call.lines_dropped), Role::Dim));

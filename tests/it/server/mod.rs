@@ -2,6 +2,7 @@
 
 mod api;
 mod compat;
+mod faults;
 mod hub;
 mod listen;
 mod media;

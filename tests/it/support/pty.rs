@@ -116,6 +116,18 @@ impl Screen {
         parser.screen_mut().set_size(cells(rows), cells(columns));
     }
 
+    /// Whether this text comes up within so many milliseconds.
+    pub fn appears(&self, text: &str, within_ms: u64) -> bool {
+        let deadline = Instant::now() + Duration::from_millis(within_ms);
+        while Instant::now() < deadline {
+            if self.text().contains(text) {
+                return true;
+            }
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        false
+    }
+
     /// Waits until the screen satisfies `condition`.
     pub fn wait(&self, what: &str, seconds: u64, condition: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + Duration::from_secs(seconds);

@@ -1,0 +1,408 @@
+//! The arguments of each verb.
+
+use std::path::PathBuf;
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::Remote;
+
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Calls at the same time, about.
+    #[arg(long, value_name = "N", default_value_t = 12, env = "WALLBOARD_CALLS", value_parser = clap::value_parser!(u32).range(1..=2000))]
+    pub calls: u32,
+    /// Same seed, same calls.
+    #[arg(long, value_name = "S", default_value_t = 1, env = "WALLBOARD_SEED")]
+    pub seed: u64,
+    /// Scales the gaps between calls, never the sound.
+    #[arg(long, value_name = "X", default_value_t = 1.0, env = "WALLBOARD_SPEED", value_parser = speed)]
+    pub speed: f64,
+    /// No screen; print URL and token as one JSON line.
+    #[arg(long, env = "WALLBOARD_HEADLESS", value_parser = FalseyValueParser::new())]
+    pub headless: bool,
+    /// Play the calls once, then end.
+    #[arg(long, env = "WALLBOARD_ONCE", value_parser = FalseyValueParser::new())]
+    pub once: bool,
+}
+
+impl Default for DemoArgs {
+    fn default() -> Self {
+        Self {
+            calls: 12,
+            seed: 1,
+            speed: 1.0,
+            headless: false,
+            once: false,
+        }
+    }
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    text.parse::<f64>()
+        .ok()
+        .filter(|speed| (0.01..=1000.0).contains(speed))
+        .ok_or_else(|| "give a number from 0.01 to 1000".into())
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub struct AttachArgs {
+    /// Backend, for instance `https://calls.example.com`.
+    #[arg(value_name = "URL", env = "WALLBOARD_URL")]
+    pub url: Option<String>,
+    /// File that holds the token.
+    #[arg(long, value_name = "FILE", env = "WALLBOARD_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The backend speaks only the older dashboard events.
+    #[arg(long, env = "WALLBOARD_COMPAT", value_parser = FalseyValueParser::new())]
+    pub compat: bool,
+    /// Keep the given token for this URL in the token store.
+    #[arg(long, env = "WALLBOARD_SAVE_TOKEN", value_parser = FalseyValueParser::new())]
+    pub save_token: bool,
+    /// PEM file of a private certificate authority.
+    #[arg(long, value_name = "FILE", env = "WALLBOARD_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum SimulateVerb {
+    /// Callers that ring a backend as Twilio would.
+    Carrier(SimulateCarrier),
+    /// An agent that answers conversation sockets as ElevenLabs would.
+    Agent(SimulateAgent),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct SimulateCarrier {
+    /// Backend to ring; without it, the one running on this machine.
+    #[arg(long, value_name = "URL", env = "WALLBOARD_URL")]
+    pub url: Option<String>,
+    /// Address of the simulated REST API; set it as twilio.api_base.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:0",
+        env = "WALLBOARD_LISTEN"
+    )]
+    pub listen: String,
+    /// Account the webhooks are signed for.
+    #[arg(long, value_name = "SID", env = "TWILIO_ACCOUNT_SID")]
+    pub account_sid: Option<String>,
+    /// File with the auth token that signs the webhooks.
+    #[arg(long, value_name = "FILE", env = "WALLBOARD_AUTH_TOKEN_FILE")]
+    pub auth_token_file: Option<PathBuf>,
+    /// Calls at the same time.
+    #[arg(long, value_name = "N", default_value_t = 10, env = "WALLBOARD_CALLS")]
+    pub calls: u32,
+    /// All calls are up after this time, for instance 10s.
+    #[arg(
+        long,
+        value_name = "SPAN",
+        default_value = "5s",
+        env = "WALLBOARD_RAMP"
+    )]
+    pub ramp: String,
+    /// How long each call lasts.
+    #[arg(
+        long,
+        value_name = "SPAN",
+        default_value = "30s",
+        env = "WALLBOARD_HOLD"
+    )]
+    pub hold: String,
+    /// Calls that end are replaced until this time has passed; without it each line calls once.
+    #[arg(long, value_name = "SPAN", env = "WALLBOARD_RUN_FOR")]
+    pub run_for: Option<String>,
+    /// Same seed, same calls.
+    #[arg(long, value_name = "S", default_value_t = 1, env = "WALLBOARD_SEED")]
+    pub seed: u64,
+    /// Faults as NAME=VALUE (percent unless named otherwise): duplicate, late, late-ms, jitter-ms,
+    /// gap, cut, cut-after-s, cut-how, rest-ms, rest-5xx.
+    #[arg(
+        long,
+        value_name = "FAULT",
+        value_delimiter = ',',
+        env = "WALLBOARD_FAULTS"
+    )]
+    pub fault: Vec<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct SimulateAgent {
+    /// Address to listen on; set it as elevenlabs.api_base and ws_base.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:0",
+        env = "WALLBOARD_LISTEN"
+    )]
+    pub listen: String,
+    /// Same seed, same answers.
+    #[arg(long, value_name = "S", default_value_t = 1, env = "WALLBOARD_SEED")]
+    pub seed: u64,
+    /// Answer with stamped frames in real time instead of acting a script, to measure with.
+    #[arg(long, env = "WALLBOARD_LOAD", value_parser = FalseyValueParser::new())]
+    pub load: bool,
+    /// Sound of the agent both ways, for instance ulaw_8000 or pcm_16000.
+    #[arg(long, value_name = "NAME", env = "WALLBOARD_AGENT_FORMAT")]
+    pub format: Option<String>,
+    /// Faults as NAME=VALUE (percent unless named otherwise): refuse (HTTP status), rate-limit,
+    /// close (code), die, die-ms, die-how, silent, garbage, think-ms.
+    #[arg(
+        long,
+        value_name = "FAULT",
+        value_delimiter = ',',
+        env = "WALLBOARD_FAULTS"
+    )]
+    pub fault: Vec<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Listing {
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct WebhooksArgs {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Go on until Ctrl-C.
+    #[arg(long, short, env = "WALLBOARD_FOLLOW", value_parser = FalseyValueParser::new())]
+    pub follow: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct LsArgs {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Only calls that are going on.
+    #[arg(long, conflicts_with = "all", env = "WALLBOARD_LIVE_ONLY", value_parser = FalseyValueParser::new())]
+    pub live: bool,
+    /// Every call in history, not only those the board still shows.
+    #[arg(long, short, env = "WALLBOARD_ALL", value_parser = FalseyValueParser::new())]
+    pub all: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct OneCall {
+    /// Our id of the call, or the carrier's.
+    #[arg(value_name = "CALL")]
+    pub call: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct EventsArgs {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// End after this many facts.
+    #[arg(long, value_name = "N", env = "WALLBOARD_MAX")]
+    pub max: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AudioFormat {
+    /// Stereo WAV of unknown length.
+    Wav,
+    /// Stereo µ-law at 8 kHz, bytes interleaved, no header.
+    Ulaw,
+    /// Stereo 16-bit little-endian PCM at 8 kHz, no header.
+    S16le,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ListenArgs {
+    /// Our id of the call, or the carrier's.
+    #[arg(value_name = "CALL")]
+    pub call: String,
+    #[command(flatten)]
+    pub remote: Remote,
+    /// What is written: caller on the left, agent on the right.
+    #[arg(long, value_enum, default_value_t = AudioFormat::Wav, env = "WALLBOARD_FORMAT")]
+    pub format: AudioFormat,
+    /// The same as --format ulaw.
+    #[arg(long, conflicts_with = "format", env = "WALLBOARD_RAW", value_parser = FalseyValueParser::new())]
+    pub raw: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct EndArgs {
+    /// Our id of the call, or the carrier's.
+    #[arg(value_name = "CALL")]
+    pub call: String,
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Return as soon as the backend has accepted.
+    #[arg(long, env = "WALLBOARD_NO_WAIT", value_parser = FalseyValueParser::new())]
+    pub no_wait: bool,
+    /// Why, for the record.
+    #[arg(long, value_name = "TEXT", env = "WALLBOARD_REASON")]
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct CallArgs {
+    /// Number in E.164, like +15551230000.
+    #[arg(value_name = "NUMBER")]
+    pub number: String,
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Agent that talks; without it, as the routes say.
+    #[arg(long, value_name = "ID", env = "WALLBOARD_AGENT")]
+    pub agent: Option<String>,
+    /// Carrier that dials: twilio or plivo.
+    #[arg(long, value_name = "NAME", env = "WALLBOARD_CARRIER")]
+    pub carrier: Option<String>,
+    /// Number the other side sees.
+    #[arg(long, value_name = "NUMBER", env = "WALLBOARD_CALLER_ID")]
+    pub caller_id: Option<String>,
+    /// Whom you call.
+    #[arg(long, value_name = "TEXT", env = "WALLBOARD_NAME")]
+    pub name: Option<String>,
+    /// Your own id of the lead.
+    #[arg(long, value_name = "ID", env = "WALLBOARD_LEAD")]
+    pub lead: Option<String>,
+    /// What the agent is told.
+    #[arg(long, value_name = "TEXT", env = "WALLBOARD_PROMPT")]
+    pub prompt: Option<String>,
+    /// First words of the agent.
+    #[arg(long, value_name = "TEXT", env = "WALLBOARD_FIRST_MESSAGE")]
+    pub first_message: Option<String>,
+    /// Return as soon as the backend has accepted.
+    #[arg(long, env = "WALLBOARD_NO_WAIT", value_parser = FalseyValueParser::new())]
+    pub no_wait: bool,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum TokenVerb {
+    /// Make a token; it is shown once.
+    Add {
+        /// Who or what will use it; other operators see this.
+        name: String,
+        /// viewer, listener, operator or admin.
+        #[arg(long, default_value = "viewer", env = "WALLBOARD_ROLE")]
+        role: String,
+        /// Exceptions to the role, for instance +unmask,-dial.
+        #[arg(
+            long,
+            value_name = "VERBS",
+            allow_hyphen_values = true,
+            env = "WALLBOARD_VERBS"
+        )]
+        verbs: Option<String>,
+        /// Only calls of these leads, comma-separated.
+        #[arg(long, value_name = "LEADS", env = "WALLBOARD_LEADS")]
+        leads: Option<String>,
+        /// How long it is good for, for instance 30d.
+        #[arg(long, value_name = "SPAN", env = "WALLBOARD_EXPIRES")]
+        expires: Option<String>,
+    },
+    /// All tokens; never the secrets themselves.
+    Ls,
+    /// Take a token away; its open connections are cut within two seconds.
+    Revoke { name: String },
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Where the file is read from, or would be.
+    Path,
+    /// What is in force; secrets as ***.
+    Print {
+        /// Say where each value came from.
+        #[arg(long, env = "WALLBOARD_ORIGIN", value_parser = FalseyValueParser::new())]
+        origin: bool,
+    },
+    /// A complete file, every line commented out.
+    Default,
+    /// Every problem, with its fix.
+    Check,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct DoctorArgs {
+    /// Ask the vendors too, with the configured keys.
+    #[arg(long, env = "WALLBOARD_LIVE", value_parser = FalseyValueParser::new())]
+    pub live: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct TriggerArgs {
+    /// For instance twilio.call-status; without it, the list.
+    #[arg(value_name = "EVENT")]
+    pub event: Option<String>,
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Carrier's id of the call; a random one without it.
+    #[arg(long, value_name = "SID", env = "WALLBOARD_SID")]
+    pub sid: Option<String>,
+    /// Status word, for twilio.call-status.
+    #[arg(long, value_name = "WORD", env = "WALLBOARD_STATUS")]
+    pub status: Option<String>,
+    /// Further fields, NAME=VALUE.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub fields: Vec<String>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum ThemeVerb {
+    /// Names of all themes.
+    Ls,
+    /// Every problem of a theme file.
+    Check { file: PathBuf },
+    /// The roles of a theme in their colours.
+    Preview { name: Option<String> },
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct KeysArgs {
+    /// Only say whether the `keys` table is right.
+    #[arg(long, env = "WALLBOARD_CHECK", value_parser = FalseyValueParser::new())]
+    pub check: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct SnapshotArgs {
+    /// Columns and rows.
+    #[arg(
+        long,
+        value_name = "WxH",
+        default_value = "120x36",
+        env = "WALLBOARD_SIZE"
+    )]
+    pub size: String,
+    /// Which screen.
+    #[arg(long, value_enum, default_value_t = SnapshotScene::Board, env = "WALLBOARD_SCENE")]
+    pub scene: SnapshotScene,
+    /// Keys to press first, separated by blanks.
+    #[arg(
+        long,
+        value_name = "KEYS",
+        default_value = "",
+        env = "WALLBOARD_KEYS_PRESSED"
+    )]
+    pub keys: String,
+    #[arg(long, value_enum, default_value_t = SnapshotFormat::Text, env = "WALLBOARD_SNAPSHOT_FORMAT")]
+    pub format: SnapshotFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SnapshotScene {
+    Board,
+    Empty,
+    /// One call, whole screen.
+    Call,
+    Help,
+    /// The confirmation before a call is ended.
+    End,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SnapshotFormat {
+    Text,
+    /// With colours, for a terminal.
+    Ansi,
+    Svg,
+}

@@ -1,0 +1,260 @@
+//! Checked values → typed sections.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::Problem;
+use super::load::{Loaded, Settings};
+use super::model::{
+    AlertsConfig, AuthConfig, BridgeConfig, ChatConfig, ChatService, Config, ElevenLabsConfig,
+    LogConfig, OpenAiConfig, PlivoConfig, PricingConfig, QualityConfig, RecordingConfig,
+    RetentionConfig, ServerConfig, TwilioConfig, UiConfig,
+};
+
+impl Config {
+    /// Builds the sections; rows that do not fit add problems and are left out.
+    pub fn build(loaded: &Loaded, problems: &mut Vec<Problem>) -> Self {
+        let settings = &loaded.settings;
+        let text = |name: &str| settings.text(name).unwrap_or_default();
+        Self {
+            server: server(settings),
+            data_dir: settings
+                .text("data.dir")
+                .map_or_else(default_data_dir, |dir| expand_home(&dir)),
+            twilio: twilio(settings),
+            plivo: PlivoConfig {
+                auth_id: settings.text("plivo.auth_id"),
+                auth_token: settings.secret("plivo.auth_token"),
+                phone_number: settings.text("plivo.phone_number"),
+                api_base: text("plivo.api_base"),
+            },
+            elevenlabs: ElevenLabsConfig {
+                api_key: settings.secret("elevenlabs.api_key"),
+                agent_id: settings.text("elevenlabs.agent_id"),
+                phone_number_id: settings.text("elevenlabs.phone_number_id"),
+                webhook_secret: settings.secret("elevenlabs.webhook_secret"),
+                api_base: text("elevenlabs.api_base"),
+                ws_base: text("elevenlabs.ws_base"),
+            },
+            openai: openai(settings),
+            chat: ChatConfig {
+                asr: chat_service(settings, "asr"),
+                llm: chat_service(settings, "llm"),
+                tts: chat_service(settings, "tts"),
+            },
+            bridge: BridgeConfig {
+                transfer_number: settings.text("bridge.transfer_number"),
+                fallback_message: settings.text("bridge.fallback_message"),
+            },
+            auth: AuthConfig {
+                admin_token: settings.secret("auth.admin_token"),
+                public_namespace: settings.flag("auth.public_namespace"),
+                chat_public: settings.flag("auth.chat_public"),
+            },
+            ui: UiConfig {
+                theme: text("ui.theme"),
+                color: text("ui.color"),
+                ascii: settings.flag("ui.ascii"),
+                mouse: settings.flag("ui.mouse"),
+                read_only: settings.flag("ui.read_only"),
+                audio_device: settings.text("ui.audio_device"),
+                volume: settings
+                    .whole("ui.volume")
+                    .and_then(|percent| u8::try_from(percent).ok())
+                    .unwrap_or(80),
+                notify: text("ui.notify"),
+            },
+            alerts: alerts(settings),
+            quality: quality(settings),
+            recording: RecordingConfig {
+                default: settings.flag("recording.default"),
+                fetch: settings.flag("recording.fetch"),
+            },
+            retention: RetentionConfig {
+                calls: settings.span("retention.calls").unwrap_or_default(),
+                transcripts: settings.span("retention.transcripts").unwrap_or_default(),
+                recordings: settings.span("retention.recordings").unwrap_or_default(),
+                events: settings.span("retention.events").unwrap_or_default(),
+                audit: settings.span("retention.audit").unwrap_or_default(),
+            },
+            pricing: PricingConfig {
+                twilio: settings.figure("pricing.twilio_usd_per_min"),
+                plivo: settings.figure("pricing.plivo_usd_per_min"),
+                elevenlabs: settings.figure("pricing.elevenlabs_usd_per_min"),
+                openai: settings.figure("pricing.openai_usd_per_min"),
+            },
+            log: LogConfig {
+                level: text("log.level"),
+                format: text("log.format"),
+            },
+            routes: rows(loaded, "route", problems),
+            agents: rows(loaded, "agent", problems),
+            tools: rows(loaded, "tool", problems),
+            transfers: rows(loaded, "transfer", problems),
+            keymap: loaded.keymap.clone(),
+        }
+    }
+}
+
+fn server(settings: &Settings) -> ServerConfig {
+    ServerConfig {
+        name: settings.text("server.name"),
+        listen: settings
+            .text("server.listen")
+            .unwrap_or_else(|| "127.0.0.1:8787".into()),
+        public_url: settings.text("server.public_url"),
+        allowed_origins: settings.list("server.allowed_origins"),
+        allowed_hosts: settings.list("server.allowed_hosts"),
+        trusted_proxies: settings.list("server.trusted_proxies"),
+        drain: settings
+            .span("server.drain")
+            .unwrap_or(Duration::from_secs(120)),
+        linger: settings
+            .span("server.linger")
+            .unwrap_or(Duration::from_secs(1800)),
+        default_agent: settings.text("server.default_agent"),
+        tls_cert: settings
+            .text("server.tls.cert")
+            .map(|path| expand_home(&path)),
+        tls_key: settings
+            .text("server.tls.key")
+            .map(|path| expand_home(&path)),
+    }
+}
+
+fn twilio(settings: &Settings) -> TwilioConfig {
+    TwilioConfig {
+        account_sid: settings.text("twilio.account_sid"),
+        auth_token: settings.secret("twilio.auth_token"),
+        phone_number: settings.text("twilio.phone_number"),
+        api_base: settings.text("twilio.api_base").unwrap_or_default(),
+    }
+}
+
+fn openai(settings: &Settings) -> OpenAiConfig {
+    let text = |name: &str| settings.text(name).unwrap_or_default();
+    OpenAiConfig {
+        api_key: settings.secret("openai.api_key"),
+        model: text("openai.model"),
+        dialect: text("openai.dialect"),
+        realtime_url: text("openai.realtime_url"),
+        api_base: text("openai.api_base"),
+        voice: text("openai.voice"),
+        vad_threshold: settings.figure("openai.vad_threshold").unwrap_or(0.7),
+        silence_ms: millis(settings, "openai.silence_ms").unwrap_or(800),
+        instructions: settings.text("openai.instructions"),
+    }
+}
+
+fn chat_service(settings: &Settings, which: &str) -> ChatService {
+    let name = |leaf: &str| format!("chat.{which}.{leaf}");
+    ChatService {
+        url: settings.text(&name("url")),
+        model: settings.text(&name("model")),
+        api_key: settings.secret(&name("api_key")),
+        voice: settings.text(&name("voice")),
+    }
+}
+
+fn alerts(settings: &Settings) -> AlertsConfig {
+    let spans = |stem: &str| {
+        (
+            settings.span(&format!("alerts.{stem}_warn")),
+            settings.span(&format!("alerts.{stem}_crit")),
+        )
+    };
+    AlertsConfig {
+        preset: settings
+            .text("alerts.preset")
+            .unwrap_or_else(|| "phone".into()),
+        off: settings.list("alerts.off"),
+        watch_words: settings.list("alerts.watch_words"),
+        help_phrases: settings.list("alerts.help_phrases"),
+        dead_air: spans("dead_air"),
+        no_first_audio: spans("no_first_audio"),
+        slow_turn: spans("slow_turn"),
+        runaway: spans("runaway"),
+        agent_loop: (
+            settings.whole("alerts.agent_loop_warn"),
+            settings.whole("alerts.agent_loop_crit"),
+        ),
+    }
+}
+
+fn quality(settings: &Settings) -> QualityConfig {
+    let preset = settings
+        .text("quality.preset")
+        .unwrap_or_else(|| "phone".into());
+    let ((p50_warn, p50_bad), (p95_warn, p95_bad)) = match preset.as_str() {
+        "strict" => ((800, 1_500), (1_500, 3_000)),
+        "relaxed" => ((1_500, 2_000), (5_000, 7_000)),
+        _ => ((1_200, 2_000), (2_500, 4_000)),
+    };
+    let or = |name: &str, preset: u32| millis(settings, name).unwrap_or(preset);
+    QualityConfig {
+        preset,
+        turn_p50_ms: (
+            or("quality.turn_p50_warn_ms", p50_warn),
+            or("quality.turn_p50_bad_ms", p50_bad),
+        ),
+        turn_p95_ms: (
+            or("quality.turn_p95_warn_ms", p95_warn),
+            or("quality.turn_p95_bad_ms", p95_bad),
+        ),
+        jitter_ms: (
+            or("quality.jitter_warn_ms", 15),
+            or("quality.jitter_bad_ms", 30),
+        ),
+        loss_pct: (
+            settings.figure("quality.loss_warn_pct").unwrap_or(1.0),
+            settings.figure("quality.loss_bad_pct").unwrap_or(5.0),
+        ),
+    }
+}
+
+fn millis(settings: &Settings, name: &str) -> Option<u32> {
+    settings
+        .whole(name)
+        .and_then(|number| u32::try_from(number).ok())
+}
+
+fn rows<T: for<'de> Deserialize<'de>>(
+    loaded: &Loaded,
+    array: &str,
+    problems: &mut Vec<Problem>,
+) -> Vec<T> {
+    let mut out = Vec::new();
+    for row in loaded.rows.iter().filter(|row| row.array == array) {
+        match serde_json::from_value(row.value.clone()) {
+            Ok(value) => out.push(value),
+            // Unknown words at the top of a block were named when it was read.
+            Err(error) if error.to_string().starts_with("unknown field") && row.reported => {}
+            Err(error) => problems.push(Problem::new(
+                row.place(loaded.file.as_deref()),
+                format!("[[{array}]] does not fit: {error}"),
+                "`wallboard config default` shows what it takes",
+            )),
+        }
+    }
+    out
+}
+
+/// `$XDG_DATA_HOME/wallboard`, or a folder beside the program's caller when there is no home.
+fn default_data_dir() -> PathBuf {
+    use etcetera::BaseStrategy;
+    etcetera::choose_base_strategy().map_or_else(
+        |_| PathBuf::from("wallboard-data"),
+        |base| base.data_dir().join("wallboard"),
+    )
+}
+
+fn expand_home(path: &str) -> PathBuf {
+    match path.strip_prefix("~/") {
+        Some(rest) => {
+            etcetera::home_dir().map_or_else(|_| PathBuf::from(path), |home| home.join(rest))
+        }
+        None => PathBuf::from(path),
+    }
+}

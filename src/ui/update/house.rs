@@ -1,0 +1,60 @@
+//! wallboard itself: theme, suspending, leaving. Leaving never ends a call.
+
+use crate::call::Severity;
+use crate::engine::LinkState;
+use crate::ui::keymap::Act;
+use crate::ui::model::{Mode, Model, Overlay, Page};
+use crate::ui::msg::{Effect, Exit};
+
+use super::acts;
+
+pub(super) fn theme(model: &mut Model, argument: Option<&str>) -> Vec<Effect> {
+    let themes = &model.settings.themes;
+    let name = match argument.map(str::trim) {
+        Some(name) => themes.iter().find(|known| *known == name),
+        None => {
+            let at = themes.iter().position(|known| *known == model.theme_name);
+            themes.get(at.map_or(0, |at| (at + 1) % themes.len().max(1)))
+        }
+    };
+    match name.cloned() {
+        Some(name) => {
+            model.theme_name.clone_from(&name);
+            model.say(Severity::Info, format!("theme {name}"));
+            vec![Effect::Theme(name)]
+        }
+        None => {
+            let all = themes.join(", ");
+            model.say(Severity::Warn, format!("themes are: {all}"));
+            Vec::new()
+        }
+    }
+}
+
+pub(super) fn suspend(model: &mut Model) -> Vec<Effect> {
+    let live = model.board.live().count();
+    if model.settings.mode != Mode::Attach && live > 0 {
+        let text = format!(
+            "suspending would silence {live} live calls of this process; {} then k keeps them going",
+            model.key(Act::Quit)
+        );
+        model.say(Severity::Warn, text);
+        return Vec::new();
+    }
+    vec![Effect::Suspend]
+}
+
+pub(super) fn quit(model: &mut Model) -> Vec<Effect> {
+    if model.page == Page::Call {
+        acts::back(model);
+        return Vec::new();
+    }
+    let carries = model.board.live().next().is_some()
+        && matches!(model.link, LinkState::Embedded | LinkState::Up);
+    match model.settings.mode {
+        Mode::Run if carries => model.overlays.push(Overlay::Quit),
+        Mode::Demo => model.overlays.push(Overlay::Quit),
+        _ => return vec![Effect::StopListening, Effect::Leave(Exit::Quit)],
+    }
+    Vec::new()
+}

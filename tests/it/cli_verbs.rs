@@ -1,0 +1,258 @@
+//! The verbs on a running backend, through the real program.
+
+use serde_json::Value;
+
+use crate::it::cli_rig::{Home, Running, Said, until};
+
+const KEYS: &str = "id,carrier,carrier_call_id,direction,from,to,name,lead_id,agent,agent_link,media_link,status,started_at,answered_at,ended_at,duration_s,answered_by,score,turn_p50_ms,turn_p95_ms,alerts,listeners,recording,disposition,ended_by,end_cause,cost_usd";
+
+fn twilio() -> Home {
+    Home::new().with("TWILIO_AUTH_TOKEN", "test-token")
+}
+
+fn sid(n: u8) -> String {
+    format!("CA{n:032x}")
+}
+
+fn calls(home: &Home, args: &[&str]) -> Vec<Value> {
+    let mut all = vec!["ls", "--json"];
+    all.extend(args);
+    home.run(&all).expect(0).lines()
+}
+
+#[test]
+fn nothing_running_is_exit_5_and_says_how_to_start() {
+    let said = Home::new().run(&["ls", "--json"]).expect(5);
+    assert_eq!(said.error()["error"]["code"], "unreachable");
+    Home::new()
+        .run(&["ls", "--url", "http://127.0.0.1:1"])
+        .expect(5);
+    Home::new().run(&["ls", "--url", "ftp://x"]).expect(2);
+}
+
+#[test]
+fn a_triggered_webhook_becomes_a_call_that_can_be_listed_shown_and_ended() {
+    let home = twilio();
+    let _backend = home.serve();
+    let sid = sid(1);
+    home.run(&["trigger", "twilio.call-status", "--sid", &sid])
+        .expect(0);
+    let rows = calls(&home, &[]);
+    assert_eq!(rows.len(), 1);
+    let mut keys: Vec<&str> = rows[0]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let mut wanted: Vec<&str> = KEYS.split(',').collect();
+    keys.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(keys, wanted);
+    assert_eq!(rows[0]["status"], "in-progress");
+    let shown = home.run(&["show", &sid, "--json"]).expect(0);
+    assert!(shown.lines()[0]["utterances"].is_array());
+    assert!(
+        home.run(&["show", &sid])
+            .expect(0)
+            .out
+            .contains("in-progress")
+    );
+    home.run(&[
+        "trigger",
+        "twilio.call-status",
+        "--sid",
+        &sid,
+        "--status",
+        "completed",
+    ])
+    .expect(0);
+    assert!(calls(&home, &["--live"]).is_empty());
+    let ended = calls(&home, &[]);
+    assert_eq!(ended[0]["status"], "completed");
+    assert_eq!(ended[0]["disposition"], "answered");
+}
+
+#[test]
+fn tables_mask_numbers() {
+    let home = twilio();
+    let _backend = home.serve();
+    home.run(&["trigger", "twilio.call-status", "--sid", &sid(2)])
+        .expect(0);
+    let table = home.run(&["ls"]).expect(0).out;
+    assert!(
+        table.contains("•••") && !table.contains("5551230000"),
+        "{table}"
+    );
+}
+
+#[test]
+fn a_forged_webhook_is_refused_and_creates_nothing() {
+    let home = twilio();
+    let backend = home.serve();
+    let url = until("the address", 5, || {
+        let text = std::fs::read_to_string(home.data().join("backend.json")).ok()?;
+        let file: Value = serde_json::from_str(&text).ok()?;
+        Some(file["url"].as_str()?.to_owned())
+    });
+    let forger = Home::new().with("TWILIO_AUTH_TOKEN", "another-token");
+    forger
+        .run(&["trigger", "twilio.incoming-call", "--url", &url])
+        .expect(3);
+    assert!(calls(&home, &[]).is_empty());
+    let seen = home.run(&["webhooks", "--json"]).expect(0).lines();
+    assert_eq!(seen[0]["verdict"], "wrong_secret");
+    drop(backend);
+}
+
+#[test]
+fn what_is_not_there_is_exit_4_and_what_cannot_be_done_is_exit_1() {
+    let home = twilio();
+    let _backend = home.serve();
+    home.run(&["show", "nobody"]).expect(4);
+    home.run(&["end", "nobody", "--json"]).expect(4);
+    home.run(&["tail", "nobody"]).expect(4);
+    home.run(&["listen", "nobody"]).expect(4);
+    home.run(&["call", "12"]).expect(2);
+    // No account SID: Twilio cannot be asked to dial.
+    let said = home.run(&["call", "+15551230000", "--json"]);
+    assert_ne!(said.code, 0);
+    assert_ne!(said.error()["error"]["message"], "");
+}
+
+#[test]
+fn a_viewer_sees_and_may_not_touch_until_revoked() {
+    let home = twilio();
+    let _backend = home.serve();
+    let sid = sid(3);
+    home.run(&["trigger", "twilio.call-status", "--sid", &sid])
+        .expect(0);
+    let made = home
+        .run(&["token", "add", "ana", "--role", "viewer", "--json"])
+        .expect(0);
+    let token = made.lines()[0]["token"].as_str().unwrap().to_owned();
+    assert!(token.starts_with("wb_"));
+    let file = home.path().join("ana.token");
+    std::fs::write(&file, &token).unwrap();
+    let file = file.to_string_lossy().into_owned();
+    let ana = |args: &[&str]| {
+        let mut all = args.to_vec();
+        all.extend(["--token-file", &file]);
+        home.run(&all)
+    };
+    let rows = until("the new token", 5, || {
+        let said = ana(&["ls", "--json"]);
+        (said.code == 0).then(|| said.lines())
+    });
+    assert!(
+        rows[0]["from"].as_str().unwrap().contains('•'),
+        "masked for a viewer"
+    );
+    let refused = ana(&["end", &sid, "--json"]).expect(3);
+    assert_eq!(refused.error()["error"]["code"], "forbidden");
+    assert!(
+        refused.err.contains("operator"),
+        "names the missing role: {}",
+        refused.err
+    );
+    assert!(home.run(&["token", "ls"]).expect(0).out.contains("ana"));
+    home.run(&["token", "revoke", "ana"]).expect(0);
+    until("the revocation", 5, || {
+        (ana(&["ls"]).code == 3).then_some(())
+    });
+    home.run(&["token", "revoke", "nobody"]).expect(4);
+    home.run(&["token", "add", "x", "--role", "boss"]).expect(2);
+    home.run(&["token", "add", "x", "--verbs=+unmsk"]).expect(2);
+}
+
+#[test]
+fn events_are_envelopes_in_order_and_end_where_asked() {
+    let home = twilio();
+    let _backend = home.serve();
+    let mut events = home.start(&["events", "--max", "3"]);
+    // Facts before the link is up are not events; so keep things happening until there are three.
+    let finished = until("three facts", 20, || {
+        home.run(&["trigger", "twilio.call-status"]).expect(0);
+        events.child.try_wait().unwrap()
+    });
+    assert!(finished.success());
+    let said: Said = events.wait(5);
+    let lines = said.lines();
+    assert_eq!(lines.len(), 3);
+    let seqs: Vec<u64> = lines
+        .iter()
+        .map(|line| line["seq"].as_u64().unwrap())
+        .collect();
+    assert!(seqs.windows(2).all(|pair| pair[0] < pair[1]), "{seqs:?}");
+}
+
+#[test]
+fn a_taken_port_and_a_taken_directory_are_one_sentence_and_a_fix() {
+    let home = Home::new();
+    let _backend = home.serve();
+    let said = home.run(&["serve", "--listen", "127.0.0.1:0"]).expect(1);
+    assert!(said.err.contains("another wallboard"), "{}", said.err);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let said = Home::new()
+        .run(&["serve", "--listen", &address, "--json"])
+        .expect(1);
+    let error = said.err.lines().last().unwrap();
+    let error: Value = serde_json::from_str(error).unwrap();
+    assert!(
+        error["error"]["hint"]
+            .as_str()
+            .unwrap()
+            .contains("--listen")
+    );
+}
+
+#[test]
+fn serve_prints_what_to_paste_and_ends_at_sigterm() {
+    let home = twilio().with("PUBLIC_URL", "https://calls.example.com");
+    let backend = home.serve();
+    backend.terminate();
+    let said = backend.wait(20).expect(0);
+    assert!(
+        said.out
+            .contains("https://calls.example.com/incoming-call#rc=3&rp=all"),
+        "{}",
+        said.out
+    );
+    assert!(!home.data().join("backend.json").exists());
+}
+
+#[test]
+fn a_restart_finds_what_was_told_before() {
+    let home = twilio();
+    let backend: Running = home.serve();
+    let sid = sid(4);
+    home.run(&["trigger", "twilio.call-status", "--sid", &sid])
+        .expect(0);
+    let mut backend = backend;
+    backend.child.kill().unwrap();
+    backend.child.wait().unwrap();
+    drop(backend);
+    let _again = home.serve();
+    let rows = calls(&home, &[]);
+    assert_eq!(rows[0]["carrier_call_id"], sid);
+    home.run(&[
+        "trigger",
+        "twilio.call-status",
+        "--sid",
+        &sid,
+        "--status",
+        "completed",
+    ])
+    .expect(0);
+    home.run(&[
+        "trigger",
+        "twilio.call-status",
+        "--sid",
+        &sid,
+        "--status",
+        "ringing",
+    ])
+    .expect(0);
+    assert_eq!(calls(&home, &[])[0]["status"], "completed");
+}
