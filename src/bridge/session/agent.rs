@@ -46,6 +46,7 @@ impl Session {
         if self.link.phase() == LinkPhase::Idle {
             return;
         }
+        self.agent_at = now;
         match word {
             AgentIn::Ready {
                 conversation_id,
@@ -88,6 +89,7 @@ impl Session {
             // Our own detector times both sides alike, whoever the vendor is.
             AgentIn::CallerSpeechStarted | AgentIn::CallerSpeechStopped => {}
             AgentIn::Ping { id, rtt_ms } => {
+                self.pings = self.pings.saturating_add(1);
                 effects.tell_agent(AgentOut::Pong { id });
                 let rtt_ms = rtt_ms.filter(|ms| ms.is_finite() && *ms > 0.0);
                 self.health.rtt_ms = rtt_ms.or(self.health.rtt_ms);
@@ -129,6 +131,7 @@ impl Session {
         let recap = self.is_takeover().then(|| self.recap());
         self.link.ready(now);
         self.conversations += 1;
+        self.pings = 0;
         self.turns.conversation_opened();
         self.voice.open(gives, effects);
         let conversation_id = text::clean_label(&conversation_id).into_owned();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use wallboard::call::{AgentLink, CallStatus, Fact, MediaLink};
 use wallboard::engine::Fallback;
 use wallboard::simulator::elevenlabs::AgentFaults;
-use wallboard::simulator::speech::Cut;
+use wallboard::simulator::speech::{Cut, Line};
 use wallboard::simulator::twilio::{CutHow, StreamCut, TestCall, Timing};
 
 use super::rig::{House, Plot, chat, comes_true, dying};
@@ -155,6 +155,38 @@ async fn an_agent_whose_socket_dies_is_reached_again_and_the_talk_goes_on() {
         );
         ends_by_the_carrier(&house, &call).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_pinged_and_fell_silent_is_given_up_and_reached_again() {
+    let house = House::start(transferring()).await;
+    let mut script = chat();
+    // After the second ping.
+    script.lines.insert(
+        4,
+        Line::Die {
+            how: Cut::Silence,
+            for_good: false,
+        },
+    );
+    let call = house.ring(1, script);
+    let mut facts = house.facts().await;
+    facts
+        .wait("reconnecting", |fact| {
+            matches!(
+                fact,
+                Fact::AgentLinkChanged {
+                    link: AgentLink::Reconnecting,
+                    ..
+                }
+            )
+        })
+        .await;
+    let lines = house.card(call.sid()).unwrap().lines.len();
+    house
+        .wait_card(call.sid(), "new words", |card| card.lines.len() > lines + 1)
+        .await;
+    assert!(call.view().stream_open);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

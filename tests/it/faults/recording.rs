@@ -116,6 +116,29 @@ async fn a_route_that_records_does_so_for_callers_too() {
         .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn late_news_of_a_recording_does_not_bring_it_back() {
+    let house = House::start(Plot::default()).await;
+    let (call, _) = house.talking(1, chat()).await;
+    let recording = format!("RE{:032x}", 5);
+    for (state, shown) in [
+        ("in-progress", RecordingState::InProgress),
+        ("absent", RecordingState::Absent),
+        ("in-progress", RecordingState::Absent),
+        ("paused", RecordingState::Absent),
+    ] {
+        let form = [
+            ("CallSid", call.sid()),
+            ("RecordingSid", recording.as_str()),
+            ("RecordingStatus", state),
+        ];
+        let taken = house.webhook("/recording-status-callback", &form).await;
+        assert!(taken.status().is_success());
+        let card = house.card(call.sid()).unwrap();
+        assert_eq!(card.recording().unwrap().state, shown);
+    }
+}
+
 /// A listener nobody should ever talk to.
 async fn honeypot(house: &House) -> (String, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -28,7 +28,7 @@ use wallboard::simulator::speech::{Cut, Ending, Line, Script};
 use wallboard::simulator::twilio::{
     Faults, InboundCall, TestCall, Timing, TwilioSim, TwilioSimConfig,
 };
-use wallboard::store::{self, Recordings, SqliteJournal};
+use wallboard::store::{self, Recordings};
 
 use crate::it::support::socketio::SioClient;
 
@@ -248,9 +248,6 @@ pub struct House {
     /// Between us and the agent vendor's REST.
     pub vendor: Proxy,
     pub core: Core,
-    /// Held, not used: the house stands as long as they do.
-    pub _server: Server,
-    pub _journal: SqliteJournal,
     pub tokens: TokenStore,
     pub url: String,
     pub http: reqwest::Client,
@@ -290,7 +287,7 @@ impl House {
         let mut settings = ServerSettings::on(url.trim_start_matches("http://").parse().unwrap());
         settings.public_url = Some(url.parse().unwrap());
         let tokens = TokenStore::in_dir(dir.path());
-        let server = Server::start(ServerParts {
+        let _server = Server::start(ServerParts {
             carriers: CarrierRoutes::new().with(TwilioDesk::new(&twilio)),
             ..ServerParts::new(
                 core.clone(),
@@ -306,8 +303,6 @@ impl House {
             rest,
             vendor,
             core,
-            _server: server,
-            _journal: journal,
             tokens,
             url,
             http: client(),
@@ -402,10 +397,8 @@ impl FactLog {
                 }
             }
         };
-        match tokio::time::timeout(Duration::from_secs(20), waiting).await {
-            Ok(fact) => fact,
-            Err(_) => panic!("not in time: {what}\n{:#?}", self.seen),
-        }
+        let found = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+        found.unwrap_or_else(|_| panic!("not in time: {what}\n{:#?}", self.seen))
     }
 }
 

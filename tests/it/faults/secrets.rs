@@ -22,59 +22,10 @@ fn files(dir: &Path, found: &mut Vec<std::path::PathBuf>) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn canary_secrets_numbers_and_words_turn_up_in_no_output() {
-    let peers = Peers::start(&Plot {
-        agent: AgentFaults {
-            rate_limit_pct: 50.0,
-            ..AgentFaults::default()
-        },
-        carrier: Faults {
-            rest_5xx_pct: 30.0,
-            ..Faults::default()
-        },
-        ..Plot::default()
-    })
-    .await;
-    let tables = format!("[plivo]\nauth_token = \"{GUESS}x\"\n[openai]\napi_key = \"{GUESS}y\"");
-    let mut serve = Serve::start(
-        &peers,
-        Extra {
-            bridge: "fallback_message = \"Goodbye.\"",
-            server: "",
-            tables: &tables,
-        },
-    )
-    .await;
+/// Everything that answers with an error, as one text.
+async fn exercise(peers: &Peers, serve: &Serve) -> String {
     let mut answers = String::new();
-    // Calls that work, calls whose agent refuses.
-    let calls: Vec<_> = (0..4)
-        .map(|number| peers.ring(&serve.url, 1000 + number, chat(), true))
-        .collect();
-    for call in &calls {
-        call.wait("its agent, or the fallback", |view| {
-            view.heard_ms >= 100 || view.is_over()
-        })
-        .await
-        .unwrap();
-    }
-    for sid in serve.live().await {
-        for verb in [
-            "terminate",
-            "record/start",
-            "transfer",
-            "whisper",
-            "nonsense",
-        ] {
-            let answer = serve
-                .post(
-                    &format!("/api/calls/{sid}/{verb}"),
-                    json!({ "to": "x", "text": "y" }),
-                )
-                .await;
-            answers.push_str(&answer.text().await.unwrap());
-        }
-    }
+    calls(peers, serve, &mut answers).await;
     // Guessed tokens, forged and broken webhooks.
     for path in [
         "/api/calls",
@@ -84,7 +35,9 @@ async fn canary_secrets_numbers_and_words_turn_up_in_no_output() {
     ] {
         let request = serve.http.get(format!("{}{path}?token={GUESS}", serve.url));
         let answer = request.bearer_auth(GUESS).send().await.unwrap();
-        answers.push_str(&format!("{:?}", answer.headers()));
+        for value in answer.headers().values() {
+            answers.push_str(&String::from_utf8_lossy(value.as_bytes()));
+        }
         answers.push_str(&answer.text().await.unwrap());
         let request = serve.http.get(format!("{}{path}", serve.url));
         let answer = request.bearer_auth(ADMIN).send().await.unwrap();
@@ -119,6 +72,65 @@ async fn canary_secrets_numbers_and_words_turn_up_in_no_output() {
         answers.push_str(&String::from_utf8_lossy(&output.stdout));
         answers.push_str(&String::from_utf8_lossy(&output.stderr));
     }
+    answers
+}
+
+async fn calls(peers: &Peers, serve: &Serve, answers: &mut String) {
+    // Calls that work, calls whose agent refuses.
+    let calls: Vec<_> = (0..4)
+        .map(|number| peers.ring(&serve.url, 1000 + number, chat(), true))
+        .collect();
+    for call in &calls {
+        call.wait("its agent, or the fallback", |view| {
+            view.heard_ms >= 100 || view.is_over()
+        })
+        .await
+        .unwrap();
+    }
+    for sid in serve.live().await {
+        for verb in [
+            "terminate",
+            "record/start",
+            "transfer",
+            "whisper",
+            "nonsense",
+        ] {
+            let answer = serve
+                .post(
+                    &format!("/api/calls/{sid}/{verb}"),
+                    json!({ "to": "x", "text": "y" }),
+                )
+                .await;
+            answers.push_str(&answer.text().await.unwrap());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn canary_secrets_numbers_and_words_turn_up_in_no_output() {
+    let peers = Peers::start(&Plot {
+        agent: AgentFaults {
+            rate_limit_pct: 50.0,
+            ..AgentFaults::default()
+        },
+        carrier: Faults {
+            rest_5xx_pct: 30.0,
+            ..Faults::default()
+        },
+        ..Plot::default()
+    })
+    .await;
+    let tables = format!("[plivo]\nauth_token = \"{GUESS}x\"\n[openai]\napi_key = \"{GUESS}y\"");
+    let mut serve = Serve::start(
+        &peers,
+        Extra {
+            bridge: "fallback_message = \"Goodbye.\"",
+            server: "",
+            tables: &tables,
+        },
+    )
+    .await;
+    let answers = exercise(&peers, &serve).await;
     serve.signal(Signal::SIGTERM);
     serve.signal(Signal::SIGTERM);
     serve.exited(10).await;

@@ -38,7 +38,7 @@ async fn of_two_operators_who_end_a_call_one_wins_and_the_other_is_told_who() {
             "call": id, "verb": "terminate", "args": {},
         })
     };
-    let (_, _) = tokio::join!(ann.emit("command", order(1)), bob.emit("command", order(2)));
+    let ((), ()) = tokio::join!(ann.emit("command", order(1)), bob.emit("command", order(2)));
     let (first, second) = tokio::join!(ann.wait_for("reply"), bob.wait_for("reply"));
     let (won, lost, winner) = if first["ok"] == true {
         (first, second, "ann")
