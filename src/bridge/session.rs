@@ -23,6 +23,10 @@ use super::{AgentOut, BridgeOrder, CarrierAudio, CarrierIn, Effect, Effects, Inp
 const MEDIA_SILENT: Duration = Duration::from_secs(10);
 /// A stream that stands for this long is closed, so that the carrier goes on with the fallback.
 const MEDIA_GIVEN_UP: Duration = Duration::from_secs(30);
+/// An agent that pings and then says nothing at all for this long is gone, whatever its socket says.
+const AGENT_SILENT: Duration = Duration::from_secs(10);
+/// Pings of a conversation after which one counts on more.
+const PINGS_TO_TRUST: u32 = 2;
 /// Housekeeping runs at most this often, whatever comes in.
 const HOUSEKEEPING: Duration = Duration::from_millis(20);
 /// After the last audio was heard: the way to the ear, and words that come late.
@@ -41,6 +45,10 @@ pub struct Session {
     can_say: bool,
     conversation: Option<String>,
     conversations: u32,
+    /// When the agent's socket was last heard of.
+    agent_at: Duration,
+    /// Pings of this conversation; not every agent is set up to send them.
+    pings: u32,
     caller: CallerPath,
     caller_at: Duration,
     media_lost: bool,
@@ -91,6 +99,8 @@ impl Session {
             can_say: false,
             conversation: None,
             conversations: 0,
+            agent_at: now,
+            pings: 0,
             caller: CallerPath::new(plan.carrier_format),
             caller_at: now,
             media_lost: false,
@@ -317,6 +327,12 @@ impl Session {
                         "the agent did not answer in time",
                         effects,
                     );
+                    return;
+                }
+                let quiet = now.saturating_sub(self.agent_at) >= AGENT_SILENT;
+                if self.link.is_ready() && self.pings >= PINGS_TO_TRUST && quiet {
+                    effects.push(Effect::CloseAgent);
+                    self.agent_closed(now, "the agent's socket is silent", None, effects);
                     return;
                 }
                 let talked = now.saturating_sub(self.started_at);

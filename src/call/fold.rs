@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 
 use super::{
     ActionState, Analysis, Call, CallEvent, CallFacts, CallStatus, CommandId, Cut, Envelope, Fact,
-    Line, LineBody, Listener, MediaLink, Note, OperatorAction, StatusStep, Track, Transfer,
-    Trouble, state,
+    Line, LineBody, Listener, MediaLink, Note, OperatorAction, RecordingState, StatusStep, Track,
+    Transfer, Trouble, state,
 };
 
 impl Call {
@@ -147,6 +147,8 @@ fn fold_call(call: &mut Call, at: DateTime<Utc>, fact: &Fact) {
                 .iter_mut()
                 .find(|known| known.id == recording.id)
             {
+                // Late news: what was said since stands.
+                Some(known) if is_behind(recording.state, known.state) => {}
                 Some(known) => {
                     let (url, duration_s) = (known.url.take(), known.duration_s);
                     *known = recording.clone();
@@ -437,4 +439,16 @@ fn settle(call: &mut Call, command: CommandId, state: ActionState, message: Opti
         action.state = state;
         action.message = message;
     }
+}
+
+/// Whether a recording that is `now` cannot become `next` any more: the answer of the carrier's REST
+/// and its webhooks overtake each other.
+fn is_behind(next: RecordingState, now: RecordingState) -> bool {
+    let over = |state| {
+        matches!(
+            state,
+            RecordingState::Completed | RecordingState::Absent | RecordingState::Failed
+        )
+    };
+    (next == RecordingState::Started && now != next) || (over(now) && !over(next))
 }

@@ -113,7 +113,7 @@ pub struct Start {
     /// Address to listen on; ":9000" changes the port alone.
     #[arg(long, value_name = "ADDRESS", env = "WALLBOARD_LISTEN")]
     pub listen: Option<String>,
-    /// How carriers reach this backend, for instance https://calls.example.com.
+    /// How carriers reach this backend, for instance `https://calls.example.com`.
     #[arg(long, value_name = "URL", env = "WALLBOARD_PUBLIC_URL")]
     pub public_url: Option<String>,
     /// Accept webhooks without checking who sent them. For experiments only.
@@ -165,7 +165,7 @@ pub enum Verb {
     /// The themes of the screen.
     #[command(subcommand)]
     Theme(ThemeVerb),
-    /// The key table, and whether [keys] is right.
+    /// The key table, and whether the `keys` table is right.
     Keys(KeysArgs),
     /// A picture of the screen with sample calls; always the same.
     Snapshot(SnapshotArgs),

@@ -20,6 +20,9 @@ use super::{Failure, Outcome, out};
 /// Another program may take a port between our finding it free and using it.
 const PORT_TRIES: usize = 5;
 
+/// Of the directory's name; the process that owns it follows.
+const PREFIX: &str = "wallboard-demo-";
+
 /// A directory that is gone when this is.
 #[derive(Debug)]
 pub struct Temporary(PathBuf);
@@ -27,7 +30,8 @@ pub struct Temporary(PathBuf);
 impl Temporary {
     pub fn make() -> Outcome<Self> {
         use std::fmt::Write;
-        let mut name = String::from("wallboard-demo-");
+        sweep(&std::env::temp_dir());
+        let mut name = format!("{PREFIX}{}-", std::process::id());
         for byte in random::<8>() {
             let _ = write!(name, "{byte:02x}");
         }
@@ -54,6 +58,36 @@ impl Drop for Temporary {
     }
 }
 
+/// Removes what demos left behind that were killed without a word.
+fn sweep(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.filter_map(Result::ok) {
+        let name = entry.file_name();
+        let owner = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX))
+            .and_then(|rest| rest.split('-').next())
+            .and_then(|pid| pid.parse().ok());
+        if owner.is_some_and(is_gone) {
+            // Somebody else's, or swept by another demo just now: both are fine.
+            let _left = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_gone(pid: i32) -> bool {
+    let probe = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None);
+    probe == Err(nix::errno::Errno::ESRCH)
+}
+
+#[cfg(not(unix))]
+fn is_gone(_pid: i32) -> bool {
+    false
+}
+
 /// Everything a running demo is made of.
 #[derive(Debug)]
 pub struct DemoRun {
@@ -67,8 +101,7 @@ pub struct DemoRun {
 
 impl DemoRun {
     /// Starts the peers, then the backend that uses them.
-    pub async fn start(args: &DemoArgs, config: &Config) -> Outcome<Self> {
-        let directory = Temporary::make()?;
+    pub async fn start(args: &DemoArgs, config: &Config, directory: Temporary) -> Outcome<Self> {
         let peers = Tasks::new();
         let stage = Stage::start(args.seed, &peers).await.map_err(|error| {
             Failure::failed(
@@ -205,7 +238,7 @@ fn route(direction: &str) -> RouteConfig {
 pub async fn headless(args: &DemoArgs, config: &Config) -> Outcome {
     logging::start(&config.log, Sink::Stderr);
     let mut signals = Signals::install()?;
-    let demo = DemoRun::start(args, config).await?;
+    let demo = DemoRun::start(args, config, Temporary::make()?).await?;
     let said = out::json(&json!({
         "url": demo.backend.url,
         "token": demo.backend.token.expose(),

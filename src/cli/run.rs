@@ -13,7 +13,7 @@ use crate::ui::{Exit, Mode};
 
 use super::args::{DemoArgs, Start};
 use super::config::{Config, Loaded};
-use super::demo::DemoRun;
+use super::demo::{DemoRun, Temporary};
 use super::logging::{self, Sink};
 use super::screen::{self, Endpoint, Shown};
 use super::serve::{self, Signals};
@@ -189,9 +189,9 @@ fn count_hits(log: Arc<WebhookLog>, counted: Vec<(String, Arc<AtomicU64>)>, task
 
 /// The demo with its screen. Leaving ends everything.
 pub async fn demo(args: &DemoArgs, config: &Config) -> Outcome {
-    let log = std::env::temp_dir().join(format!("wallboard-demo-{}.log", std::process::id()));
-    logging::start(&config.log, Sink::File(&log));
-    let demo = DemoRun::start(args, config).await?;
+    let directory = Temporary::make()?;
+    logging::start(&config.log, Sink::File(&directory.path().join(LOG)));
+    let demo = DemoRun::start(args, config, directory).await?;
     let screen_tasks = Tasks::new();
     let shown = Shown {
         backend: Arc::new(demo.backend.embedded(&user_name(), config.ui.read_only)),
@@ -216,9 +216,5 @@ pub async fn demo(args: &DemoArgs, config: &Config) -> Outcome {
     crate::ui::restore();
     screen_tasks.shutdown(Duration::from_secs(1)).await;
     demo.stop().await;
-    // Nobody asked for it; it is there for the case that something goes wrong.
-    if outcome.is_ok() {
-        let _gone = std::fs::remove_file(&log);
-    }
     outcome
 }

@@ -129,7 +129,7 @@ pub async fn drain(backend: Backend, grace: Duration, signals: &mut Signals) {
         () = async {
             signals.stop_asked().await;
             tracing::warn!("asked again: out in five seconds");
-            tokio::time::sleep(HURRY - LAST_STEPS).await;
+            tokio::time::sleep(HURRY.saturating_sub(LAST_STEPS)).await;
         } => LAST_STEPS,
     };
     if tokio::time::timeout(stop_within, backend.stop())

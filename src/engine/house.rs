@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 
 use crate::call::{
     Action, AnsweredBy, Call, CallEvent, CallId, Command, Direction, Envelope, Fact, Grant,
-    RecordingState, Role, Severity,
+    Recording, RecordingState, Role, Severity,
 };
 
 use super::Core;
@@ -19,7 +19,7 @@ use super::feed::{Batch, Feed};
 use super::plan::OnMachine;
 use super::ports::StoreHealth;
 use super::reconcile::{keep_sweeping, notice};
-use super::recordings::Fetcher;
+use super::recordings::{Fetcher, served};
 
 /// Who a policy acts as; shown to operators and in the audit trail.
 pub(super) const POLICY: &str = "policy";
@@ -171,7 +171,10 @@ fn follow(core: &Core, fetcher: Option<&Fetcher>, envelope: &Envelope) {
         Fact::RecordingChanged { recording }
             if recording.state == RecordingState::Completed && recording.url.is_none() =>
         {
-            let Some(fetcher) = fetcher else { return };
+            let Some(fetcher) = fetcher else {
+                passed_through(core, id, recording);
+                return;
+            };
             let call = core
                 .switchboard
                 .read(|board| board.get(id).map(|call| call.trimmed(0)));
@@ -182,6 +185,15 @@ fn follow(core: &Core, fetcher: Option<&Fetcher>, envelope: &Envelope) {
         }
         _ => {}
     }
+}
+
+/// Says where a recording is served that stays with the carrier.
+fn passed_through(core: &Core, call: CallId, recording: &Recording) {
+    let (task, recording) = (core.clone(), served(recording, &recording.id));
+    core.tasks.spawn("recording", async move {
+        let fact = Fact::RecordingChanged { recording };
+        task.post_about(Some(call), vec![fact]).await;
+    });
 }
 
 fn catch_up(core: &Core, fetcher: Option<&Fetcher>, call: &Call) {

@@ -26,9 +26,12 @@ const RETRY: Backoff = Backoff {
     tries: 6,
 };
 
-/// Where a recording is served once it is kept.
-fn url_of(id: &str) -> String {
-    format!("/api/recordings/{id}")
+/// A recording with the place where we serve it under `id`.
+pub(super) fn served(recording: &Recording, id: &str) -> Recording {
+    Recording {
+        url: Some(format!("/api/recordings/{id}")),
+        ..recording.clone()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -111,15 +114,9 @@ impl Fetcher {
     }
 
     async fn bring(&self, core: &Core, missing: MissingRecording) {
-        let Ok(_turn) = self.gate.acquire().await else {
-            return;
-        };
         let fact = match self.download(core, &missing).await {
             Ok(id) => Fact::RecordingChanged {
-                recording: Recording {
-                    url: Some(url_of(&id)),
-                    ..missing.recording
-                },
+                recording: served(&missing.recording, &id),
             },
             Err(why) => {
                 metrics::counter!("wallboard_recordings_lost_total").increment(1);
@@ -145,12 +142,15 @@ impl Fetcher {
             .ok_or("no access to its carrier")?;
         let mut failed = 0;
         let audio = loop {
+            // Held for one try only: a file that is not there must not keep others waiting.
+            let turn = self.gate.acquire().await.map_err(|_| "going down")?;
             let asked = carrier.fetch_recording(missing.recording.id.clone());
             let error = match tokio::time::timeout(DOWNLOAD_WITHIN, asked).await {
                 Ok(Ok(audio)) => break audio,
                 Ok(Err(error)) => error,
                 Err(_) => CarrierError::Unreachable("the download took too long".into()),
             };
+            drop(turn);
             failed += 1;
             let hopeless = matches!(
                 error,

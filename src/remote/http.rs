@@ -27,7 +27,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Frames waiting for the ear: 400 ms. Full: new ones are dropped until it has caught up.
 const FRAMES_MAX: usize = 20;
-/// Bytes of one stereo frame on the wire: 160 of the caller, then 160 of the agent.
+/// Bytes of one stereo frame on the wire: caller and agent sample by sample.
 const FRAME_BYTES: usize = 2 * FRAME_SAMPLES;
 /// Nothing on the listening socket for this long: it is dead.
 const SILENT_MAX: Duration = Duration::from_secs(30);
@@ -237,13 +237,9 @@ impl Rest {
 
 /// The whole frames of a message; a rest that is none is dropped.
 fn frames_of(bytes: &[u8]) -> impl Iterator<Item = StereoFrame> {
-    bytes.chunks_exact(FRAME_BYTES).filter_map(|frame| {
-        let (caller, agent) = frame.split_at_checked(FRAME_SAMPLES)?;
-        Some(StereoFrame {
-            caller: caller.try_into().ok()?,
-            agent: agent.try_into().ok()?,
-        })
-    })
+    bytes
+        .chunks_exact(FRAME_BYTES)
+        .map(StereoFrame::from_interleaved)
 }
 
 fn unreachable(message: &str) -> Refusal {

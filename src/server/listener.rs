@@ -9,12 +9,17 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum_server::accept::Accept;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::settings::ServerSettings;
+use super::start::HEAD_WITHIN;
+
+/// How often a client that has said a few letters is looked at again.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Lets connections in up to the caps.
 #[derive(Clone, Debug)]
@@ -107,8 +112,29 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Gate {
                 stream,
                 _place: place,
             };
+            tokio::time::timeout(HEAD_WITHIN, first_words(&admitted.stream))
+                .await
+                .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
             Ok((admitted, service))
         })
+    }
+}
+
+/// Waits until a client has said enough to tell which HTTP it speaks. The deadline for a request's
+/// head begins after that.
+async fn first_words(stream: &TcpStream) -> io::Result<()> {
+    const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let mut said = [0; 24];
+    loop {
+        // Not `readable`, which may be wrong. Peeked at, the words stay where they are.
+        let count = stream.peek(&mut said).await?;
+        let undecided = said
+            .get(..count)
+            .is_some_and(|said| said.len() < HTTP2.len() && HTTP2.starts_with(said));
+        if count == 0 || !undecided {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

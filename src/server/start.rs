@@ -15,7 +15,6 @@ use hyper_util::rt::TokioTimer;
 use metrics_exporter_prometheus::PrometheusHandle;
 use socketioxide::SocketIo;
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::call::{Fact, Severity};
 use crate::engine::{Core, ListenUrl, Target};
@@ -30,11 +29,9 @@ use super::state::App;
 use super::{compat, hub};
 
 /// A request's head must be whole within this.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// Largest body of an API request.
-const BODY_MAX: usize = 256 * 1024;
-/// And be whole within this.
-const BODY_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const BODY_MAX: usize = 256 * 1024;
 /// How long open connections may finish when the core goes down without [`Server::stop`].
 const LINGER: Duration = Duration::from_secs(1);
 /// How long `bye` may take to reach the clients.
@@ -169,7 +166,7 @@ impl Server {
 fn router(app: &Arc<App>) -> Router {
     app.carriers
         .router()
-        .merge(api::router().layer(RequestBodyTimeoutLayer::new(BODY_WITHIN)))
+        .merge(api::router())
         .fallback(api::not_found)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(Arc::clone(app))

@@ -6,6 +6,7 @@ mod cli_demo;
 mod cli_rig;
 mod cli_verbs;
 mod e2e;
+mod faults;
 mod providers;
 mod remote;
 mod second;

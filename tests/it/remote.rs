@@ -161,7 +161,7 @@ async fn listen(headers: HeaderMap, upgrade: WebSocketUpgrade) -> axum::response
         return (StatusCode::FORBIDDEN, axum::Json(body)).into_response();
     }
     upgrade.on_upgrade(|mut socket| async move {
-        let frame: Vec<u8> = [[1_u8; 160], [2_u8; 160]].concat();
+        let frame: Vec<u8> = [1_u8, 2].repeat(160);
         for _ in 0..3 {
             socket
                 .send(Message::Binary(frame.clone().into()))

@@ -51,6 +51,7 @@ impl Session {
         if self.link.phase() == LinkPhase::Idle {
             return;
         }
+        self.agent_at = now;
         match word {
             AgentIn::Ready {
                 conversation_id,
@@ -101,6 +102,7 @@ impl Session {
             }
             AgentIn::CallerSpeechStopped => self.vendor_hears = false,
             AgentIn::Ping { id, rtt_ms } => {
+                self.pings = self.pings.saturating_add(1);
                 effects.tell_agent(AgentOut::Pong { id });
                 let rtt_ms = rtt_ms.filter(|ms| ms.is_finite() && *ms > 0.0);
                 self.health.rtt_ms = rtt_ms.or(self.health.rtt_ms);
@@ -145,6 +147,7 @@ impl Session {
         let recap = self.is_takeover().then(|| self.recap());
         self.link.ready(now);
         self.conversations += 1;
+        self.pings = 0;
         self.turns.conversation_opened();
         self.vendor_hears = false;
         self.voice.open(gives, effects);

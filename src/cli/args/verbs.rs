@@ -47,7 +47,7 @@ fn speed(text: &str) -> Result<f64, String> {
 
 #[derive(Clone, Debug, Default, Args)]
 pub struct AttachArgs {
-    /// Backend, for instance https://calls.example.com.
+    /// Backend, for instance `https://calls.example.com`.
     #[arg(value_name = "URL", env = "WALLBOARD_URL")]
     pub url: Option<String>,
     /// File that holds the token.
@@ -358,7 +358,7 @@ pub enum ThemeVerb {
 
 #[derive(Clone, Debug, Args)]
 pub struct KeysArgs {
-    /// Only say whether [keys] is right.
+    /// Only say whether the `keys` table is right.
     #[arg(long, env = "WALLBOARD_CHECK", value_parser = FalseyValueParser::new())]
     pub check: bool,
 }

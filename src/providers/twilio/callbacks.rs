@@ -314,8 +314,8 @@ impl RecordingCallback {
                 id: self.recording_sid.clone(),
                 state,
                 duration_s: self.duration_s,
-                url: (state == RecordingState::Completed)
-                    .then(|| format!("/api/recordings/{}", self.recording_sid)),
+                // Ours to say, once we have it.
+                url: None,
                 error: self.error_code.as_ref().map(|code| match error_text(code) {
                     Some(text) => format!("{code} {text}"),
                     None => code.clone(),

@@ -3,7 +3,8 @@
 /// The final SIP answer in words an operator knows. RFC 3261 §21.
 pub fn sip_text(code: u32) -> String {
     let words = match code {
-        200 => "normal end",
+        // Nothing went wrong; who hung up is not in it.
+        200 => return "normal end".to_owned(),
         403 => "refused by the network",
         404 => "number does not exist",
         408 => "no reply from the network",

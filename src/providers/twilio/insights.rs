@@ -246,7 +246,7 @@ mod tests {
             Fact::CallEnded {
                 status: CallStatus::Completed,
                 ended_by: Some("callee".into()),
-                cause: Some("SIP 200 normal end".into()),
+                cause: Some("normal end".into()),
                 duration_s: Some(47),
                 source: Source::Webhook,
             }

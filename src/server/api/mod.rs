@@ -9,8 +9,14 @@ mod recordings;
 mod tickets;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
@@ -18,9 +24,13 @@ use crate::engine::Clock;
 
 use super::error::ApiError;
 use super::shape::stamp;
+use super::start::BODY_MAX;
 use super::state::App;
 
 pub(super) use tickets::listen_url;
+
+/// A body must be whole within this.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// The routes of the API.
 pub(super) fn router() -> Router<Arc<App>> {
@@ -43,6 +53,24 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/api/calls/{id}/audio.wav", get(listen::wav))
         .route("/api/calls/{id}/listen", get(listen::frames))
         .route("/listen/{id}", get(page::page))
+        .route_layer(middleware::from_fn(whole_body))
+}
+
+/// Has the body whole before a route waits for it: a client may not be slow for ever.
+async fn whole_body(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = match tokio::time::timeout(BODY_WITHIN, to_bytes(body, BODY_MAX)).await {
+        Ok(Ok(body)) => Body::from(body),
+        Ok(Err(_)) => return refuse_body(StatusCode::PAYLOAD_TOO_LARGE),
+        Err(_) => return refuse_body(StatusCode::REQUEST_TIMEOUT),
+    };
+    next.run(Request::from_parts(parts, body)).await
+}
+
+fn refuse_body(status: StatusCode) -> Response {
+    ApiError::invalid("the body is too big or too slow", "at most 256 KiB in 10 s")
+        .with_status(status)
+        .into_response()
 }
 
 pub(super) async fn not_found() -> ApiError {

@@ -61,7 +61,7 @@ fn undo_within_the_grace_keeps_the_call() {
     screen.keys("E");
     say_yes_to_ending(&mut screen);
     screen.keys("u");
-    screen.wait("nothing is ending", 5, |text| !text.contains("ending"));
+    screen.wait_for("taken back, nothing was sent", 5);
     assert!(in_call(&screen.text()));
 }
 

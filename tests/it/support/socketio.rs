@@ -115,6 +115,11 @@ impl SioClient {
         }
     }
 
+    /// A packet as it is; the socket may be gone.
+    pub async fn emit_raw(&mut self, text: String) {
+        let _gone = self.socket.send(Message::text(text)).await;
+    }
+
     async fn write(&mut self, text: String) {
         self.socket.send(Message::text(text)).await.unwrap();
     }
