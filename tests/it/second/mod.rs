@@ -358,6 +358,40 @@ async fn a_tool_nobody_knows_is_answered_and_the_agent_goes_on() {
 }
 
 #[tokio::test]
+async fn an_operator_hints_and_has_the_agent_say_it_where_the_vendor_can() {
+    for agent in ["openai", "elevenlabs"] {
+        let script = Script::tones("t", 1, 400).with_ending(Ending::Nobody);
+        let house = House::new(script, agent).await;
+        let call = house.call_plivo();
+        call.wait_heard(300).await.unwrap();
+        let id = house
+            .board(call.uuid(), |call| call.agent_link == AgentLink::Connected)
+            .await
+            .id;
+        let hint = BridgeOrder::Whisper {
+            text: "Offer ten percent".into(),
+        };
+        house.core.bridges.order(id, hint).await.unwrap();
+        let say = BridgeOrder::Say {
+            text: "One \"moment\", please.".into(),
+        };
+        let said = house.core.bridges.order(id, say).await;
+        if agent == "elevenlabs" {
+            assert!(said.is_err(), "greyed with the reason");
+            continue;
+        }
+        said.unwrap();
+        let talk = house.openai.conversations()[0]
+            .wait(|talk| talk.lines.len() == 2)
+            .await
+            .unwrap();
+        assert_eq!(talk.lines[1], "agent: One \"moment\", please.");
+        assert_eq!(talk.hints, ["system: Offer ten percent"]);
+        call.wait_heard(1_000).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_recording_is_started_fetched_and_never_paused() {
     let script = Script::tones("t", 2, 600).with_ending(Ending::Nobody);
     let house = House::new(script, "openai").await;
