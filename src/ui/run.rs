@@ -264,6 +264,11 @@ impl Screen {
         if !self.is_dirty || !self.term.is_idle() || self.clock.elapsed() < self.due_at() {
             return;
         }
+        // The news of a resize can get lost or come late on a busy machine; the size itself cannot.
+        let size = term::size();
+        if size != self.model.size {
+            self.resized(size);
+        }
         self.model.now = now(self.clock);
         let effects = update::prepare(&mut self.model);
         self.perform(effects);
@@ -276,6 +281,11 @@ impl Screen {
         self.drawn_at = self.clock.elapsed();
         self.is_dirty = false;
         self.is_urgent = false;
+    }
+
+    fn resized(&mut self, (width, height): (u16, u16)) {
+        self.painter.forget();
+        self.message(Msg::Resize(width, height));
     }
 
     fn message(&mut self, message: Msg) {
@@ -336,10 +346,7 @@ impl Screen {
     fn event(&mut self, event: Event) {
         match event {
             Event::Paste(text) => self.message(Msg::Paste(text)),
-            Event::Resize(width, height) => {
-                self.painter.forget();
-                self.message(Msg::Resize(width, height));
-            }
+            Event::Resize(width, height) => self.resized((width, height)),
             Event::FocusGained => self.message(Msg::Focus(true)),
             Event::FocusLost => self.message(Msg::Focus(false)),
             Event::Key(_) | Event::Mouse(_) => {}
