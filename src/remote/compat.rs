@@ -178,7 +178,8 @@ impl Protocol for Compat {
                 calls: Vec::new(),
             }));
         }
-        for event in ["subscribe_to_calls", "subscribe_to_transcripts"] {
+        // Transcripts first: the list of calls must not find us deaf to what is said on them.
+        for event in ["subscribe_to_transcripts", "subscribe_to_calls"] {
             outs.push(Out::Send {
                 event,
                 data: json!({}),

@@ -37,10 +37,18 @@ io.on("connection", (socket) => {
   socket.on("subscribe_to_calls", () => {
     socket.join("call-updates");
     socket.emit("active_calls", ended ? [] : [call]);
-    if (!ended) setImmediate(talk);
+    talkWhenHeard(socket);
   });
-  socket.on("subscribe_to_transcripts", () => socket.join("transcript-updates"));
+  socket.on("subscribe_to_transcripts", () => {
+    socket.join("transcript-updates");
+    talkWhenHeard(socket);
+  });
 });
+
+// The two subscriptions are two messages: what is said between them is heard by nobody.
+function talkWhenHeard(socket) {
+  if (!ended && socket.rooms.has("call-updates") && socket.rooms.has("transcript-updates")) setImmediate(talk);
+}
 
 let talked = false;
 function talk() {
