@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Calls through one whole backend on real sockets: a simulated carrier and a simulated agent in
+# processes of their own stamp every frame; the server is pinned to core 0, they to the others.
+#
+#   benches/load.sh [CALLS] [SECONDS] [LISTENERS]      default 100 30 1
+#
+# Prints one JSON line: what the bridge added (each way), what was lost, and what the server used.
+set -euo pipefail
+calls=${1:-100} seconds=${2:-30} listeners=${3:-1}
+cd "$(dirname "$0")/.."
+[ -n "${WALLBOARD_BIN:-}" ] || cargo build --release --locked --quiet
+bin=${WALLBOARD_BIN:-target/release/wallboard}
+dir=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$dir"' EXIT
+
+port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+serve=$(port) carrier=$(port) agent=$(port)
+# Only ever in the background: it takes the place of its subshell, so that $! is the program's.
+others() { [ "$(nproc)" = 1 ] && exec "$@"; exec taskset -c "1-$(($(nproc) - 1))" "$@"; }
+until_says() { for _ in $(seq 600); do grep -q "$2" "$1" && return; sleep 0.1; done; echo "no '$2' in $1:" >&2; cat "$1" >&2; exit 1; }
+
+ulimit -n 65536 2>/dev/null || true
+export XDG_CONFIG_HOME=$dir WALLBOARD_LOG=error WALLBOARD_AUDIO=none
+export TWILIO_ACCOUNT_SID=AC00000000000000000000000000000001 TWILIO_AUTH_TOKEN=load-auth-token TWILIO_PHONE_NUMBER=+15557650000
+export ELEVENLABS_API_KEY=load-api-key ELEVENLABS_AGENT_ID=agent_load
+cat >"$dir/config.toml" <<TOML
+[server]
+listen = "127.0.0.1:$serve"
+[data]
+dir = "$dir/data"
+[twilio]
+api_base = "http://127.0.0.1:$carrier"
+[elevenlabs]
+api_base = "http://127.0.0.1:$agent"
+ws_base = "ws://127.0.0.1:$agent"
+TOML
+export WALLBOARD_CONFIG=$dir/config.toml
+
+others "$bin" simulate agent --load --listen "127.0.0.1:$agent" >"$dir/agent" 2>"$dir/agent.err" &
+agent_pid=$!
+until_says "$dir/agent" api_base
+taskset -c 0 "$bin" serve >"$dir/serve" 2>"$dir/serve.err" &
+serve_pid=$!
+until_says "$dir/serve" "serves on"
+
+ramp=$((calls / 50 + 2))
+hold=$((seconds + ramp))
+others "$bin" simulate carrier --url "http://127.0.0.1:$serve" --listen "127.0.0.1:$carrier" \
+  --calls "$calls" --ramp "${ramp}s" --hold "${hold}s" >"$dir/carrier" 2>"$dir/carrier.err" &
+carrier_pid=$!
+sleep "$((ramp + 2))"
+if [ "$listeners" -gt 0 ]; then
+  "$bin" ls --json 2>/dev/null | head -n "$listeners" | python3 -c 'import sys, json
+for line in sys.stdin: print(json.loads(line)["id"])' >"$dir/ids" || true
+  while read -r id; do others "$bin" listen "$id" --raw >/dev/null 2>&1 & done <"$dir/ids"
+fi
+
+clock=$(getconf CLK_TCK)
+ticks() { awk '{print $14 + $15}' "/proc/$serve_pid/stat"; }
+memory() { awk '/VmRSS/ {print $2}' "/proc/$serve_pid/status"; }
+t0=$(date +%s.%N) c0=$(ticks)
+sleep "$((seconds - 4))"
+t1=$(date +%s.%N) c1=$(ticks) rss=$(memory)
+wait "$carrier_pid"
+sleep 2
+kill -TERM "$agent_pid" && wait "$agent_pid" || true
+
+python3 - "$dir" "$calls" "$t0" "$t1" "$c0" "$c1" "$clock" "$rss" <<'PY'
+import json, sys
+folder, calls, t0, t1, c0, c1, clock, rss = sys.argv[1], *map(float, sys.argv[2:])
+last = lambda name: json.loads(open(f"{folder}/{name}").read().strip().splitlines()[-1])
+carrier, agent = last("carrier"), last("agent")
+cpu, span = (c1 - c0) / clock, t1 - t0
+print(json.dumps({
+    "calls": int(calls), "seconds": round(span, 1),
+    "cpu_share_of_a_core": round(cpu / span, 3),
+    "cpu_s_per_1000_call_s": round(cpu / span / calls * 1000, 3),
+    "rss_mb": round(rss / 1024, 1), "rss_kb_per_call": round(rss / calls, 1),
+    "stuck": carrier["calls_stuck"], "by_status": carrier["by_status"], "errors": carrier["errors"],
+    "agent_to_caller": carrier["from_agent"], "at_agent": agent,
+}))
+PY
