@@ -1,5 +1,7 @@
 //! The whole product on a pseudo terminal: start the demo, watch a call, listen, end one, leave.
 
+use std::time::{Duration, Instant};
+
 use nix::sys::signal::Signal;
 
 use crate::it::support::pty::Screen;
@@ -111,4 +113,40 @@ fn without_colour_no_colour_is_sent_and_state_still_reads() {
             "a colour was sent: {parameters}m"
         );
     }
+}
+
+/// The header's clock in seconds of the day.
+fn shown_clock(screen: &str) -> Option<i64> {
+    let line = screen.lines().next()?;
+    let mut parts = line.split_whitespace().next_back()?.split(':');
+    let mut next = || parts.next()?.parse::<i64>().ok();
+    Some(next()? * 3_600 + next()? * 60 + next()?)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_that_takes_nothing_for_a_while_sees_the_present_when_it_is_back() {
+    let screen = demo(120, 40, &[]);
+    screen.wait("a call is on the board", 20, in_call);
+    let before = screen.resident_kib();
+    screen.stall(true);
+    // The fault itself is a span of time: long enough to fill the terminal's buffers many times.
+    let until = Instant::now() + Duration::from_secs(6);
+    while Instant::now() < until {
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    screen.stall(false);
+    let back = Instant::now();
+    screen.wait("the present", 10, |text| {
+        let now = chrono::Local::now().time();
+        let now = i64::from(chrono::Timelike::num_seconds_from_midnight(&now));
+        shown_clock(text).is_some_and(|shown| (now - shown).rem_euclid(86_400) <= 1)
+    });
+    eprintln!("C10: in the present again after {:?}", back.elapsed());
+    let grown = screen.resident_kib().saturating_sub(before);
+    eprintln!("C10: grown by {grown} KiB meanwhile");
+    assert!(
+        grown < 20_000,
+        "pictures nobody took in were kept: {grown} KiB"
+    );
 }

@@ -1,6 +1,7 @@
 //! The real binary on a pseudo terminal, its screen parsed so that a test can look at it.
 
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,8 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 pub struct Screen {
     parser: Arc<Mutex<vt100::Parser>>,
     raw: Arc<Mutex<Vec<u8>>>,
+    /// The terminal takes nothing in while this is set.
+    is_stalled: Arc<AtomicBool>,
     writer: Box<dyn Write + Send>,
     master: Box<dyn MasterPty + Send>,
     child: Box<dyn Child + Send + Sync>,
@@ -52,6 +55,8 @@ impl Screen {
         let raw = Arc::new(Mutex::new(Vec::new()));
         let mut reader = pair.master.try_clone_reader().unwrap();
         let (screen, bytes) = (Arc::clone(&parser), Arc::clone(&raw));
+        let is_stalled = Arc::new(AtomicBool::new(false));
+        let stalled = Arc::clone(&is_stalled);
         std::thread::Builder::new()
             .name("pty reader".into())
             .spawn(move || {
@@ -59,6 +64,9 @@ impl Screen {
                 while let Ok(count) = reader.read(&mut buffer) {
                     if count == 0 {
                         break;
+                    }
+                    while stalled.load(Ordering::SeqCst) {
+                        std::thread::park_timeout(Duration::from_millis(10));
                     }
                     screen
                         .lock()
@@ -75,6 +83,7 @@ impl Screen {
         Self {
             parser,
             raw,
+            is_stalled,
             writer,
             master: pair.master,
             child,
@@ -96,6 +105,20 @@ impl Screen {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Stops or goes on taking in what the program writes, as a stalled SSH connection does.
+    pub fn stall(&self, is_stalled: bool) {
+        self.is_stalled.store(is_stalled, Ordering::SeqCst);
+    }
+
+    /// The program's resident memory, KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let pid = self.child.process_id().unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let word = line.and_then(|line| line.split_whitespace().nth(1));
+        word.and_then(|word| word.parse().ok()).unwrap()
     }
 
     pub fn keys(&mut self, keys: &str) {
