@@ -56,18 +56,18 @@ for line in sys.stdin: print(json.loads(line)["id"])' >"$dir/ids" || true
 fi
 
 clock=$(getconf CLK_TCK)
-ticks() { awk '{print $14 + $15}' "/proc/$serve_pid/stat"; }
+ticks() { awk '{print $14 + $15, $15}' "/proc/$serve_pid/stat"; }
 memory() { awk '/VmRSS/ {print $2}' "/proc/$serve_pid/status"; }
-t0=$(date +%s.%N) c0=$(ticks)
+t0=$(date +%s.%N) && read -r c0 k0 < <(ticks)
 sleep "$((seconds - 4))"
-t1=$(date +%s.%N) c1=$(ticks) rss=$(memory)
+t1=$(date +%s.%N) rss=$(memory) && read -r c1 k1 < <(ticks)
 wait "$carrier_pid"
 sleep 2
 kill -TERM "$agent_pid" && wait "$agent_pid" || true
 
-python3 - "$dir" "$calls" "$t0" "$t1" "$c0" "$c1" "$clock" "$rss" <<'PY'
+python3 - "$dir" "$calls" "$t0" "$t1" "$c0" "$c1" "$k0" "$k1" "$clock" "$rss" <<'PY'
 import json, sys
-folder, calls, t0, t1, c0, c1, clock, rss = sys.argv[1], *map(float, sys.argv[2:])
+folder, calls, t0, t1, c0, c1, k0, k1, clock, rss = sys.argv[1], *map(float, sys.argv[2:])
 last = lambda name: json.loads(open(f"{folder}/{name}").read().strip().splitlines()[-1])
 carrier, agent = last("carrier"), last("agent")
 cpu, span = (c1 - c0) / clock, t1 - t0
@@ -75,6 +75,7 @@ print(json.dumps({
     "calls": int(calls), "seconds": round(span, 1),
     "cpu_share_of_a_core": round(cpu / span, 3),
     "cpu_s_per_1000_call_s": round(cpu / span / calls * 1000, 3),
+    "of_that_in_the_kernel": round((k1 - k0) / max(c1 - c0, 1), 2),
     "rss_mb": round(rss / 1024, 1), "rss_kb_per_call": round(rss / calls, 1),
     "stuck": carrier["calls_stuck"], "by_status": carrier["by_status"], "errors": carrier["errors"],
     "agent_to_caller": carrier["from_agent"], "at_agent": agent,
