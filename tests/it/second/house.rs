@@ -17,15 +17,13 @@ use wallboard::providers::plivo::PlivoSettings;
 use wallboard::providers::plivo::shell::PlivoControl;
 use wallboard::providers::twilio::TwilioSettings;
 use wallboard::providers::twilio::shell::TwilioControl;
-use wallboard::server::{Auth, CarrierRoutes, Server, ServerParts, ServerSettings, TwilioDesk};
+use wallboard::server::{Auth, CarrierRoutes, PlivoDesk, Server, ServerParts, ServerSettings, TwilioDesk};
 use wallboard::simulator::Cast;
 use wallboard::simulator::elevenlabs::{ElevenLabsSim, ElevenLabsSimConfig};
 use wallboard::simulator::openai::{OpenAiSim, OpenAiSimConfig};
 use wallboard::simulator::plivo::{PlivoCall, PlivoInbound, PlivoSim, PlivoSimConfig};
 use wallboard::simulator::speech::Script;
 use wallboard::simulator::twilio::{InboundCall, TestCall, Timing, TwilioSim, TwilioSimConfig};
-
-use super::desk::PlivoDesk;
 
 pub const CUSTOMER: &str = "+12065550142";
 const SECRET: &str = "simulated-auth-token";

@@ -1,7 +1,6 @@
 //! Two carriers and two agent vendors in every combination: simulated peers on real sockets, and
 //! between them the whole backend.
 
-mod desk;
 mod house;
 
 use std::time::Duration;
