@@ -2,6 +2,7 @@
 //! between them the whole backend.
 
 mod house;
+mod product;
 
 use std::time::Duration;
 
