@@ -253,7 +253,10 @@ impl Theme {
     /// # Errors
     /// When there is no such theme or its file is not one.
     pub fn load(name: &str, dir: Option<&Path>, depth: Depth) -> Result<Self, ThemeError> {
-        if name.contains('/') || name.ends_with(".toml") {
+        let is_file = Path::new(name)
+            .extension()
+            .is_some_and(|ext| ext.eq_ignore_ascii_case("toml"));
+        if name.contains('/') || is_file {
             return Self::load_file(Path::new(name), depth);
         }
         let plain_name = !name.is_empty()

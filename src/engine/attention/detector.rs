@@ -186,7 +186,7 @@ impl Detector {
         let since = caller
             .looked_at
             .replace(now)
-            .map_or(Duration::ZERO, |at| now - at);
+            .map_or(Duration::ZERO, |at| now.saturating_sub(at));
         let gap = caller.until.map(|until| now.saturating_sub(until));
         if gauge.caller_speaking {
             if gap.is_none_or(|gap| gap > BREATH)
