@@ -77,6 +77,9 @@ pub struct CallFacts {
     /// Seen first as a media stream, not through a webhook or a dial of ours.
     #[serde(default)]
     pub adopted: bool,
+    /// Known only by what the agent vendor tells: its audio does not pass through here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub observed: bool,
 }
 
 /// One recording as the board shows it. `url` is always our own `/api/recordings/{id}`.
@@ -226,6 +229,17 @@ pub enum Fact {
     ConversationEnded {
         conversation_id: String,
         reason: String,
+        /// The vendor's own figure.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        duration_ms: Option<u64>,
+    },
+    /// Which conversation of the agent vendor belongs to this call; it may not have begun.
+    ConversationMapped {
+        conversation_id: String,
+    },
+    /// Nobody has spoken for this long.
+    SilenceNoted {
+        duration_ms: u64,
     },
     /// Text that may still change; the same `turn` and `track` replaces it.
     UtteranceInterim {
@@ -269,6 +283,9 @@ pub enum Fact {
         reaction_ms: Option<u32>,
         /// Agent audio thrown away.
         dropped_ms: u32,
+        /// The vendor's word for it, where it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kind: Option<String>,
     },
     TurnTimed {
         #[serde(flatten)]
