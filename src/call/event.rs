@@ -33,6 +33,16 @@ pub enum CallEvent {
     Unknown(Value),
 }
 
+impl Envelope {
+    /// The lead a fact beside all calls is about.
+    pub fn lead(&self) -> Option<&str> {
+        match &self.event {
+            CallEvent::Known(Fact::LeadMessaged { message }) => Some(&message.lead_id),
+            _ => None,
+        }
+    }
+}
+
 impl From<Fact> for CallEvent {
     fn from(fact: Fact) -> Self {
         Self::Known(fact)
@@ -168,6 +178,22 @@ pub struct Alert {
     pub acknowledged_by: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snoozed_until: Option<DateTime<Utc>>,
+}
+
+/// One text message of a lead, beside its calls. The words of whoever wrote it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LeadMessage {
+    /// Same for every telling of the same message.
+    pub id: String,
+    pub lead_id: String,
+    /// `user`: the lead wrote it; else `agent`, or the name of an operator.
+    pub sent_by: String,
+    /// How it travelled: `sms`, `chat` …
+    pub channel: String,
+    /// The lead's number, where there is one. Masked before it leaves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    pub text: String,
 }
 
 /// Everything that can have happened. Tag `type`, snake_case.
@@ -405,6 +431,11 @@ pub enum Fact {
         duration_s: Option<u32>,
         #[serde(default)]
         source: Source,
+    },
+    /// About a lead, not a call.
+    LeadMessaged {
+        #[serde(flatten)]
+        message: LeadMessage,
     },
     /// About the backend, not a call: draining, disk full, signatures switched off.
     Notice {

@@ -45,7 +45,10 @@ impl Call {
 #[expect(clippy::too_many_lines, reason = "one flat match over the facts")]
 fn fold_call(call: &mut Call, at: DateTime<Utc>, fact: &Fact) {
     match fact {
-        Fact::CallSeen { .. } | Fact::StatusIgnored { .. } | Fact::Notice { .. } => {}
+        Fact::CallSeen { .. }
+        | Fact::StatusIgnored { .. }
+        | Fact::LeadMessaged { .. }
+        | Fact::Notice { .. } => {}
         Fact::CallDescribed { facts } => describe(&mut call.facts, facts),
         Fact::StatusChanged { status, .. } => move_to(call, *status, at),
         Fact::AnsweredBy { verdict, .. } => call.answered_by = Some(*verdict),

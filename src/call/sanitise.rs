@@ -141,6 +141,16 @@ impl Fact {
                 ended_by.iter_mut().for_each(label);
                 cause.iter_mut().for_each(label);
             }
+            Self::LeadMessaged { message } => {
+                labels([
+                    &mut message.id,
+                    &mut message.lead_id,
+                    &mut message.sent_by,
+                    &mut message.channel,
+                ]);
+                message.phone.iter_mut().for_each(label);
+                free(&mut message.text);
+            }
             Self::Notice { code, text, .. } => {
                 label(code);
                 free(text);

@@ -3,6 +3,7 @@
 //! rule: every field is looked for in several places, unknown types and fields are no error.
 //! Spec: elevenlabs Python 2.78 (2026-11); the order of the look-ups is this project's own.
 
+mod audio;
 mod clues;
 mod look;
 mod post_call;
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 use look::Look;
 
+pub use audio::{AudioSplit, SplitError};
 pub use clues::{Clues, normal_number};
 pub use post_call::{CallResult, PostCall, Spoken};
 
@@ -184,12 +186,8 @@ fn id(text: Option<String>) -> Option<String> {
 fn kind_of(word: &str, look: Look<'_>) -> EventKind {
     let partial = look.flag("d.is_partial") || look.flag("body.is_partial");
     match word {
-        "user_message"
-        | "user_transcript"
-        | "user_transcription"
-        | "transcript_user"
-        | "conversation_user"
-        | "voice_received" => said(look, Speaker::User, partial),
+        "user_message" | "user_transcript" | "user_transcription" | "transcript_user"
+        | "conversation_user" | "voice_received" => said(look, Speaker::User, partial),
         "agent_message" | "agent_response" | "agent_transcript" | "conversation_agent"
         | "voice_sent" => said(look, Speaker::Agent, partial),
         "tentative_user_transcript" => said(look, Speaker::User, true),
@@ -200,12 +198,8 @@ fn kind_of(word: &str, look: Look<'_>) -> EventKind {
         | "call_initiated" => EventKind::Started {
             ringing: word == "call_initiated",
         },
-        "conversation_ended"
-        | "call_ended"
-        | "call_terminated"
-        | "call_completed"
-        | "call_disconnected"
-        | "call_ended_manual" => EventKind::Ended {
+        "conversation_ended" | "call_ended" | "call_terminated" | "call_completed"
+        | "call_disconnected" | "call_ended_manual" => EventKind::Ended {
             reason: look.word(&["d.end_reason", "d.reason", "d.termination_reason"]),
             duration_ms: duration_ms(look),
         },

@@ -20,7 +20,10 @@ pub(super) struct Look<'a> {
 impl<'a> Look<'a> {
     pub(super) fn new(body: &'a Value) -> Self {
         const BEGUN_WITH: &str = "conversation_initiation_client_data";
-        let d = body.get("data").filter(|data| data.is_object()).unwrap_or(body);
+        let d = body
+            .get("data")
+            .filter(|data| data.is_object())
+            .unwrap_or(body);
         let c = [Some(d), Some(body), d.get("conversation"), d.get("call")]
             .into_iter()
             .flatten()
@@ -37,7 +40,9 @@ impl<'a> Look<'a> {
                 )
         };
         let n = d.as_object().and_then(|fields| {
-            let mut found = fields.iter().filter(|(name, value)| value.is_object() && nested(name));
+            let mut found = fields
+                .iter()
+                .filter(|(name, value)| value.is_object() && nested(name));
             found.next().map(|(_, value)| value)
         });
         Self { body, d, c, n }
@@ -115,7 +120,11 @@ pub(super) fn number(value: &Value) -> Option<u64> {
 
 fn time(value: &Value) -> Option<DateTime<Utc>> {
     let of_number = |number: f64| {
-        let ms = if number < MS_FROM { number * 1000.0 } else { number };
+        let ms = if number < MS_FROM {
+            number * 1000.0
+        } else {
+            number
+        };
         (ms > 0.0).then(|| DateTime::from_timestamp_millis(ms as i64))?
     };
     match value {

@@ -67,10 +67,7 @@ impl PostCall {
             },
             voicemail: result.as_deref() == Some("voicemail"),
             over: !matches!(status.as_deref(), Some("initiated" | "in-progress")),
-            reason: look.word(&[
-                "d.metadata.termination_reason",
-                "d.metadata.error.reason",
-            ]),
+            reason: look.word(&["d.metadata.termination_reason", "d.metadata.error.reason"]),
             duration_s: look
                 .number(&["d.metadata.call_duration_secs"])
                 .and_then(|seconds| u32::try_from(seconds).ok()),
@@ -147,9 +144,7 @@ pub(super) fn not_initiated(look: Look<'_>) -> EventKind {
     let reason = look
         .word(&["d.failure_reason"])
         .unwrap_or_else(|| "unknown".to_owned());
-    let sip = look
-        .at("d.metadata.body.sip_status_code")
-        .and_then(number);
+    let sip = look.at("d.metadata.body.sip_status_code").and_then(number);
     let result = match (reason.as_str(), sip) {
         ("busy", _) | (_, Some(486 | 600)) => CallResult::Busy,
         ("no-answer" | "no_answer", _) | (_, Some(408 | 480)) => CallResult::NoAnswer,

@@ -59,8 +59,12 @@ fn text_is_found_in_every_family() {
         };
         assert_eq!(read(body.clone()).kind, said, "{body}");
     }
-    let partial = read(json!({"type": "user_message", "data": {"message": "he", "is_partial": true}}));
-    assert!(matches!(partial.kind, EventKind::Said { partial: true, .. }));
+    let partial =
+        read(json!({"type": "user_message", "data": {"message": "he", "is_partial": true}}));
+    assert!(matches!(
+        partial.kind,
+        EventKind::Said { partial: true, .. }
+    ));
     let silent = read(json!({"type": "user_message", "data": {"transcript": ["a"]}}));
     assert_eq!(silent.kind, EventKind::Idle);
 }
@@ -96,7 +100,11 @@ fn ids_and_leads_are_found_wherever_they_are() {
             "conversation_initiation_metadata_event": {"conversation_id": "c1"}}),
     ];
     for body in conversations {
-        assert_eq!(read(body.clone()).conversation_id.as_deref(), Some("c1"), "{body}");
+        assert_eq!(
+            read(body.clone()).conversation_id.as_deref(),
+            Some("c1"),
+            "{body}"
+        );
     }
     let calls = [
         json!({"call_sid": "CA1"}),
