@@ -1,12 +1,15 @@
 //! A journal without a disk: tests, and screens that must not leave a trace.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{BoxFuture, ready};
 
 use chrono::{DateTime, Utc};
 
-use crate::call::{Board, Call, CallEvent, CallId, Envelope, Fact, LeadMessage, LineBody};
+use crate::call::{
+    Board, Call, CallEvent, CallId, Envelope, Fact, Lead, LeadKey, LeadMessage, LineBody,
+};
 
 use super::backend::{HistoryPage, HistoryQuery};
 use super::ports::{AuditEntry, Journal, StoreError};
@@ -22,6 +25,7 @@ struct Kept {
     board: Board,
     envelopes: Vec<Arc<Envelope>>,
     audit: Vec<AuditEntry>,
+    leads: BTreeMap<String, Lead>,
 }
 
 impl MemoryJournal {
@@ -159,6 +163,26 @@ impl Journal for MemoryJournal {
             .collect();
         found.reverse();
         Box::pin(ready(Ok(found)))
+    }
+
+    fn lead(&self, key: LeadKey) -> BoxFuture<'static, Result<Option<Lead>, StoreError>> {
+        let kept = self.lock();
+        let found = match &key {
+            LeadKey::Id(id) => kept.leads.get(id),
+            LeadKey::Number(number) => kept
+                .leads
+                .values()
+                .find(|lead| lead.number.as_ref() == Some(number)),
+        };
+        Box::pin(ready(Ok(found.cloned())))
+    }
+
+    fn keep_leads(&self, leads: Vec<Lead>) -> BoxFuture<'static, Result<(), StoreError>> {
+        let mut kept = self.lock();
+        for lead in leads {
+            kept.leads.insert(lead.id.clone(), lead);
+        }
+        Box::pin(ready(Ok(())))
     }
 
     fn audit(&self, entry: AuditEntry) -> Result<(), StoreError> {

@@ -14,15 +14,17 @@ use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use tokio::sync::{oneshot, watch};
 
-use crate::call::{Call, CallEvent, CallId, Envelope, Fact, LeadMessage, Severity};
+use crate::call::{Call, CallEvent, CallId, Envelope, Fact, Lead, LeadKey, LeadMessage, Severity};
 use crate::engine::{
-    AuditEntry, Clock, HistoryPage, HistoryQuery, Journal, StoreError, StoreHealth, Tasks,
+    AuditEntry, Clock, HistoryPage, HistoryQuery, Journal, LeadPage, LeadQuery, StoreError,
+    StoreHealth, Tasks,
 };
 
-use super::history;
 use super::open::{FILE, Opened};
+use super::project::Row;
 use super::retention::{Purged, Retention};
 use super::writer::{Flushed, Message, State, Writer, count_shed};
+use super::{history, log};
 
 /// Messages waiting for the writing thread. From three quarters on, figures and text that is still
 /// being rewritten are shed; the rest is only ever refused when it is full to the brim.
@@ -336,6 +338,15 @@ impl Journal for SqliteJournal {
         })
     }
 
+    fn lead(&self, key: LeadKey) -> BoxFuture<'static, Result<Option<Lead>, StoreError>> {
+        let journal = self.clone();
+        Box::pin(async move {
+            journal
+                .read(move |connection| log::lead(connection, &key))
+                .await
+        })
+    }
+
     fn messages(
         &self,
         lead: String,
@@ -346,6 +357,25 @@ impl Journal for SqliteJournal {
             journal
                 .read(move |connection| history::messages(connection, &lead, limit))
                 .await
+        })
+    }
+
+    fn leads(&self, query: LeadQuery) -> BoxFuture<'static, Result<LeadPage, StoreError>> {
+        let journal = self.clone();
+        Box::pin(async move {
+            journal
+                .read(move |connection| log::leads(connection, &query))
+                .await
+        })
+    }
+
+    fn keep_leads(&self, leads: Vec<Lead>) -> BoxFuture<'static, Result<(), StoreError>> {
+        let journal = self.clone();
+        Box::pin(async move {
+            for lead in leads {
+                journal.send(Message::Row(Box::new(Row::Lead(Box::new(lead)))))?;
+            }
+            journal.asked(Message::Flush).await
         })
     }
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use rusqlite::Connection;
 
 use crate::call::{
-    Alert, Call, CallEvent, CallId, CommandId, Envelope, Fact, LeadMessage, Quality, TurnTiming,
+    Alert, Call, CallEvent, CallId, CommandId, Envelope, Fact, Lead, LeadMessage, Quality,
+    TurnTiming,
 };
 use crate::engine::AuditEntry;
 
@@ -77,6 +78,8 @@ pub(super) enum Row {
         message: LeadMessage,
     },
     Audit(AuditEntry),
+    /// A row of an imported list.
+    Lead(Box<Lead>),
 }
 
 impl Row {

@@ -88,16 +88,12 @@ impl Conversations {
     ) -> Result<Taken, PostError> {
         let _one_at_a_time = self.order.lock().await;
         let key = key_of(event);
-        match self.find(core, event, &key).await {
-            Some(call) => {
-                let lead = self.lead(core, event, Some(&call));
-                known(core, event, &call, lead).await
-            }
-            None => {
-                let lead = self.lead(core, event, None);
-                fresh(core, event, &key, lead).await
-            }
+        if let Some(call) = self.find(core, event, &key).await {
+            let lead = self.lead(core, event, Some(&call));
+            return known(core, event, &call, lead).await;
         }
+        let lead = self.lead(core, event, None);
+        fresh(core, event, &key, lead).await
     }
 
     async fn find(&self, core: &Core, event: &ConversationEvent, key: &str) -> Option<Call> {

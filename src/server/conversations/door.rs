@@ -14,8 +14,8 @@ use serde_json::json;
 
 use crate::engine::PostError;
 use crate::providers::elevenlabs::{
-    AudioSplit, ConversationEvent, EventKind, SIGNATURE_HEADERS, SignatureCheck, SignatureVerdict,
-    VENDOR, read_event,
+    AudioSplit, ConversationEvent, EventError, EventKind, SIGNATURE_HEADERS, SignatureCheck,
+    SignatureVerdict, VENDOR, read_event,
 };
 
 use super::super::carriers::{WebhookEntry, WebhookVerdict, content_key};
@@ -23,7 +23,6 @@ use super::super::guard::Peer;
 use super::super::state::App;
 use super::audio::Sink;
 use super::desk::Taken;
-use super::refuse;
 
 /// Everything of an event but its audio.
 const FIELDS_MAX: usize = 8 * 1024 * 1024;
@@ -51,13 +50,30 @@ pub(super) async fn take(
     };
     let (verdict, response) = match visit.answer(body).await {
         Ok(answered) => answered,
-        Err(refused) => refused,
+        Err(refused) => (refused.verdict, refused.response()),
     };
     visit.note(verdict, &response, peer);
     response
 }
 
-type Answer = (WebhookVerdict, Response);
+/// Why a webhook is not taken, in the few words its sender is told.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    verdict: WebhookVerdict,
+    status: StatusCode,
+    error: &'static str,
+}
+
+impl Refused {
+    fn response(self) -> Response {
+        let mut response = (self.status, Json(json!({ "error": self.error }))).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            let again = HeaderValue::from_static("2");
+            response.headers_mut().insert(header::RETRY_AFTER, again);
+        }
+        response
+    }
+}
 
 /// One webhook on its way.
 struct Visit {
@@ -78,17 +94,20 @@ struct Received {
 }
 
 impl Visit {
-    async fn answer(&mut self, body: Body) -> Result<Answer, Answer> {
+    async fn answer(&mut self, body: Body) -> Result<(WebhookVerdict, Response), Refused> {
         let check = self.proof()?;
         let received = match tokio::time::timeout(BODY_WITHIN, self.receive(check, body)).await {
             Ok(received) => received?,
             Err(_) => return Err(too_slow()),
         };
-        let event = read_event(&received.fields).map_err(|error| {
-            (
-                WebhookVerdict::Malformed,
-                refuse(StatusCode::BAD_REQUEST, &error.to_string()),
-            )
+        let event = read_event(&received.fields).map_err(|error| Refused {
+            verdict: WebhookVerdict::Malformed,
+            status: StatusCode::BAD_REQUEST,
+            error: match error {
+                EventError::NotJson => "the body is not JSON",
+                EventError::NotAnObject => "the body is not a JSON object",
+                EventError::NoType => "the event has no type",
+            },
         })?;
         self.word.clone_from(&event.word);
         let key = self.key(&event, &received);
@@ -122,18 +141,18 @@ impl Visit {
     }
 
     /// Begins to judge the signature; `None` where signatures are switched off.
-    fn proof(&mut self) -> Result<Option<SignatureCheck>, Answer> {
+    fn proof(&mut self) -> Result<Option<SignatureCheck>, Refused> {
         if self.app.settings.insecure_skip_signatures {
             self.advice = Some("signatures are switched off: anybody can send this");
             return Ok(None);
         }
         let Some(secret) = &self.app.conversation_settings.webhook_secret else {
             self.advice = Some("set elevenlabs.webhook_secret");
-            let refusal = refuse(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "this webhook cannot be checked yet",
-            );
-            return Err((WebhookVerdict::NotConfigured, refusal));
+            return Err(Refused {
+                verdict: WebhookVerdict::NotConfigured,
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                error: "this webhook cannot be checked yet",
+            });
         };
         let given = SIGNATURE_HEADERS
             .iter()
@@ -146,7 +165,7 @@ impl Visit {
         }
     }
 
-    fn unproven(&mut self, verdict: SignatureVerdict) -> Answer {
+    fn unproven(&mut self, verdict: SignatureVerdict) -> Refused {
         let verdict = match verdict {
             SignatureVerdict::Missing => WebhookVerdict::MissingSignature,
             SignatureVerdict::Malformed => WebhookVerdict::MalformedSignature,
@@ -156,15 +175,18 @@ impl Visit {
             }
             SignatureVerdict::Valid | SignatureVerdict::Mismatch => WebhookVerdict::WrongSecret,
         };
-        let refusal = refuse(StatusCode::UNAUTHORIZED, "invalid signature");
-        (verdict, refusal)
+        Refused {
+            verdict,
+            status: StatusCode::UNAUTHORIZED,
+            error: "invalid signature",
+        }
     }
 
     async fn receive(
         &mut self,
         mut check: Option<SignatureCheck>,
         body: Body,
-    ) -> Result<Received, Answer> {
+    ) -> Result<Received, Refused> {
         let declared = self.headers.get(header::CONTENT_LENGTH);
         let declared = declared.and_then(|text| text.to_str().ok()?.parse::<u64>().ok());
         if declared.is_some_and(|length| length > self.most) {
@@ -282,23 +304,27 @@ fn log_word(text: &str) -> String {
         .collect()
 }
 
-fn too_big() -> Answer {
-    let refusal = refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is too big");
-    (WebhookVerdict::Oversized, refusal)
+fn too_big() -> Refused {
+    Refused {
+        verdict: WebhookVerdict::Oversized,
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        error: "the body is too big",
+    }
 }
 
-fn too_slow() -> Answer {
-    let refusal = refuse(StatusCode::REQUEST_TIMEOUT, "the body is too slow");
-    (WebhookVerdict::Oversized, refusal)
+fn too_slow() -> Refused {
+    Refused {
+        verdict: WebhookVerdict::Oversized,
+        status: StatusCode::REQUEST_TIMEOUT,
+        error: "the body is too slow",
+    }
 }
 
-fn not_kept(error: &PostError) -> Answer {
+fn not_kept(error: &PostError) -> Refused {
     tracing::warn!(%error, "a conversation event could not be kept");
-    let mut refusal = refuse(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "this cannot be kept now; send it again",
-    );
-    let again = HeaderValue::from_static("2");
-    refusal.headers_mut().insert(header::RETRY_AFTER, again);
-    (WebhookVerdict::NotKept, refusal)
+    Refused {
+        verdict: WebhookVerdict::NotKept,
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        error: "this cannot be kept now; send it again",
+    }
 }

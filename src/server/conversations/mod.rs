@@ -15,7 +15,7 @@ mod tests;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -70,9 +70,4 @@ async fn health(State(app): State<Arc<App>>) -> Json<Value> {
             "hasAgentId": settings.has_agent,
         },
     }))
-}
-
-/// The short refusals of these routes: whoever is refused is told nothing more.
-fn refuse(status: axum::http::StatusCode, error: &str) -> Response {
-    (status, Json(json!({ "error": error }))).into_response()
 }

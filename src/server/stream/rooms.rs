@@ -90,7 +90,7 @@ pub(super) struct Seat {
 #[derive(Debug)]
 pub(super) struct Rooms {
     epoch: Epoch,
-    rooms: HashMap<String, Room>,
+    by_lead: HashMap<String, Room>,
     last: u64,
     frames: usize,
     viewers: u64,
@@ -102,7 +102,7 @@ impl Rooms {
     pub(super) fn new(epoch: Epoch) -> Self {
         Self {
             epoch,
-            rooms: HashMap::new(),
+            by_lead: HashMap::new(),
             last: 0,
             frames: 0,
             viewers: 0,
@@ -133,7 +133,7 @@ impl Rooms {
             whole,
         });
         let floor = self.floor;
-        let room = self.rooms.entry(lead.to_owned()).or_insert_with(|| Room {
+        let room = self.by_lead.entry(lead.to_owned()).or_insert_with(|| Room {
             floor,
             ..Room::default()
         });
@@ -164,7 +164,7 @@ impl Rooms {
         let id = self.viewers;
         let (sender, frames) = mpsc::channel(BEHIND_MAX);
         let (epoch, last, floor) = (self.epoch, self.last, self.floor);
-        let room = self.rooms.entry(lead.to_owned()).or_insert_with(|| Room {
+        let room = self.by_lead.entry(lead.to_owned()).or_insert_with(|| Room {
             floor,
             ..Room::default()
         });
@@ -189,7 +189,7 @@ impl Rooms {
     }
 
     pub(super) fn leave(&mut self, lead: &str, id: u64) {
-        if let Some(room) = self.rooms.get_mut(lead) {
+        if let Some(room) = self.by_lead.get_mut(lead) {
             room.viewers.retain(|viewer| viewer.id != id);
         }
     }
@@ -198,7 +198,7 @@ impl Rooms {
     pub(super) fn cut_all(&mut self) {
         self.last += 1;
         self.floor = self.last;
-        self.rooms.clear();
+        self.by_lead.clear();
         self.frames = 0;
     }
 
@@ -210,7 +210,7 @@ impl Rooms {
 
     fn make_room(&mut self) {
         let mut idle: Vec<Duration> = self
-            .rooms
+            .by_lead
             .values()
             .filter(|room| room.viewers.is_empty())
             .map(|room| room.touched)
@@ -224,7 +224,7 @@ impl Rooms {
 
     fn forget(&mut self, goes: impl Fn(&Room) -> bool) {
         let (mut floor, mut frames) = (self.floor, self.frames);
-        self.rooms.retain(|_, room| {
+        self.by_lead.retain(|_, room| {
             let stays = !room.viewers.is_empty() || !goes(room);
             if !stays {
                 frames -= room.log.len();
@@ -275,7 +275,7 @@ mod tests {
         say(&mut rooms, "L1", 1);
         assert_eq!(seat.frames.try_recv().expect("live").number, 8);
         assert!(seat.frames.try_recv().is_err());
-        let text = String::from_utf8(rooms.rooms["L1"].log[0].bytes(Numbers::Masked).to_vec());
+        let text = String::from_utf8(rooms.by_lead["L1"].log[0].bytes(Numbers::Masked).to_vec());
         assert!(!text.expect("text").contains("4155550134"));
     }
 
@@ -322,8 +322,8 @@ mod tests {
         assert!(rooms.frames <= FRAMES_MAX);
         let first = rooms.join("L0", Place::parse(&rooms.place(1)), Duration::ZERO);
         assert!(first.missed.is_none());
-        let looked_at = rooms.rooms.len();
+        let looked_at = rooms.by_lead.len();
         rooms.sweep(KEPT_FOR * 2);
-        assert!(rooms.rooms.len() < looked_at && rooms.rooms.contains_key("L0"));
+        assert!(rooms.by_lead.len() < looked_at && rooms.by_lead.contains_key("L0"));
     }
 }

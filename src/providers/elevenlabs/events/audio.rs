@@ -121,15 +121,13 @@ impl AudioSplit {
                 self.name.push(b'\\');
                 self.state = State::InString;
             }
-            State::InAudio => match byte {
-                b'\\' => self.state = State::AudioEscaped,
-                _ => {
-                    self.fields.push(byte);
-                    self.finish(audio)?;
-                    self.named = false;
-                    self.state = State::Between;
-                }
-            },
+            State::InAudio if byte == b'\\' => self.state = State::AudioEscaped,
+            State::InAudio => {
+                self.fields.push(byte);
+                self.finish(audio)?;
+                self.named = false;
+                self.state = State::Between;
+            }
             State::AudioEscaped => {
                 self.state = State::InAudio;
                 match byte {
