@@ -23,6 +23,7 @@ mod sound;
 mod start_screen;
 mod token;
 mod trigger;
+mod vendors;
 mod verbs;
 mod wiring;
 
@@ -150,6 +151,7 @@ async fn perform(verb: &Verb, global: &Global, loaded: &Loaded) -> Outcome {
         Verb::Listen(args) => verbs::listen(args, &config).await,
         Verb::End(args) => verbs::end(args, &config, as_json).await,
         Verb::Call(args) => verbs::call(args, &config, as_json).await,
+        Verb::Leads(verb) => verbs::leads(verb, &config, as_json).await,
         Verb::Trigger(args) => trigger::run(args, &config, as_json).await,
         Verb::Simulate(verb) => simulate::run(verb, &config).await,
         Verb::Theme(verb) => looks::theme(verb, &config, as_json),
@@ -303,6 +305,12 @@ fn screen_flags(global: &Global) -> Vec<(&'static str, String, &'static str)> {
         ),
         ("ui.ascii", on(global.ascii), "--ascii"),
         ("ui.read_only", on(global.read_only), "--read-only"),
+        ("ui.mouse", on(global.mouse), "--mouse"),
+        (
+            "ui.low_bandwidth",
+            on(global.low_bandwidth),
+            "--low-bandwidth",
+        ),
         (
             "ui.color",
             global.no_color.then(|| "never".into()),

@@ -2,11 +2,11 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use crate::call::{Call, CallId, Line, LineBody, RecordingState, Track};
+use crate::call::{Call, CallId, LeadMessage, Line, RecordingState};
 use crate::engine::AuditEntry;
 
-use super::lines;
 use super::project::{Projection, Row, Tracked};
+use super::{lines, log};
 
 /// Writes all rows and all calls that are behind, or nothing.
 pub(super) fn commit(
@@ -33,8 +33,8 @@ fn write_call(connection: &Connection, tracked: &Tracked) -> rusqlite::Result<()
         .prepare_cached(
             "INSERT OR REPLACE INTO calls (id, carrier, carrier_call_id, direction, from_number,
                 to_number, name, lead_id, agent, status, live, started_at, answered_at, ended_at,
-                duration_s, state)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                duration_s, state, conversation_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )?
         .execute(params![
             id,
@@ -53,6 +53,7 @@ fn write_call(connection: &Connection, tracked: &Tracked) -> rusqlite::Result<()
             call.ended_at.map(|at| at.timestamp_millis()),
             call.duration_s,
             state,
+            call.conversation_id,
         ])?;
     for no in &tracked.lines {
         // A line that memory has let go of since was written when it was last changed.
@@ -61,12 +62,9 @@ fn write_call(connection: &Connection, tracked: &Tracked) -> rusqlite::Result<()
             write_line(connection, &id, *no, line)?;
         }
     }
-    write_lead(connection, call)?;
+    log::write_lead(connection, call)?;
     write_recordings(connection, call)?;
-    if !call.is_live() {
-        write_log(connection, call)?;
-    }
-    Ok(())
+    log::write_log(connection, call)
 }
 
 fn write_line(connection: &Connection, call: &str, no: u32, line: &Line) -> rusqlite::Result<()> {
@@ -88,34 +86,6 @@ fn write_line(connection: &Connection, call: &str, no: u32, line: &Line) -> rusq
             settled,
             text,
             body
-        ])?;
-    Ok(())
-}
-
-fn write_lead(connection: &Connection, call: &Call) -> rusqlite::Result<()> {
-    let Some(lead) = &call.facts.lead_id else {
-        return Ok(());
-    };
-    let transferred = transferred(call);
-    // An older call of the same lead may still send late news: the newest call speaks for it.
-    connection
-        .prepare_cached(
-            "INSERT INTO leads (id, name, last_call, call_status, transferred_to_human, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT (id) DO UPDATE SET
-                name = coalesce(excluded.name, name), last_call = excluded.last_call,
-                call_status = excluded.call_status,
-                transferred_to_human = max(transferred_to_human, excluded.transferred_to_human),
-                updated_at = excluded.updated_at
-             WHERE excluded.last_call >= last_call",
-        )?
-        .execute(params![
-            lead,
-            call.facts.name,
-            call.id.to_string(),
-            call.status.as_str(),
-            transferred,
-            call.updated_at.timestamp_millis()
         ])?;
     Ok(())
 }
@@ -142,59 +112,6 @@ fn write_recordings(connection: &Connection, call: &Call) -> rusqlite::Result<()
             ])?;
     }
     Ok(())
-}
-
-fn write_log(connection: &Connection, call: &Call) -> rusqlite::Result<()> {
-    let transfer = call.transfer.as_ref();
-    let summary = call
-        .analysis
-        .as_ref()
-        .and_then(|analysis| analysis.summary.clone());
-    connection
-        .prepare_cached(
-            "INSERT OR REPLACE INTO call_log (call_id, lead_id, status, transferred,
-                transfer_reason, duration_s, transcript, summary, ended_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?
-        .execute(params![
-            call.id.to_string(),
-            call.facts.lead_id,
-            call.status.as_str(),
-            transferred(call),
-            transfer.and_then(|transfer| transfer.reason.clone()),
-            call.duration_s,
-            transcript(call),
-            summary,
-            call.ended_at.map(|at| at.timestamp_millis())
-        ])?;
-    Ok(())
-}
-
-fn transferred(call: &Call) -> bool {
-    call.transfer
-        .as_ref()
-        .is_some_and(|transfer| transfer.state == "connected")
-}
-
-fn transcript(call: &Call) -> String {
-    let mut text = String::new();
-    for line in &call.lines {
-        if let LineBody::Speech {
-            track, text: said, ..
-        } = &line.body
-        {
-            let who = match track {
-                Track::FromCaller => "caller",
-                Track::FromAgent => "agent",
-                Track::FromOperator => "operator",
-            };
-            text.push_str(who);
-            text.push_str(": ");
-            text.push_str(said);
-            text.push('\n');
-        }
-    }
-    text
 }
 
 fn write_row(connection: &Connection, run: i64, row: &Row) -> rusqlite::Result<()> {
@@ -276,7 +193,9 @@ fn write_row(connection: &Connection, run: i64, row: &Row) -> rusqlite::Result<(
                 *bytes as i64,
                 at
             ])?,
+        Row::Message { at, message } => return write_message(connection, *at, message),
         Row::Audit(entry) => return write_audit(connection, entry),
+        Row::Lead(lead) => return log::import_lead(connection, lead),
     };
     Ok(())
 }
@@ -321,6 +240,24 @@ fn write_alert(
     Ok(())
 }
 
+fn write_message(connection: &Connection, at: i64, message: &LeadMessage) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO messages (id, lead_id, at, sent_by, channel, phone, text)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            message.id,
+            message.lead_id,
+            at,
+            message.sent_by,
+            message.channel,
+            message.phone,
+            message.text
+        ])?;
+    Ok(())
+}
+
 fn write_audit(connection: &Connection, entry: &AuditEntry) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
@@ -356,6 +293,6 @@ fn state_word(state: RecordingState) -> String {
     word(&state)
 }
 
-fn unwritable(error: serde_json::Error) -> rusqlite::Error {
+pub(super) fn unwritable(error: serde_json::Error) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(Box::new(error))
 }

@@ -24,12 +24,7 @@ impl Config {
                 .text("data.dir")
                 .map_or_else(default_data_dir, |dir| expand_home(&dir)),
             twilio: twilio(settings),
-            plivo: PlivoConfig {
-                auth_id: settings.text("plivo.auth_id"),
-                auth_token: settings.secret("plivo.auth_token"),
-                phone_number: settings.text("plivo.phone_number"),
-                api_base: text("plivo.api_base"),
-            },
+            plivo: plivo(settings),
             elevenlabs: ElevenLabsConfig {
                 api_key: settings.secret("elevenlabs.api_key"),
                 agent_id: settings.text("elevenlabs.agent_id"),
@@ -65,6 +60,8 @@ impl Config {
                     .and_then(|percent| u8::try_from(percent).ok())
                     .unwrap_or(80),
                 notify: text("ui.notify"),
+                paint_background: settings.flag("ui.paint_background"),
+                low_bandwidth: settings.flag("ui.low_bandwidth"),
             },
             alerts: alerts(settings),
             quality: quality(settings),
@@ -115,6 +112,7 @@ fn server(settings: &Settings) -> ServerConfig {
             .span("server.linger")
             .unwrap_or(Duration::from_secs(1800)),
         default_agent: settings.text("server.default_agent"),
+        default_carrier: settings.text("server.default_carrier"),
         tls_cert: settings
             .text("server.tls.cert")
             .map(|path| expand_home(&path)),
@@ -133,6 +131,19 @@ fn twilio(settings: &Settings) -> TwilioConfig {
     }
 }
 
+fn plivo(settings: &Settings) -> PlivoConfig {
+    let text = |name: &str| settings.text(name).unwrap_or_default();
+    PlivoConfig {
+        auth_id: settings.text("plivo.auth_id"),
+        auth_token: settings.secret("plivo.auth_token"),
+        other_auth_token: settings.secret("plivo.other_auth_token"),
+        phone_number: settings.text("plivo.phone_number"),
+        api_base: text("plivo.api_base"),
+        header_prefix: text("plivo.header_prefix"),
+        accept_v2: settings.flag("plivo.accept_v2"),
+    }
+}
+
 fn openai(settings: &Settings) -> OpenAiConfig {
     let text = |name: &str| settings.text(name).unwrap_or_default();
     OpenAiConfig {
@@ -142,8 +153,11 @@ fn openai(settings: &Settings) -> OpenAiConfig {
         realtime_url: text("openai.realtime_url"),
         api_base: text("openai.api_base"),
         voice: text("openai.voice"),
+        turn_detection: text("openai.turn_detection"),
+        eagerness: text("openai.eagerness"),
         vad_threshold: settings.figure("openai.vad_threshold").unwrap_or(0.7),
         silence_ms: millis(settings, "openai.silence_ms").unwrap_or(800),
+        transcription_model: settings.text("openai.transcription_model"),
         instructions: settings.text("openai.instructions"),
     }
 }
@@ -165,6 +179,12 @@ fn alerts(settings: &Settings) -> AlertsConfig {
             settings.span(&format!("alerts.{stem}_crit")),
         )
     };
+    let figures = |stem: &str| {
+        (
+            settings.figure(&format!("alerts.{stem}_warn")),
+            settings.figure(&format!("alerts.{stem}_crit")),
+        )
+    };
     AlertsConfig {
         preset: settings
             .text("alerts.preset")
@@ -180,6 +200,15 @@ fn alerts(settings: &Settings) -> AlertsConfig {
             settings.whole("alerts.agent_loop_warn"),
             settings.whole("alerts.agent_loop_crit"),
         ),
+        talk_over: figures("talk_over"),
+        runaway_usd: figures("runaway_usd"),
+        tool_loop: settings.whole("alerts.tool_loop"),
+        phantom_speaking: settings.span("alerts.phantom_speaking"),
+        no_first_audio_end: settings.span("alerts.no_first_audio_end"),
+        deaf_agent: settings.span("alerts.deaf_agent"),
+        barge_in_ignored: settings.span("alerts.barge_in_ignored"),
+        transfer_stuck: settings.span("alerts.transfer_stuck"),
+        ghost_call: settings.span("alerts.ghost_call"),
     }
 }
 
@@ -189,6 +218,7 @@ fn quality(settings: &Settings) -> QualityConfig {
         .unwrap_or_else(|| "phone".into());
     let ((p50_warn, p50_bad), (p95_warn, p95_bad)) = match preset.as_str() {
         "strict" => ((800, 1_500), (1_500, 3_000)),
+        "hamming" => ((1_500, 1_700), (3_500, 5_000)),
         "relaxed" => ((1_500, 2_000), (5_000, 7_000)),
         _ => ((1_200, 2_000), (2_500, 4_000)),
     };

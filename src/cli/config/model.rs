@@ -46,6 +46,7 @@ pub struct ServerConfig {
     pub drain: Duration,
     pub linger: Duration,
     pub default_agent: Option<String>,
+    pub default_carrier: Option<String>,
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
 }
@@ -62,8 +63,11 @@ pub struct TwilioConfig {
 pub struct PlivoConfig {
     pub auth_id: Option<String>,
     pub auth_token: Option<Secret>,
+    pub other_auth_token: Option<Secret>,
     pub phone_number: Option<String>,
     pub api_base: String,
+    pub header_prefix: String,
+    pub accept_v2: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -84,8 +88,11 @@ pub struct OpenAiConfig {
     pub realtime_url: String,
     pub api_base: String,
     pub voice: String,
+    pub turn_detection: String,
+    pub eagerness: String,
     pub vad_threshold: f64,
     pub silence_ms: u32,
+    pub transcription_model: Option<String>,
     pub instructions: Option<String>,
 }
 
@@ -129,6 +136,8 @@ pub struct UiConfig {
     /// Percent.
     pub volume: u8,
     pub notify: String,
+    pub paint_background: bool,
+    pub low_bandwidth: bool,
 }
 
 /// Overrides of the detectors' preset; `None` keeps the preset's figure.
@@ -143,6 +152,17 @@ pub struct AlertsConfig {
     pub slow_turn: (Option<Duration>, Option<Duration>),
     pub runaway: (Option<Duration>, Option<Duration>),
     pub agent_loop: (Option<i64>, Option<i64>),
+    /// Percent.
+    pub talk_over: (Option<f64>, Option<f64>),
+    /// US dollars.
+    pub runaway_usd: (Option<f64>, Option<f64>),
+    pub tool_loop: Option<i64>,
+    pub phantom_speaking: Option<Duration>,
+    pub no_first_audio_end: Option<Duration>,
+    pub deaf_agent: Option<Duration>,
+    pub barge_in_ignored: Option<Duration>,
+    pub transfer_stuck: Option<Duration>,
+    pub ghost_call: Option<Duration>,
 }
 
 /// Bands: (warn, bad). Turn figures fall back on the preset.
