@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::call::Secret;
 use crate::engine::{Tasks, random};
+use crate::simulator::elevenlabs::Webhooks;
 use crate::simulator::{Demo, DemoFleet, DemoTarget, Stage};
 
 use super::args::DemoArgs;
@@ -186,6 +187,15 @@ fn place_backend(config: &mut Config, stage: &Stage) -> Outcome {
         .elevenlabs
         .ws_base()
         .clone_into(&mut config.elevenlabs.ws_base);
+    // Calls the vendor places itself (`--via elevenlabs`) are told of by its webhooks.
+    let secret = Secret::new(Stage::WEBHOOK_SECRET);
+    stage.elevenlabs.tell(Webhooks {
+        base: format!("http://127.0.0.1:{port}"),
+        secret: secret.clone(),
+        pace: std::time::Duration::from_millis(1_500),
+    });
+    config.elevenlabs.webhook_secret = Some(secret);
+    config.elevenlabs.phone_number_id = Some("phnum_demo".into());
     config.auth.admin_token = None;
     config.agents = ["Ava", "Noah"].map(agent).into();
     config.routes = vec![

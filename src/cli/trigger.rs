@@ -2,8 +2,10 @@
 //!
 //! The right to send one is knowing the signing secret, which comes from the configuration.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::call::Secret;
 use crate::engine::{Clock, random};
@@ -95,12 +97,68 @@ const KINDS: &[Kind] = &[
         body: Body::ElevenLabs("post_call_transcription"),
     },
     Kind {
+        name: "twilio.sms",
+        path: "/sms",
+        about: "a text message comes in (--text)",
+        body: Body::Form(&[
+            ("MessageSid", "SMaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+            ("Body", "Hello, this is a test."),
+            ("NumMedia", "0"),
+        ]),
+    },
+    live("conversation_started", "a conversation begins (--lead)"),
+    live("user_message", "the caller says something (--text)"),
+    live("agent_message", "the agent says something (--text)"),
+    live("interruption", "the caller interrupts the agent"),
+    live("silence_detected", "nobody speaks"),
+    live("conversation_ended", "a conversation ends"),
+    Kind {
+        name: "elevenlabs.post-call-audio",
+        path: "/api/webhooks/elevenlabs/post-call",
+        about: "the recording after the call",
+        body: Body::ElevenLabs("post_call_audio"),
+    },
+    Kind {
+        name: "elevenlabs.initiation-failure",
+        path: "/api/webhooks/elevenlabs/post-call",
+        about: "a call that never became a conversation",
+        body: Body::ElevenLabs("call_initiation_failure"),
+    },
+    Kind {
         name: "elevenlabs.conversation-event",
         path: "/api/webhooks/elevenlabs/conversation-events",
         about: "a live conversation event",
         body: Body::ElevenLabs("user_transcript"),
     },
 ];
+
+/// An event of the live family, named as it is on the wire.
+const fn live(event: &'static str, about: &'static str) -> Kind {
+    Kind {
+        name: event,
+        path: "/api/webhooks/elevenlabs/conversation-events",
+        about,
+        body: Body::ElevenLabs(event),
+    }
+}
+
+impl Kind {
+    /// As it is asked for: live events are known by their vendor too.
+    fn full_name(&self) -> String {
+        if self.name.contains('.') {
+            self.name.to_owned()
+        } else {
+            format!("elevenlabs.{}", self.name)
+        }
+    }
+}
+
+/// Half a second of silence: one frame of MPEG-2 layer III, repeated.
+fn silent_mp3() -> Vec<u8> {
+    let mut frame = vec![0xff, 0xf3, 0x18, 0xc4];
+    frame.resize(72, 0);
+    frame.repeat(20)
+}
 
 /// A request ready to go.
 struct Fake {
@@ -113,13 +171,17 @@ pub async fn run(args: &TriggerArgs, config: &Config, as_json: bool) -> Outcome 
     let Some(name) = &args.event else {
         return list(as_json);
     };
-    let kind = KINDS.iter().find(|kind| kind.name == name).ok_or_else(|| {
-        let fix = nearest(name, KINDS.iter().map(|kind| kind.name)).map_or_else(
-            || "`wallboard trigger` lists them".to_owned(),
-            |close| format!("did you mean {close}?"),
-        );
-        Failure::usage(format!("there is no event {name}"), fix)
-    })?;
+    let names: Vec<String> = KINDS.iter().map(Kind::full_name).collect();
+    let kind = KINDS
+        .iter()
+        .find(|kind| kind.full_name() == *name)
+        .ok_or_else(|| {
+            let fix = nearest(name, names.iter().map(String::as_str)).map_or_else(
+                || "`wallboard trigger` lists them".to_owned(),
+                |close| format!("did you mean {close}?"),
+            );
+            Failure::usage(format!("there is no event {name}"), fix)
+        })?;
     let place = Place::find(&args.remote, config)?;
     let sent_to = place.url.as_str().trim_end_matches('/').to_owned();
     let signed_for = config.server.public_url.clone().unwrap_or(sent_to.clone());
@@ -136,13 +198,17 @@ pub async fn run(args: &TriggerArgs, config: &Config, as_json: bool) -> Outcome 
 fn list(as_json: bool) -> Outcome {
     if as_json {
         for kind in KINDS {
-            out::json(&json!({"event": kind.name, "path": kind.path, "about": kind.about}))?;
+            out::json(&json!({"event": kind.full_name(), "path": kind.path, "about": kind.about}))?;
         }
         return Ok(());
     }
     let mut table = Table::new(&["EVENT", "PATH", "WHAT"]);
     for kind in KINDS {
-        table.row([kind.name, kind.path, kind.about].map(str::to_owned));
+        table.row([
+            kind.full_name(),
+            kind.path.to_owned(),
+            kind.about.to_owned(),
+        ]);
     }
     table.print()
 }
@@ -214,6 +280,10 @@ fn form(
     if let Some(status) = &args.status {
         wanted.push(("CallStatus".into(), status.clone()));
     }
+    if let (Some(text), "/sms") = (&args.text, kind.path) {
+        wanted.push(("Body".into(), text.clone()));
+        wanted.push(("MessageSid".into(), sid.replacen("CA", "SM", 1)));
+    }
     for (name, value) in wanted {
         params.retain(|(known, _)| *known != name);
         params.push((name, value));
@@ -276,6 +346,7 @@ fn elevenlabs_event(
     sid: &str,
     now: DateTime<Utc>,
 ) -> Outcome<Fake> {
+    let random = sid.to_owned();
     let Some(secret) = &config.elevenlabs.webhook_secret else {
         return Err(Failure::usage(
             "elevenlabs.webhook_secret is not set, so nothing can be signed",
@@ -283,15 +354,41 @@ fn elevenlabs_event(
         ));
     };
     let at = now.timestamp();
+    // Two of the same in one second are two events.
+    let stamp = now.timestamp_micros() as f64 / 1e6;
     let agent = config
         .elevenlabs
         .agent_id
         .clone()
         .unwrap_or_else(|| "agent_test".into());
-    let mut data = json!({
-        "agent_id": agent, "conversation_id": "conv_test", "call_sid": sid,
-        "status": "done", "message": "Hello, this is a test.",
-    });
+    let conversation = args.conversation.as_deref().unwrap_or("conv_test");
+    let mut data = json!({"agent_id": agent, "conversation_id": conversation});
+    if let Some(sid) = args
+        .sid
+        .as_ref()
+        .or(args.conversation.is_none().then_some(&random))
+    {
+        data["call_sid"] = json!(sid);
+    }
+    if let Some(lead) = &args.lead {
+        data["conversation_initiation_client_data"] =
+            json!({"dynamic_variables": {"lead_id": lead}});
+    }
+    let text = args.text.as_deref().unwrap_or("Hello, this is a test.");
+    match event {
+        "user_message" | "agent_message" | "user_transcript" => data["message"] = json!(text),
+        "interruption" => data["metadata"] = json!({"interruption_type": "user"}),
+        "silence_detected" => data["metadata"] = json!({"silence_duration_ms": 6000}),
+        "conversation_ended" => {
+            data["duration_ms"] = json!(45_000);
+            data["end_reason"] = json!("caller hung up");
+        }
+        "post_call_audio" => {
+            data["full_audio"] = json!(STANDARD.encode(silent_mp3()));
+        }
+        "call_initiation_failure" => data["failure_reason"] = json!("busy"),
+        _ => {}
+    }
     if event == "post_call_transcription" {
         data["transcript"] = json!([
             {"role": "agent", "message": "Hello, how can I help?", "time_in_call_secs": 0},
@@ -300,12 +397,12 @@ fn elevenlabs_event(
         data["metadata"] = json!({"call_duration_secs": 12, "phone_call": {"call_sid": sid}});
         data["analysis"] =
             json!({"transcript_summary": "A test call.", "call_successful": "success"});
-        data["message"] = Value::Null;
+        data["status"] = json!("done");
     }
     for (name, value) in fields(args)? {
         data[name] = json!(value);
     }
-    let body = json!({"type": event, "event_timestamp": at, "data": data}).to_string();
+    let body = json!({"type": event, "event_timestamp": stamp, "data": data}).to_string();
     let seconds = u64::try_from(at).unwrap_or(0);
     let signature = elevenlabs::sign_webhook(body.as_bytes(), secret, seconds);
     Ok(Fake {
@@ -349,11 +446,11 @@ async fn send(
     let answer = response.text().await.unwrap_or_default();
     if as_json {
         out::json(&json!({
-            "event": kind.name, "sid": sid, "url": format!("{signed_for}{}", kind.path),
+            "event": kind.full_name(), "sid": sid, "url": format!("{signed_for}{}", kind.path),
             "status": status.as_u16(), "answer": answer,
         }))?;
     } else {
-        out::line(&format!("{} {} → {status}", kind.name, sid))?;
+        out::line(&format!("{} {} → {status}", kind.full_name(), sid))?;
         let answer = crate::call::text::clean(&answer);
         if !answer.is_empty() {
             out::line(&answer)?;

@@ -57,6 +57,7 @@ impl Stage {
     /// The carrier's and the agent vendor's secrets of every demo. They open nothing else.
     pub const AUTH_TOKEN: &'static str = "simulated-auth-token";
     pub const API_KEY: &'static str = "simulated-api-key";
+    pub const WEBHOOK_SECRET: &'static str = "wsec_wallboard_demo_0123456789ab";
     pub const AGENT_ID: &'static str = "agent_demo";
 
     /// Both peers on ports the system chooses.

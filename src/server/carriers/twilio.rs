@@ -29,6 +29,7 @@ const RECORDING: &str = "/recording-status-callback";
 const QUALITY: &str = "/quality-insights-callback";
 const STREAM_STATUS: &str = "/stream-status-callback";
 const CONFERENCE: &str = "/conference-status-callback";
+const SMS: &str = "/sms";
 const STREAM: &str = "/outbound-media-stream";
 
 /// Name of the stream parameter that holds our ticket.
@@ -78,6 +79,7 @@ impl CarrierDesk for TwilioDesk {
             HookRoute::document(OUTBOUND),
             HookRoute::document(FALLBACK),
             HookRoute::document(DIAL_RESULT),
+            HookRoute::document(SMS),
             HookRoute::callback(STATUS),
             HookRoute::callback(AMD),
             HookRoute::callback(RECORDING),
@@ -197,6 +199,10 @@ fn read_form(
             let request = VoiceRequest::read(form)?;
             let carrier_call_id = request.call.call_sid.clone();
             (Some(request.news()), Wanted::Agent { carrier_call_id })
+        }
+        SMS => {
+            let message = twilio::TextMessage::read(form)?;
+            (Some(message.news()), Wanted::Document(twilio::no_reply()))
         }
         FALLBACK => {
             let request = VoiceRequest::read(form)?;
