@@ -335,10 +335,10 @@ pub struct TriggerArgs {
     pub event: Option<String>,
     #[command(flatten)]
     pub remote: Remote,
-    /// Carrier's id of the call; a random one without it.
+    /// Carrier's id of the call (CallSid, CallUUID); a random one without it.
     #[arg(long, value_name = "SID", env = "WALLBOARD_SID")]
     pub sid: Option<String>,
-    /// Status word, for twilio.call-status.
+    /// Status word, for twilio.call-status and plivo.hangup.
     #[arg(long, value_name = "WORD", env = "WALLBOARD_STATUS")]
     pub status: Option<String>,
     /// Further fields, NAME=VALUE.
