@@ -48,6 +48,8 @@ pub struct Wishes {
     pub openai: OpenAiSimConfig,
     pub voice: Option<String>,
     pub dialect: Dialect,
+    /// How long the vendor lets a conversation last; `None`: as by default.
+    pub lasts: Option<Duration>,
 }
 
 impl House {
@@ -116,7 +118,7 @@ impl House {
         carriers.insert("twilio", Arc::new(twilio_control));
 
         let dialer: Arc<dyn AgentDialer> = if agent == "openai" {
-            Arc::new(openai_dialer(&openai, wishes.voice, wishes.dialect))
+            Arc::new(openai_dialer(&openai, wishes.voice, wishes.dialect, wishes.lasts))
         } else {
             Arc::new(elevenlabs_dialer(&elevenlabs))
         };
@@ -220,13 +222,19 @@ pub fn free_address() -> std::net::SocketAddr {
     free.local_addr().unwrap()
 }
 
-fn openai_dialer(sim: &OpenAiSim, voice: Option<String>, dialect: Dialect) -> OpenAiDialer {
+fn openai_dialer(
+    sim: &OpenAiSim,
+    voice: Option<String>,
+    dialect: Dialect,
+    lasts: Option<Duration>,
+) -> OpenAiDialer {
     let defaults = OpenAiSettings::default();
     OpenAiDialer::new(OpenAiSettings {
         api_key: Some("simulated-api-key".into()),
         realtime_url: sim.realtime_url().to_owned(),
         voice: voice.unwrap_or_else(|| defaults.voice.clone()),
         dialect,
+        lasts: lasts.or(defaults.lasts),
         tools: vec![Tool::transfer_call(&[]), Tool::end_call()],
         prices: Some(Prices {
             audio_out: 64.0,
