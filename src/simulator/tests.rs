@@ -116,6 +116,7 @@ async fn the_fleet_places_inbound_and_outbound_calls() {
     let target = DemoTarget {
         base_url: bridge.base().to_owned(),
         token: "wb_test".to_owned(),
+        agents: Vec::new(),
     };
     let fleet = DemoFleet::new(stage.clone(), target, &tasks).unwrap();
     let demo = Demo {

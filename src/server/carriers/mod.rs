@@ -104,7 +104,11 @@ pub enum Wanted {
     /// Only that we have it.
     Nothing,
     /// A document that connects this call to its agent.
-    Agent { carrier_call_id: String },
+    Agent {
+        carrier_call_id: String,
+        /// The whole call shall be recorded, and the document is how this carrier is told.
+        record: bool,
+    },
     /// A document for a call whose first document failed.
     Fallback { carrier_call_id: String },
     /// This document.
@@ -116,6 +120,8 @@ pub enum Wanted {
 pub struct StreamDocument<'a> {
     pub base: &'a Base,
     pub ticket: &'a str,
+    /// As in [`Wanted::Agent`].
+    pub record: bool,
     pub fallback: &'a Fallback,
 }
 

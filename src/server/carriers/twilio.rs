@@ -196,7 +196,12 @@ fn read_form(
         INCOMING | OUTBOUND => {
             let request = VoiceRequest::read(form)?;
             let carrier_call_id = request.call.call_sid.clone();
-            (Some(request.news()), Wanted::Agent { carrier_call_id })
+            let wanted = Wanted::Agent {
+                carrier_call_id,
+                // The carrier was told when the call was placed.
+                record: false,
+            };
+            (Some(request.news()), wanted)
         }
         FALLBACK => {
             let request = VoiceRequest::read(form)?;

@@ -54,6 +54,7 @@ pub struct PlivoSim {
 #[derive(Clone, Debug)]
 pub struct PlivoInbound {
     pub from: String,
+    pub caller_name: Option<String>,
     /// For instance `http://127.0.0.1:8787/answer#rc=3&rp=all`.
     pub answer_url: String,
     pub fallback_url: Option<String>,
@@ -136,6 +137,7 @@ impl PlivoSim {
         let (entry, orders) = self.shared.open(NewCall {
             outbound: false,
             from: call.from,
+            caller_name: call.caller_name,
             to: self.shared.cfg.number.clone(),
         });
         let handle = PlivoCall::new(&entry);

@@ -144,6 +144,7 @@ async fn create_call(
     let (entry, orders) = shared.open(NewCall {
         outbound: true,
         from,
+        caller_name: None,
         to,
     });
     let request_uuid = entry.uuid.clone();

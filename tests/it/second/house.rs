@@ -158,6 +158,7 @@ impl House {
     pub fn call_plivo(&self) -> PlivoCall {
         self.plivo.place_inbound(PlivoInbound {
             from: CUSTOMER.to_owned(),
+            caller_name: None,
             answer_url: self.at("/answer"),
             fallback_url: Some(self.at("/fallback")),
             hangup_url: Some(self.at("/hangup")),

@@ -190,6 +190,7 @@ async fn every_combination_is_a_matter_of_configuration() {
         });
         let plivo_in = peers.plivo.place_inbound(PlivoInbound {
             from: customers[1].to_owned(),
+            caller_name: None,
             answer_url: at("/answer"),
             fallback_url: Some(at("/fallback")),
             hangup_url: Some(at("/hangup")),
