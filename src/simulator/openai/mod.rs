@@ -132,6 +132,11 @@ impl OpenAiSim {
         self.conversations().pop()
     }
 
+    /// Conversations opened so far, those no longer remembered included.
+    pub fn opened(&self) -> usize {
+        *self.shared.opened.borrow()
+    }
+
     /// Sockets open now.
     pub fn open_sockets(&self) -> usize {
         self.shared

@@ -134,6 +134,15 @@ impl PlivoSim {
     /// Somebody calls the account's number; who they are is decided by the cast.
     pub fn place_inbound(&self, call: PlivoInbound) -> PlivoCall {
         let person = person_for(&self.shared, &call.from, &self.shared.cfg.number);
+        self.place(call, person)
+    }
+
+    /// As [`PlivoSim::place_inbound`] with a far end of the caller's own.
+    pub(crate) fn place_with(&self, call: PlivoInbound, far: Box<dyn FarEnd>) -> PlivoCall {
+        self.place(call, Person::with(far))
+    }
+
+    fn place(&self, call: PlivoInbound, person: Person) -> PlivoCall {
         let (entry, orders) = self.shared.open(NewCall {
             outbound: false,
             from: call.from,
