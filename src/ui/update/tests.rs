@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::call::{
     Action, CallId, CallStatus, Command, CommandId, Envelope, ErrorCode, Fact, PendingState,
-    Refusal, Reply, Role, Source,
+    Recording, RecordingState, Refusal, Reply, Role, Source,
 };
 use crate::engine::{LinkState, Update};
 use crate::ui::model::{Mode, Overlay, Page};
@@ -215,6 +215,30 @@ fn a_refusal_is_shown_with_what_to_do() {
     let shown = text(&still.draw(120, 40));
     assert!(shown.contains("end refused: ben is ending it"), "{shown}");
     assert!(shown.contains("wait for ben"), "{shown}");
+}
+
+#[test]
+fn a_carrier_that_cannot_pause_a_recording_says_so_before_anything_is_sent() {
+    let mut still = still();
+    let call = still.model.selected().unwrap();
+    let (id, carrier) = (call.id, call.facts.carrier.clone());
+    still.keys("R");
+    assert_eq!(sent(&still)[0].action, Action::RecordStart {});
+    still.effects.clear();
+    let recording = Recording {
+        id: "rec-1".into(),
+        state: RecordingState::InProgress,
+        duration_s: None,
+        url: None,
+        error: None,
+    };
+    fact(&mut still, id, Fact::RecordingChanged { recording });
+    let mut hello = sample::hello();
+    hello.features.push(crate::engine::no_record_pause(&carrier));
+    still.update(Update::Hello(hello));
+    still.keys("R");
+    assert!(sent(&still).is_empty());
+    assert!(text(&still.draw(120, 40)).contains("cannot pause a recording"));
 }
 
 #[test]

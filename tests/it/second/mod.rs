@@ -453,6 +453,19 @@ async fn a_recording_is_started_fetched_and_never_paused() {
         record(RecordingOrder::Pause).await,
         Err(CarrierError::Unsupported(_))
     ));
+    let board_id = house.board(&uuid, wallboard::call::Call::is_live).await.id;
+    let pause = Command {
+        id: house.core.clock.command_id(),
+        call: Some(board_id),
+        action: Action::RecordPause {},
+        reason: None,
+    };
+    let reply = house
+        .core
+        .command(&Grant::of("ann", Role::Operator), pause)
+        .await;
+    let refusal = reply.error.unwrap();
+    assert_eq!(refusal.message, "plivo cannot pause a recording");
     call.wait_heard(300).await.unwrap();
     record(RecordingOrder::Stop).await.unwrap();
     let board = house
