@@ -78,6 +78,8 @@ impl House {
             },
             &tasks,
         );
+        // Whichever vendor answers has these.
+        let faults = wishes.openai.faults;
         let openai = OpenAiSim::start(
             OpenAiSimConfig {
                 cast: cast.clone(),
@@ -88,6 +90,7 @@ impl House {
         let elevenlabs = ElevenLabsSim::start(
             ElevenLabsSimConfig {
                 cast,
+                faults,
                 ..ElevenLabsSimConfig::default()
             },
             &tasks,
@@ -192,6 +195,20 @@ impl House {
             .switchboard
             .read(|board| board.find(carrier_call_id).cloned());
         panic!("the board never said so: {call:#?}");
+    }
+
+    /// Facts of one call so far, in order.
+    pub async fn facts_of(&self, carrier_call_id: &str) -> Vec<Fact> {
+        let id = self.board(carrier_call_id, |_| true).await.id;
+        self.journal
+            .envelopes()
+            .iter()
+            .filter(|envelope| envelope.call == Some(id))
+            .filter_map(|envelope| match &envelope.event {
+                wallboard::call::CallEvent::Known(fact) => Some(fact.clone()),
+                wallboard::call::CallEvent::Unknown(_) => None,
+            })
+            .collect()
     }
 
     /// Facts of every call, in order.

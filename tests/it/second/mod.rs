@@ -1,6 +1,7 @@
 //! Two carriers and two agent vendors in every combination: simulated peers on real sockets, and
 //! between them the whole backend.
 
+mod faults;
 mod house;
 mod product;
 
