@@ -215,6 +215,10 @@ impl CarrierDesk for PlivoDesk {
         ))
     }
 
+    fn has_signed(&self, headers: &HeaderMap) -> bool {
+        self.headers(headers) != SignatureHeaders::default()
+    }
+
     fn judge_upgrade(&self, url: &str, headers: &HeaderMap) -> Judgement {
         judgement(plivo::verify_upgrade(
             url,

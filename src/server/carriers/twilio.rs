@@ -116,6 +116,10 @@ impl CarrierDesk for TwilioDesk {
         judgement(verdict)
     }
 
+    fn has_signed(&self, headers: &HeaderMap) -> bool {
+        headers.contains_key(SIGNATURE_HEADER)
+    }
+
     fn judge_upgrade(&self, url: &str, headers: &HeaderMap) -> Judgement {
         let request = signed(url, headers, SignedBody::Empty);
         judgement(twilio::verify(&request, &self.keys))

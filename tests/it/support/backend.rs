@@ -11,9 +11,10 @@ use wallboard::engine::{
     AgentConnection, AgentDialer, AgentError, AgentPlan, Clock, Core, CoreParts, Fallback,
     MemoryJournal, Plans, Tasks,
 };
+use wallboard::providers::plivo::PlivoSettings;
 use wallboard::providers::twilio::{TwilioSettings, sign};
 use wallboard::server::{
-    Auth, CarrierRoutes, Server, ServerParts, ServerSettings, TokenStore, TwilioDesk,
+    Auth, CarrierRoutes, PlivoDesk, Server, ServerParts, ServerSettings, TokenStore, TwilioDesk,
 };
 
 pub const PUBLIC: &str = "https://wb.example.com";
@@ -72,7 +73,10 @@ impl Backend {
             ..TwilioSettings::default()
         };
         let mut server_parts = ServerParts::new(core.clone(), server_settings, auth);
-        server_parts.carriers = CarrierRoutes::new().with(TwilioDesk::new(&twilio));
+        // The second carrier has no secret: its routes are there and say so.
+        server_parts.carriers = CarrierRoutes::new()
+            .with(TwilioDesk::new(&twilio))
+            .with(PlivoDesk::new(&PlivoSettings::default()));
         let server = Server::start(server_parts).await.unwrap();
         let url = format!("http://{}", server.local_addr());
         let http = reqwest::Client::builder().use_rustls_tls().build().unwrap();
