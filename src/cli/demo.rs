@@ -187,6 +187,7 @@ fn place_backend(config: &mut Config, stage: &Stage) -> Outcome {
         .api_base()
         .clone_into(&mut config.plivo.api_base);
     config.openai.api_key = Some(Secret::new(Stage::API_KEY));
+    config.openai.api_base = stage.openai.api_base();
     config.openai.instructions = Some(Stage::INSTRUCTIONS.to_owned());
     stage
         .openai
