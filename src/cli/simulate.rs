@@ -13,9 +13,7 @@ use crate::simulator::load::{CarrierLoad, Vendor, run_agent, run_carrier, run_re
 use crate::simulator::openai::OpenAiSimConfig;
 use crate::simulator::twilio::{CutHow, Faults};
 
-use super::args::{
-    AgentName, CarrierName, Remote, SimulateAgent, SimulateCarrier, SimulateVerb,
-};
+use super::args::{AgentName, CarrierName, Remote, SimulateAgent, SimulateCarrier, SimulateVerb};
 use super::config::{Config, Secret, nearest, span};
 use super::logging::{self, Sink};
 use super::serve::Signals;
@@ -75,11 +73,23 @@ async fn carrier(args: &SimulateCarrier, config: &Config) -> Outcome {
     let (vendor, account_key, account, token, number) = match args.vendor {
         CarrierName::Twilio => {
             let own = &config.twilio;
-            (Vendor::Twilio, "account_sid", &own.account_sid, &own.auth_token, &own.phone_number)
+            (
+                Vendor::Twilio,
+                "account_sid",
+                &own.account_sid,
+                &own.auth_token,
+                &own.phone_number,
+            )
         }
         CarrierName::Plivo => {
             let own = &config.plivo;
-            (Vendor::Plivo, "auth_id", &own.auth_id, &own.auth_token, &own.phone_number)
+            (
+                Vendor::Plivo,
+                "auth_id",
+                &own.auth_id,
+                &own.auth_token,
+                &own.phone_number,
+            )
         }
     };
     let mut load = CarrierLoad::new(vendor, target);
@@ -109,8 +119,7 @@ async fn carrier(args: &SimulateCarrier, config: &Config) -> Outcome {
     stop_on_signal(&tasks)?;
     let report = run_carrier(load, &tasks, |sim| {
         // A reader that has gone is noticed when the figures are printed.
-        let _gone =
-            out::json(&json!({"api_base": sim.api_base(), account_key: sim.account()}));
+        let _gone = out::json(&json!({"api_base": sim.api_base(), account_key: sim.account()}));
     })
     .await
     .map_err(|error| not_listening(&args.listen, &error))?;

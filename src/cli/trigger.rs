@@ -229,7 +229,10 @@ fn form(
     let signature = twilio::sign(&url, &params, twilio_token(config)?);
     Ok(Fake {
         headers: vec![
-            ("content-type".into(), "application/x-www-form-urlencoded".into()),
+            (
+                "content-type".into(),
+                "application/x-www-form-urlencoded".into(),
+            ),
             (twilio::SIGNATURE_HEADER.into(), signature),
         ],
         query: None,

@@ -18,9 +18,9 @@ use url::Url;
 use crate::engine::{Clock, Tasks};
 
 use super::elevenlabs::{AgentLoad, ElevenLabsSim, ElevenLabsSimConfig};
-use super::stamp::{Arrived, STAMP_BYTES, Stamp, Tally, Tracker};
 use super::openai::{OpenAiSim, OpenAiSimConfig};
 use super::plivo::PlivoSimConfig;
+use super::stamp::{Arrived, STAMP_BYTES, Stamp, Tally, Tracker};
 use super::twilio::{FarEnd, FarTick, Faults, Payload, TwilioSimConfig};
 use super::ulaw::{self, FRAME_BYTES};
 

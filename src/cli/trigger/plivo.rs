@@ -114,7 +114,10 @@ pub(super) fn form(
             "ParentAuthID",
             config.plivo.auth_id.clone().unwrap_or_default(),
         ),
-        ("SessionStart", now.format("%Y-%m-%d %H:%M:%S%.6f").to_string()),
+        (
+            "SessionStart",
+            now.format("%Y-%m-%d %H:%M:%S%.6f").to_string(),
+        ),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();

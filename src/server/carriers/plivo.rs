@@ -272,9 +272,7 @@ impl CarrierDesk for PlivoDesk {
             status_callback: Some(base.http(routes::STREAM_STATUS)),
             extra_headers: vec![(routes::TICKET.to_owned(), document.ticket.to_owned())],
         };
-        let recording = document
-            .record
-            .then(|| base.callback(routes::RECORDING));
+        let recording = document.record.then(|| base.callback(routes::RECORDING));
         let after = self.after(base, document.fallback);
         plivo::connect_stream(&stream, recording.as_deref(), &after)
     }

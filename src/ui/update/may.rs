@@ -61,6 +61,10 @@ fn no_pause(model: &Model, call: &Call) -> Option<String> {
     let is_open = call
         .recording()
         .is_some_and(|recording| recording.state.is_open());
-    (is_open && hello.features.contains(&cannot))
-        .then(|| format!("{} cannot pause a recording; rec stop ends it", words::vendor(carrier)))
+    (is_open && hello.features.contains(&cannot)).then(|| {
+        format!(
+            "{} cannot pause a recording; rec stop ends it",
+            words::vendor(carrier)
+        )
+    })
 }

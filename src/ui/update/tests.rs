@@ -234,7 +234,9 @@ fn a_carrier_that_cannot_pause_a_recording_says_so_before_anything_is_sent() {
     };
     fact(&mut still, id, Fact::RecordingChanged { recording });
     let mut hello = sample::hello();
-    hello.features.push(crate::engine::no_record_pause(&carrier));
+    hello
+        .features
+        .push(crate::engine::no_record_pause(&carrier));
     still.update(Update::Hello(hello));
     still.keys("R");
     assert!(sent(&still).is_empty());

@@ -153,7 +153,7 @@ async fn garbage_of_a_carrier_is_counted_and_the_stream_goes_on() {
                 "null",
                 r#"{"event":7}"#,
                 r#"{"event":"media"}"#,
-                r#"{"event":"media","media":{"payload":"###"}}"#,
+                r#"{"event":"media","media":{"payload":"%%%"}}"#,
                 r#"{"event":"start"}"#,
                 r#"{"event":"playedStream"}"#,
                 r#"{"event":"whatever","x":{"y":[1,2,3]}}"#,
@@ -164,13 +164,13 @@ async fn garbage_of_a_carrier_is_counted_and_the_stream_goes_on() {
         for text in say {
             socket.send(Message::text(text)).await.unwrap();
         }
-        socket
-            .send(Message::binary(vec![0xFF; 400]))
-            .await
-            .unwrap();
+        socket.send(Message::binary(vec![0xFF; 400])).await.unwrap();
         let audio = tokio::time::timeout(Duration::from_secs(10), async {
             while let Some(Ok(message)) = socket.next().await {
-                if message.to_text().is_ok_and(|text| text.contains("playAudio")) {
+                if message
+                    .to_text()
+                    .is_ok_and(|text| text.contains("playAudio"))
+                {
                     return true;
                 }
             }

@@ -121,7 +121,12 @@ impl House {
         carriers.insert("twilio", Arc::new(twilio_control));
 
         let dialer: Arc<dyn AgentDialer> = if agent == "openai" {
-            Arc::new(openai_dialer(&openai, wishes.voice, wishes.dialect, wishes.lasts))
+            Arc::new(openai_dialer(
+                &openai,
+                wishes.voice,
+                wishes.dialect,
+                wishes.lasts,
+            ))
         } else {
             Arc::new(elevenlabs_dialer(&elevenlabs))
         };

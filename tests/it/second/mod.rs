@@ -325,7 +325,10 @@ async fn a_conversation_the_vendor_ends_at_its_limit_goes_on_in_another() {
     let board = house
         .board(call.uuid(), |call| {
             call.agent_link == AgentLink::Connected
-                && call.troubles.iter().any(|trouble| trouble.code == "session_expired")
+                && call
+                    .troubles
+                    .iter()
+                    .any(|trouble| trouble.code == "session_expired")
         })
         .await;
     assert!(board.is_live() && call.view().stream_open);
