@@ -31,8 +31,8 @@ use crate::engine::{Clock, Tasks};
 
 use super::cast::Cast;
 use super::rng::Rng;
-use super::twilio::Method;
 use super::twilio::FarEnd;
+use super::twilio::Method;
 use call::{Person, Run, Wishes, source};
 use post::Poster;
 use state::{NewCall, Shared, Source};

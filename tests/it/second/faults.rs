@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio_tungstenite::tungstenite::Message;
-use wallboard::call::{AgentLink, MediaLink};
+use wallboard::call::{AgentLink, Fact, MediaLink};
 use wallboard::simulator::elevenlabs::AgentFaults;
 use wallboard::simulator::openai::OpenAiSimConfig;
 use wallboard::simulator::plivo::{PlivoCall, sign_post};
@@ -89,15 +89,22 @@ async fn a_carrier_whose_socket_breaks_goes_on_with_the_fallback() {
         };
         plivo.cut(cut);
         twilio.cut(cut);
-        for id in [plivo.uuid(), twilio.sid()] {
-            house
-                .board(id, |call| call.media_link == MediaLink::Lost)
-                .await;
-        }
         let view = plivo.wait_over().await.unwrap();
         assert_eq!(view.steps, ["Stream", "Speak", "Hangup"], "{agent}");
         let view = twilio.wait_over().await.unwrap();
         assert!(view.verbs.contains(&"Say"), "{agent}: {view:?}");
+        for id in [plivo.uuid(), twilio.sid()] {
+            let lost = house.facts_of(id).await.into_iter().any(|fact| {
+                matches!(
+                    fact,
+                    Fact::MediaLinkChanged {
+                        link: MediaLink::Lost,
+                        ..
+                    }
+                )
+            });
+            assert!(lost, "{agent}: shown");
+        }
         let open = house.openai.open_sockets() + house.elevenlabs.open_sockets();
         assert_eq!(open, 0, "{agent}: no conversation is left without a caller");
     }
@@ -123,9 +130,9 @@ async fn an_agent_that_is_asked_too_often_leaves_the_caller_with_the_fallback_an
     }
 }
 
-fn lost_because(fact: wallboard::call::Fact) -> Option<String> {
+fn lost_because(fact: Fact) -> Option<String> {
     match fact {
-        wallboard::call::Fact::AgentLinkChanged {
+        Fact::AgentLinkChanged {
             link: AgentLink::Lost,
             reason,
             ..

@@ -301,7 +301,7 @@ fn every_fake_of_plivo_is_taken_and_a_forged_one_is_not() {
         url = whole.rsplit_once('/').unwrap().0.to_owned();
     }
     let call = shown(&home, uuid, |call| call["status"] == "in-progress");
-    assert_eq!(call["answered_by"], "machine");
+    assert_eq!(call["answered_by"], "machine_start");
     home.run(&["trigger", "plivo.hangup", "--sid", uuid])
         .expect(0);
     let call = shown(&home, uuid, |call| call["ended_at"].is_string());
