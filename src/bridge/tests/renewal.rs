@@ -69,13 +69,14 @@ fn a_quiet_moment_near_the_limit_is_used_and_the_next_agent_waits_for_the_caller
 fn a_call_without_a_quiet_moment_is_renewed_at_the_latest_and_the_next_agent_goes_on() {
     let mut rig = lasting_a_minute();
     let mut said = 0;
-    while rig.now < 59_900 {
+    while rig.now < 59_000 {
         said += 1;
         rig.says(said, 1_000, "I am still talking");
         rig.run(1_000);
     }
     assert_eq!(dials(&rig), 1);
-    rig.run(1_000);
+    rig.says(said + 1, 2_000, "and talking");
+    rig.run(1_100);
     assert_eq!(dials(&rig), 2);
     rig.connect();
     let brief = begins(&rig).pop().unwrap();

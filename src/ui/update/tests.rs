@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::call::{
     Action, CallId, CallStatus, Command, CommandId, Envelope, ErrorCode, Fact, PendingState,
-    Recording, RecordingState, Refusal, Reply, Role, Source,
+    Refusal, Reply, Role, Source,
 };
 use crate::engine::{LinkState, Update};
 use crate::ui::model::{Mode, Overlay, Page};
@@ -221,18 +221,11 @@ fn a_refusal_is_shown_with_what_to_do() {
 fn a_carrier_that_cannot_pause_a_recording_says_so_before_anything_is_sent() {
     let mut still = still();
     let call = still.model.selected().unwrap();
-    let (id, carrier) = (call.id, call.facts.carrier.clone());
+    assert!(call.recording().unwrap().state.is_open());
+    let carrier = call.facts.carrier.clone();
     still.keys("R");
-    assert_eq!(sent(&still)[0].action, Action::RecordStart {});
+    assert_eq!(sent(&still)[0].action, Action::RecordPause {});
     still.effects.clear();
-    let recording = Recording {
-        id: "rec-1".into(),
-        state: RecordingState::InProgress,
-        duration_s: None,
-        url: None,
-        error: None,
-    };
-    fact(&mut still, id, Fact::RecordingChanged { recording });
     let mut hello = sample::hello();
     hello
         .features
