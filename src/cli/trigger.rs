@@ -2,6 +2,8 @@
 //!
 //! The right to send one is knowing the signing secret, which comes from the configuration.
 
+mod plivo;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
@@ -29,12 +31,16 @@ struct Kind {
 enum Body {
     /// Twilio's form, signed with the auth token. Fields beyond those every request has.
     Form(&'static [(&'static str, &'static str)]),
+    /// Plivo's form, signed V3. As above.
+    Plivo(&'static [(&'static str, &'static str)]),
     /// Twilio's Event Streams: JSON whose hash is in the signed URL.
     CloudEvent,
     /// ElevenLabs' JSON of this type.
     ElevenLabs(&'static str),
 }
 
+/// What is said when nobody says what.
+const GREETING: &str = "Hello, this is a test.";
 const RECORDING: &str = "REaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const STREAM: &str = "MZaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -100,18 +106,38 @@ const KINDS: &[Kind] = &[
         name: "twilio.sms",
         path: "/sms",
         about: "a text message comes in (--text)",
-        body: Body::Form(&[
-            ("MessageSid", "SMaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
-            ("Body", "Hello, this is a test."),
-            ("NumMedia", "0"),
-        ]),
+        body: Body::Form(&[("NumMedia", "0")]),
     },
-    live("conversation_started", "a conversation begins (--lead)"),
-    live("user_message", "the caller says something (--text)"),
-    live("agent_message", "the agent says something (--text)"),
-    live("interruption", "the caller interrupts the agent"),
-    live("silence_detected", "nobody speaks"),
-    live("conversation_ended", "a conversation ends"),
+    live(
+        "elevenlabs.conversation_started",
+        "conversation_started",
+        "a conversation begins (--lead)",
+    ),
+    live(
+        "elevenlabs.user_message",
+        "user_message",
+        "the caller says something (--text)",
+    ),
+    live(
+        "elevenlabs.agent_message",
+        "agent_message",
+        "the agent says something (--text)",
+    ),
+    live(
+        "elevenlabs.interruption",
+        "interruption",
+        "the caller interrupts the agent",
+    ),
+    live(
+        "elevenlabs.silence_detected",
+        "silence_detected",
+        "nobody speaks",
+    ),
+    live(
+        "elevenlabs.conversation_ended",
+        "conversation_ended",
+        "a conversation ends",
+    ),
     Kind {
         name: "elevenlabs.post-call-audio",
         path: "/api/webhooks/elevenlabs/post-call",
@@ -132,24 +158,13 @@ const KINDS: &[Kind] = &[
     },
 ];
 
-/// An event of the live family, named as it is on the wire.
-const fn live(event: &'static str, about: &'static str) -> Kind {
+/// An event of the live family.
+const fn live(name: &'static str, event: &'static str, about: &'static str) -> Kind {
     Kind {
-        name: event,
+        name,
         path: "/api/webhooks/elevenlabs/conversation-events",
         about,
         body: Body::ElevenLabs(event),
-    }
-}
-
-impl Kind {
-    /// As it is asked for: live events are known by their vendor too.
-    fn full_name(&self) -> String {
-        if self.name.contains('.') {
-            self.name.to_owned()
-        } else {
-            format!("elevenlabs.{}", self.name)
-        }
     }
 }
 
@@ -162,33 +177,39 @@ fn silent_mp3() -> Vec<u8> {
 
 /// A request ready to go.
 struct Fake {
-    headers: Vec<(&'static str, String)>,
+    headers: Vec<(String, String)>,
     query: Option<String>,
     body: String,
+}
+
+/// All fakes, in the order they are listed.
+fn kinds() -> impl Iterator<Item = &'static Kind> {
+    KINDS.iter().chain(plivo::KINDS)
 }
 
 pub async fn run(args: &TriggerArgs, config: &Config, as_json: bool) -> Outcome {
     let Some(name) = &args.event else {
         return list(as_json);
     };
-    let names: Vec<String> = KINDS.iter().map(Kind::full_name).collect();
-    let kind = KINDS
-        .iter()
-        .find(|kind| kind.full_name() == *name)
-        .ok_or_else(|| {
-            let fix = nearest(name, names.iter().map(String::as_str)).map_or_else(
-                || "`wallboard trigger` lists them".to_owned(),
-                |close| format!("did you mean {close}?"),
-            );
-            Failure::usage(format!("there is no event {name}"), fix)
-        })?;
+    let kind = kinds().find(|kind| kind.name == name).ok_or_else(|| {
+        let fix = nearest(name, kinds().map(|kind| kind.name)).map_or_else(
+            || "`wallboard trigger` lists them".to_owned(),
+            |close| format!("did you mean {close}?"),
+        );
+        Failure::usage(format!("there is no event {name}"), fix)
+    })?;
     let place = Place::find(&args.remote, config)?;
     let sent_to = place.url.as_str().trim_end_matches('/').to_owned();
     let signed_for = config.server.public_url.clone().unwrap_or(sent_to.clone());
-    let sid = args.sid.clone().unwrap_or_else(random_sid);
+    let random_id = match kind.body {
+        Body::Plivo(_) => plivo::random_uuid,
+        Body::Form(_) | Body::CloudEvent | Body::ElevenLabs(_) => random_sid,
+    };
+    let sid = args.sid.clone().unwrap_or_else(random_id);
     let now = Clock::start().now();
     let fake = match kind.body {
         Body::Form(fields) => form(args, config, kind, fields, &signed_for, &sid, now)?,
+        Body::Plivo(fields) => plivo::form(args, config, kind, fields, &signed_for, &sid, now)?,
         Body::CloudEvent => cloud_event(config, kind, &signed_for, &sid, now)?,
         Body::ElevenLabs(event) => elevenlabs_event(args, config, event, &sid, now)?,
     };
@@ -197,18 +218,14 @@ pub async fn run(args: &TriggerArgs, config: &Config, as_json: bool) -> Outcome 
 
 fn list(as_json: bool) -> Outcome {
     if as_json {
-        for kind in KINDS {
-            out::json(&json!({"event": kind.full_name(), "path": kind.path, "about": kind.about}))?;
+        for kind in kinds() {
+            out::json(&json!({"event": kind.name, "path": kind.path, "about": kind.about}))?;
         }
         return Ok(());
     }
     let mut table = Table::new(&["EVENT", "PATH", "WHAT"]);
-    for kind in KINDS {
-        table.row([
-            kind.full_name(),
-            kind.path.to_owned(),
-            kind.about.to_owned(),
-        ]);
+    for kind in kinds() {
+        table.row([kind.name, kind.path, kind.about].map(str::to_owned));
     }
     table.print()
 }
@@ -276,30 +293,47 @@ fn form(
     .chain(own.iter().copied())
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .collect();
+    if kind.path == "/sms" {
+        let text = args.text.as_deref().unwrap_or(GREETING);
+        params.push(("Body".into(), text.to_owned()));
+        params.push(("MessageSid".into(), sid.replacen("CA", "SM", 1)));
+    }
+    let params = with_wanted(params, args)?;
+    let url = format!("{signed_for}{}", kind.path);
+    let signature = twilio::sign(&url, &params, twilio_token(config)?);
+    Ok(Fake {
+        headers: vec![
+            (
+                "content-type".into(),
+                "application/x-www-form-urlencoded".into(),
+            ),
+            (twilio::SIGNATURE_HEADER.into(), signature),
+        ],
+        query: None,
+        body: form_body(params),
+    })
+}
+
+/// The fields with what the command line wants of them.
+fn with_wanted(
+    mut params: Vec<(String, String)>,
+    args: &TriggerArgs,
+) -> Outcome<Vec<(String, String)>> {
     let mut wanted = fields(args)?;
     if let Some(status) = &args.status {
         wanted.push(("CallStatus".into(), status.clone()));
-    }
-    if let (Some(text), "/sms") = (&args.text, kind.path) {
-        wanted.push(("Body".into(), text.clone()));
-        wanted.push(("MessageSid".into(), sid.replacen("CA", "SM", 1)));
     }
     for (name, value) in wanted {
         params.retain(|(known, _)| *known != name);
         params.push((name, value));
     }
-    let url = format!("{signed_for}{}", kind.path);
-    let signature = twilio::sign(&url, &params, twilio_token(config)?);
-    Ok(Fake {
-        headers: vec![
-            ("content-type", "application/x-www-form-urlencoded".into()),
-            (twilio::SIGNATURE_HEADER, signature),
-        ],
-        query: None,
-        body: url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(params)
-            .finish(),
-    })
+    Ok(params)
+}
+
+fn form_body(params: Vec<(String, String)>) -> String {
+    url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(params)
+        .finish()
 }
 
 fn cloud_event(
@@ -331,8 +365,8 @@ fn cloud_event(
     let signature = twilio::sign(&url, &[], twilio_token(config)?);
     Ok(Fake {
         headers: vec![
-            ("content-type", "application/json".into()),
-            (twilio::SIGNATURE_HEADER, signature),
+            ("content-type".into(), "application/json".into()),
+            (twilio::SIGNATURE_HEADER.into(), signature),
         ],
         query: url.split_once('?').map(|(_, query)| query.to_owned()),
         body,
@@ -374,7 +408,7 @@ fn elevenlabs_event(
         data["conversation_initiation_client_data"] =
             json!({"dynamic_variables": {"lead_id": lead}});
     }
-    let text = args.text.as_deref().unwrap_or("Hello, this is a test.");
+    let text = args.text.as_deref().unwrap_or(GREETING);
     match event {
         "user_message" | "agent_message" | "user_transcript" => data["message"] = json!(text),
         "interruption" => data["metadata"] = json!({"interruption_type": "user"}),
@@ -407,8 +441,8 @@ fn elevenlabs_event(
     let signature = elevenlabs::sign_webhook(body.as_bytes(), secret, seconds);
     Ok(Fake {
         headers: vec![
-            ("content-type", "application/json".into()),
-            ("elevenlabs-signature", signature),
+            ("content-type".into(), "application/json".into()),
+            ("elevenlabs-signature".into(), signature),
         ],
         query: None,
         body,
@@ -446,11 +480,11 @@ async fn send(
     let answer = response.text().await.unwrap_or_default();
     if as_json {
         out::json(&json!({
-            "event": kind.full_name(), "sid": sid, "url": format!("{signed_for}{}", kind.path),
+            "event": kind.name, "sid": sid, "url": format!("{signed_for}{}", kind.path),
             "status": status.as_u16(), "answer": answer,
         }))?;
     } else {
-        out::line(&format!("{} {} → {status}", kind.full_name(), sid))?;
+        out::line(&format!("{} {} → {status}", kind.name, sid))?;
         let answer = crate::call::text::clean(&answer);
         if !answer.is_empty() {
             out::line(&answer)?;
