@@ -53,6 +53,8 @@ pub enum Target {
         carrier: String,
         carrier_call_id: String,
     },
+    /// A call that has ended and left the board: only what completes its history is kept.
+    Past(CallId),
     Backend,
 }
 

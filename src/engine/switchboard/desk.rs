@@ -118,6 +118,12 @@ impl Desk {
                 }
                 Some(id)
             }
+            Target::Past(id) => {
+                if self.read().get(id).is_none() {
+                    return Ok(self.late(Some(id), facts));
+                }
+                Some(id)
+            }
             Target::Known {
                 carrier,
                 carrier_call_id,
@@ -426,6 +432,8 @@ fn completes_history(fact: &Fact) -> bool {
             | Fact::TroubleNoted { .. }
             | Fact::Noted { .. }
             | Fact::Flagged { .. }
+            | Fact::CommandAccepted { .. }
+            | Fact::CommandDone { .. }
     )
 }
 

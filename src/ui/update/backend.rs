@@ -299,6 +299,13 @@ fn replied(model: &mut Model, reply: crate::call::Reply) -> Vec<Effect> {
             show_numbers(model, call, reply.result.as_ref());
             model.pending.settle(now, reply.id, PendingState::Done);
         }
+        if let Some((call, Action::Export { format })) =
+            entry.as_ref().and_then(|e| Some((e.call?, &e.action)))
+        {
+            model.pending.settle(now, reply.id, PendingState::Done);
+            model.list.is_stale = true;
+            return super::copy::allowed(model, call, format);
+        }
         // What has no fact of the carrier to wait for is done when it is taken.
         if let Some(entry) = entry.filter(|entry| is_done_when_taken(&entry.action)) {
             model.pending.settle(now, entry.id, PendingState::Done);
