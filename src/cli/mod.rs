@@ -23,6 +23,7 @@ mod sound;
 mod start_screen;
 mod token;
 mod trigger;
+mod vendors;
 mod verbs;
 mod wiring;
 
@@ -150,6 +151,7 @@ async fn perform(verb: &Verb, global: &Global, loaded: &Loaded) -> Outcome {
         Verb::Listen(args) => verbs::listen(args, &config).await,
         Verb::End(args) => verbs::end(args, &config, as_json).await,
         Verb::Call(args) => verbs::call(args, &config, as_json).await,
+        Verb::Leads(verb) => verbs::leads(verb, &config, as_json).await,
         Verb::Trigger(args) => trigger::run(args, &config, as_json).await,
         Verb::Simulate(verb) => simulate::run(verb, &config).await,
         Verb::Theme(verb) => looks::theme(verb, &config, as_json),
