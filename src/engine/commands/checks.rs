@@ -94,16 +94,14 @@ impl Commands {
                 core.dialling.resume();
                 Ok(about_dialling(&grant.user, "resumed"))
             }
-            action => match past {
-                Some(call) => Ok((
-                    remark(core, grant, &call, action)?.of_the_past(),
-                    Vec::new(),
-                )),
-                None => {
-                    let call = sight(core, grant, command.call)?;
-                    self.on_call(core, grant, &call, action)
+            action => {
+                if let Some(call) = past {
+                    let job = remark(core, grant, &call, action)?.of_the_past();
+                    return Ok((job, Vec::new()));
                 }
-            },
+                let call = sight(core, grant, command.call)?;
+                self.on_call(core, grant, &call, action)
+            }
         }
     }
 

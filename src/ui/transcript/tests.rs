@@ -24,6 +24,13 @@ fn wrapping_breaks_at_words_and_over_long_ones_at_graphemes() {
         rows("well-known fact, no?", 11),
         ["well-known", "fact, no?"]
     );
+    // A row never begins with the mark that ends a sentence, nor ends with one that opens it.
+    assert_eq!(
+        rows("It is faulty. Can I", 12),
+        ["It is", "faulty. Can", "I"]
+    );
+    assert_eq!(rows("say (yes) now", 7), ["say", "(yes)", "now"]);
+    assert_eq!(rows("はい。です", 4), ["は", "い。", "です"]);
     for max in 1..12 {
         for row in rows("The quick brown 狐 jumps über 👩‍👩‍👧 fences", max) {
             assert!(width(row) <= max.max(2), "{row:?} in {max}");

@@ -38,6 +38,11 @@ pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Ef
     if for_all {
         return marks::run(model, act, argument);
     }
+    perform(model, act, argument)
+}
+
+#[expect(clippy::too_many_lines, reason = "one flat match over the acts")]
+fn perform(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
     match act {
         Act::Down
         | Act::Up

@@ -150,6 +150,8 @@ fn worst(model: &mut Model) {
         model.say(Severity::Info, text);
     }
     list::select(model, Some(id));
+    // A jump is the moment to put the others into order, too.
+    model.list.is_stale = true;
     model.worst_at = Some(id);
     model.list.reveal = true;
     model.jump = turn;

@@ -211,8 +211,8 @@ fn perform(model: &mut Model, wishes: Vec<(CallId, Action)>) -> Vec<Effect> {
     let count = wishes.len();
     for (id, action) in wishes {
         let writes = matches!(action, Action::Flag { .. } | Action::Note { .. });
-        let is_live = model.board.get(id).is_some_and(Call::is_live);
-        if !is_live && !(writes && model.board.get(id).is_some()) {
+        let call = model.board.get(id);
+        if !call.is_some_and(|call| writes || call.is_live()) {
             left_out += 1;
             continue;
         }

@@ -2,7 +2,7 @@
 
 use crate::call::Refusal;
 use crate::call::{Call, CallStatus, Severity};
-use crate::engine::{HistoryPage, HistoryQuery};
+use crate::engine::{AuditEntry, HistoryPage, HistoryQuery};
 use crate::ui::filter::Filter;
 use crate::ui::groups::{Member, calls_of, group};
 use crate::ui::keymap::Act;
@@ -141,11 +141,37 @@ pub(super) fn audited(model: &mut Model, result: Result<HistoryPage, Refusal>) {
     model.audit.is_loading = false;
     match result {
         Ok(page) => {
-            model.audit.rows = page.audit;
+            model.audit.rows = settled(page.audit);
             model.audit.at = model.audit.at.min(model.audit.rows.len().saturating_sub(1));
         }
         Err(refusal) => model.audit.error = Some(refusal.message),
     }
+}
+
+/// One row for each order: that it was accepted goes without saying once it is known how it went.
+fn settled(rows: Vec<AuditEntry>) -> Vec<AuditEntry> {
+    let is_over = |row: &AuditEntry| row.result != "accepted";
+    let over: std::collections::HashSet<_> = rows
+        .iter()
+        .filter(|row| is_over(row))
+        .filter_map(|row| row.command)
+        .collect();
+    let keep = |row: &AuditEntry| is_over(row) || row.command.is_none_or(|id| !over.contains(&id));
+    // The reason stands on the row of the acceptance.
+    let reasons: std::collections::HashMap<_, _> = rows
+        .iter()
+        .filter_map(|row| Some((row.command?, row.reason.clone()?)))
+        .collect();
+    rows.into_iter()
+        .filter(keep)
+        .map(|mut row| {
+            row.reason = row
+                .reason
+                .take()
+                .or_else(|| reasons.get(&row.command?).cloned());
+            row
+        })
+        .collect()
 }
 
 /// The whole of a past call, which the list holds only the end of.

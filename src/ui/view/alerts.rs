@@ -142,7 +142,11 @@ fn line(pen: &mut Pen<'_>, model: &Model, row: &AlertRow, columns: &Columns, are
     let reason = [pen.outside(&alert.reason, role)];
     pen.segs(area.x + columns.reason, area.y, room, &reason);
     if let Some(call) = model.board.get(row.call) {
-        let segs = who(pen, model, call);
+        // Where there is no room for both, the number says which call it is.
+        let mut segs = who(pen, model, call);
+        if columns.who_width < 20 {
+            segs.truncate(1);
+        }
         pen.segs(area.x + columns.who, area.y, columns.who_width - 1, &segs);
     }
     if let Some(x) = columns.rule {

@@ -158,7 +158,7 @@ fn past_alerts<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lin
 }
 
 /// Medians and the layer to blame, over the turns that are held.
-fn whole_call<'a>(pen: &Pen<'_>, turns: &Layers, scale: u32, columns: u16, lines: &mut Lines<'a>) {
+fn whole_call(pen: &Pen<'_>, turns: &Layers, scale: u32, columns: u16, lines: &mut Lines<'_>) {
     let words = |ms: Option<u32>| ms.map_or_else(|| "–".into(), seconds);
     for (label, ms, parts) in [
         ("p50", turns.p50, [turns.ears, turns.think, turns.voice]),

@@ -175,10 +175,11 @@ fn line(pen: &mut Pen<'_>, model: &Model, call: &Call, row: Rect) {
 
 /// How a call came out: direction, flags, outcome, what was wrong, whose it was.
 fn how(pen: &mut Pen<'_>, model: &Model, call: &Call, x: u16, row: Rect) {
-    let mut segs = vec![pen.seg(
-        format!("{:<4}", direction_word(call.facts.direction)),
-        Role::Dim,
-    )];
+    let mut segs = Vec::new();
+    if row.width >= 80 {
+        let direction = direction_word(call.facts.direction);
+        segs.push(pen.seg(format!("{direction:<4}"), Role::Dim));
+    }
     for flag in &call.flags {
         segs.push(pen.seg("#", Role::Warn));
         segs.push(pen.outside(flag, Role::Warn));
