@@ -53,7 +53,7 @@ pub enum Target {
         carrier: String,
         carrier_call_id: String,
     },
-    /// A call that has ended and left the board: only what completes its history is kept.
+    /// A call of ours that may have left the board: its history takes everything that is said.
     Past(CallId),
     Backend,
 }

@@ -79,6 +79,7 @@ pub enum Act {
     Export,
     Theme,
     Demo,
+    Mouse,
     Help,
     Palette,
     Redraw,

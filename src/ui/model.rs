@@ -187,6 +187,8 @@ pub struct Settings {
     pub theme: String,
     /// Regular expressions of words to light up in transcripts.
     pub watch_words: Vec<String>,
+    /// The mouse is taken from the start.
+    pub mouse: bool,
     /// Random, so that no two screens mint the same command id.
     pub seed: [u8; 16],
 }
@@ -253,6 +255,7 @@ pub struct Model {
     pub notices_read: usize,
     pub watched: Vec<CallId>,
     pub theme_name: String,
+    pub has_mouse: bool,
     /// The keys being taken in came in one read, too many for a hand: perhaps a paste that the
     /// terminal did not mark. They may move and type, but not act.
     pub in_burst: bool,
@@ -265,6 +268,7 @@ impl Model {
     pub fn new(settings: Settings, keymap: Keymap, now: Now) -> Self {
         let theme_name = settings.theme.clone();
         let watch = Watch::of(&settings.watch_words);
+        let has_mouse = settings.mouse;
         Self {
             settings,
             keymap,
@@ -324,6 +328,7 @@ impl Model {
             notices_read: 0,
             watched: Vec::new(),
             theme_name,
+            has_mouse,
             in_burst: false,
             wants_suspend: false,
             minted: 0,

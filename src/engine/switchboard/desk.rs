@@ -120,7 +120,11 @@ impl Desk {
             }
             Target::Past(id) => {
                 if self.read().get(id).is_none() {
-                    return Ok(self.late(Some(id), facts));
+                    let taken = facts.len();
+                    for fact in facts {
+                        self.stamp(Some(id), fact);
+                    }
+                    return Ok(self.posted(Some(id), false, taken));
                 }
                 Some(id)
             }

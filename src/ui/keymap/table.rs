@@ -104,6 +104,7 @@ pub const BINDINGS: &[Binding] = &[
     plain(Act::Palette, "palette", &[":"], Group::App, "commands", "every command by name, with arguments").foot(7),
     plain(Act::Help, "help", &["?"], Group::App, "help", "this help").foot(5),
     plain(Act::Theme, "theme", &[], Group::App, "theme", "next theme, or :theme NAME"),
+    plain(Act::Mouse, "mouse", &[], Group::App, "mouse", "mouse on or off; while on, shift-drag selects text"),
     plain(Act::Demo, "demo", &["d"], Group::App, "demo calls", "on an empty board: practice calls instead")
         .within(Context::Calls),
     plain(Act::Redraw, "redraw", &["ctrl-l"], Group::App, "redraw", "draw the whole screen again"),

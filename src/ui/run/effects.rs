@@ -41,6 +41,8 @@ impl Screen {
                         self.message(Msg::NotSent { command, refusal });
                     }
                 }
+                // Readings are what meters are made of: on a slow line nobody asks for them.
+                Effect::Watch(_) if self.is_slow => {}
                 Effect::Watch(calls) => self.backend.watch(calls),
                 Effect::Listen(call) => {
                     let opening = self.backend.listen(call);
@@ -94,6 +96,7 @@ impl Screen {
                         Err(error) => self.model.say(Severity::Warn, error.to_string()),
                     }
                 }
+                Effect::Mouse(is_on) => self.term.mouse(is_on),
                 Effect::Redraw => self.painter.forget(),
                 Effect::Suspend => self.model.wants_suspend = true,
                 Effect::Leave(exit) => self.exit = Some(exit),
@@ -103,24 +106,12 @@ impl Screen {
 
     /// Onto the clipboard of the operator's terminal, and into a file for terminals that take none.
     fn copy(&mut self, what: String, text: String) {
-        let what = format!("copied the {what}");
+        let mut what = format!("copied the {what}");
         match clipboard(&text) {
-            Some(bytes) if self.term.is_idle() => {
-                self.term.send(bytes);
-                self.write(what, "copied.txt".into(), text);
-            }
-            // Rare: a frame is on its way. The file is there all the same.
-            Some(_) => self.write(
-                format!("the terminal is busy; {what} to a file"),
-                "copied.txt".into(),
-                text,
-            ),
-            None => self.write(
-                format!("too long for the clipboard; {what} to a file"),
-                "copied.txt".into(),
-                text,
-            ),
+            Some(bytes) => self.term.aside(&bytes),
+            None => what = format!("too long for the clipboard; {what} to a file"),
         }
+        self.write(what, "copied.txt".into(), text);
     }
 
     /// Writes a file that only this user can read, off the screen's own time.

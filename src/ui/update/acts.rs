@@ -11,7 +11,7 @@ use crate::ui::order::worst_alert;
 use crate::ui::view;
 
 use super::may::{why_not, why_not_at_all};
-use super::{copy, hear, house, list, look, marks, pages, prompts};
+use super::{copy, hear, house, list, look, marks, mouse, pages, prompts};
 
 /// Does an act. `argument` is what followed its name in the palette.
 pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
@@ -130,6 +130,7 @@ fn perform(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
             Vec::new()
         }
         Act::Demo => house::demo(model),
+        Act::Mouse => mouse::toggle(model),
         Act::Redraw => vec![Effect::Redraw],
         Act::Suspend => house::suspend(model),
         Act::Quit => house::quit(model),

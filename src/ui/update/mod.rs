@@ -10,6 +10,7 @@ mod list;
 mod look;
 mod marks;
 mod may;
+mod mouse;
 mod pages;
 mod prompts;
 #[cfg(test)]
@@ -35,6 +36,10 @@ pub(crate) use prompts::{Choice, choices};
 pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Key(key) => input::key(model, &key),
+        Msg::Mouse(event) => {
+            mouse::take(model, event);
+            Vec::new()
+        }
         Msg::Paste(text) => input::paste(model, &text),
         Msg::Resize(width, height) => {
             model.size = (width, height);
@@ -81,7 +86,11 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
                     if let Some(past) = found.filter(|past| past.lines_dropped == 0) {
                         if model.board.get(call).is_some() {
                             model.older = Some((call, past.lines.clone()));
-                        } else if model.is_past() && model.page == Page::Call {
+                        } else if model.page == Page::Call
+                            && model
+                                .find(call)
+                                .is_some_and(|known| known.lines_dropped > 0)
+                        {
                             model.jump = past.evidence().first().copied();
                         }
                         pages::whole(model, past);

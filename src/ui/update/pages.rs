@@ -9,6 +9,7 @@ use crate::ui::keymap::Act;
 use crate::ui::model::{AlertKey, AlertRow, AlertStage, Ask, Focus, Model, Page};
 use crate::ui::msg::Effect;
 use crate::ui::order::{Rank, is_open};
+use crate::ui::view;
 
 use super::{acts, list, prompts};
 
@@ -193,6 +194,26 @@ pub(super) fn step(model: &mut Model, act: Act, page: i32) -> Vec<Effect> {
         Act::PageDown => page.max(1),
         _ => -page.max(1),
     };
+    shift(model, by)
+}
+
+/// The row of the list that was pointed at, counted from the first one shown.
+pub(super) fn point(model: &mut Model, line: u16, height: u16) {
+    let (at, total) = match model.page {
+        Page::Alerts => (model.alerts.position(), model.alerts.rows.len()),
+        Page::Quality => (model.groups.position(), model.groups.rows.len()),
+        Page::History => (model.past.at, model.past.shown.len()),
+        Page::Audit => (model.audit.at, model.audit.rows.len()),
+        Page::Board | Page::Call => return,
+    };
+    let to = view::first_row(at, total, height) + usize::from(line);
+    if to < total {
+        shift(model, to as i32 - at as i32);
+    }
+}
+
+/// Moves the cursor by rows.
+pub(super) fn shift(model: &mut Model, by: i32) -> Vec<Effect> {
     let moved = |at: usize, count: usize| {
         let last = count.saturating_sub(1) as i64;
         (at as i64 + i64::from(by)).clamp(0, last) as usize

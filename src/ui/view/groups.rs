@@ -79,11 +79,16 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, areas: &Areas) {
 fn calls(pen: &mut Pen<'_>, model: &Model, pane: Rect) {
     let groups = &model.groups;
     let key = groups.at.as_deref().unwrap_or("–");
-    let title = [
+    let mut title = vec![
         pen.seg("Calls of ", Role::Title),
         pen.outside(key, Role::Title),
         pen.seg(format!(" {}", groups.calls.len()), Role::Title),
     ];
+    if let Some(group) = groups.rows.get(groups.position()) {
+        let scale = group.turns.p50.unwrap_or(0).max(1_500);
+        title.push(pen.seg(" · ears ░ think ▒ voice █ ", Role::Dim));
+        title.extend(layers(pen, &group.turns, scale, 12));
+    }
     let rest = groups
         .calls
         .len()

@@ -218,7 +218,7 @@ fn too_small(pen: &mut Pen<'_>, area: Rect) {
 
 /// First row of a list of `total` to show in `height` rows so that `at` is seen, in the middle as far
 /// as possible.
-fn first_row(at: usize, total: usize, height: u16) -> usize {
+pub(crate) fn first_row(at: usize, total: usize, height: u16) -> usize {
     let height = usize::from(height);
     at.saturating_sub(height / 2)
         .min(total.saturating_sub(height))

@@ -56,6 +56,21 @@ async fn remarks_and_exports_reach_a_call_that_has_left_the_board() {
     let refused = core.command(&admin, command(&core, Some(call), end)).await;
     assert_eq!(code(&refused), Some(ErrorCode::NotFound));
     assert!(carrier.state().hang_ups.is_empty());
+    // Who may not manage tokens may not read what others did.
+    let trail = HistoryQuery {
+        audit: true,
+        limit: 10,
+        ..HistoryQuery::default()
+    };
+    let refused = core.history(&ana, trail.clone()).await;
+    assert_eq!(
+        refused.err().map(|error| error.code),
+        Some(ErrorCode::Forbidden)
+    );
+    let page = core.history(&admin, trail).await.expect("an admin");
+    assert!(page.items.is_empty());
+    assert_eq!(page.audit[0].result, "refused: not_found");
+    assert_eq!(page.audit.len(), 2);
     // A token of another lead is not told that the call exists.
     let mut scoped = operator("sam");
     scoped.leads = Some(["L1".to_owned()].into());
