@@ -220,7 +220,12 @@ fn settle(model: &mut Model, envelope: &Envelope) {
             if let Some(entry) = model.pending.entries().iter().find(|e| e.id == *command) {
                 let (infinitive, _) = action_words(&entry.action);
                 let text = format!("{infinitive}: done");
-                if !matches!(entry.action, Action::Terminate {}) {
+                // These have said more than "done" already.
+                let has_spoken = matches!(
+                    entry.action,
+                    Action::Terminate {} | Action::Export { .. } | Action::Unmask {}
+                );
+                if !has_spoken {
                     model.say(Severity::Info, text);
                 }
             }
