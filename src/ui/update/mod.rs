@@ -18,7 +18,8 @@ mod tests;
 
 use std::fmt::Write as _;
 
-use crate::call::{CallId, Command, PendingState, Severity};
+use crate::call::{CallId, Command, PendingState, Refusal, Severity};
+use crate::engine::HistoryPage;
 
 use super::model::{Model, Overlay, Page, looked_at};
 use super::msg::{Effect, Msg};
@@ -79,27 +80,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
                 Vec::new()
             }
         },
-        Msg::History { call, result } => {
-            match result {
-                Ok(page) => {
-                    let found = page.items.into_iter().find(|item| item.id == call);
-                    if let Some(past) = found.filter(|past| past.lines_dropped == 0) {
-                        if model.board.get(call).is_some() {
-                            model.older = Some((call, past.lines.clone()));
-                        } else if model.page == Page::Call
-                            && model
-                                .find(call)
-                                .is_some_and(|known| known.lines_dropped > 0)
-                        {
-                            model.jump = past.evidence().first().copied();
-                        }
-                        pages::whole(model, past);
-                    }
-                }
-                Err(refusal) => refused(model, "no earlier lines", &refusal),
-            }
-            copy::go_on(model, call)
-        }
+        Msg::History { call, result } => whole(model, call, result),
         Msg::Past { serial, result } => pages::found(model, serial, result),
         Msg::Audit(result) => {
             pages::audited(model, result);
@@ -129,7 +110,31 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     }
 }
 
-fn refused(model: &mut Model, what: &str, refusal: &crate::call::Refusal) {
+/// All lines of a call were looked up: for the start of a long transcript, a call of the past, or an
+/// export.
+fn whole(model: &mut Model, call: CallId, result: Result<HistoryPage, Refusal>) -> Vec<Effect> {
+    match result {
+        Ok(page) => {
+            let found = page.items.into_iter().find(|item| item.id == call);
+            if let Some(past) = found.filter(|past| past.lines_dropped == 0) {
+                if model.board.get(call).is_some() {
+                    model.older = Some((call, past.lines.clone()));
+                } else if model.page == Page::Call
+                    && model
+                        .find(call)
+                        .is_some_and(|known| known.lines_dropped > 0)
+                {
+                    model.jump = past.evidence().first().copied();
+                }
+                pages::whole(model, past);
+            }
+        }
+        Err(refusal) => refused(model, "no earlier lines", &refusal),
+    }
+    copy::go_on(model, call)
+}
+
+fn refused(model: &mut Model, what: &str, refusal: &Refusal) {
     let mut text = format!("{what}: {}", refusal.message);
     if let Some(by) = &refusal.by {
         let _ = write!(text, " ({by})");
