@@ -251,7 +251,7 @@ fn who_ended_a_call_and_why_stand_in_words_with_the_carriers_code() {
         source: Source::Webhook,
     };
     fact(&mut still, id, end);
-    still.keys("enter enter");
+    still.keys("enter");
     let shown = text(&still.draw(140, 50));
     let line = |label: &str, value: &str| {
         let found = shown
