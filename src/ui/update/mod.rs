@@ -11,6 +11,7 @@ mod mouse;
 mod prompts;
 #[cfg(test)]
 mod tests;
+mod typed;
 
 use std::fmt::Write as _;
 
@@ -25,6 +26,7 @@ pub(crate) use acts::agent_is_paused;
 pub(crate) use list::visible;
 pub(crate) use may::why_not;
 pub(crate) use prompts::{Choice, choices, shown_number};
+pub use typed::{Typed, answered, is_about_a_call, typed, typed_commands};
 
 /// Takes one message in. The caller has set `model.now`.
 pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
