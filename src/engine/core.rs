@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::call::{Call, Command, ErrorCode, Grant, Refusal, Reply, Verb};
 
-use super::backend::{HistoryPage, HistoryQuery};
+use super::backend::{HistoryPage, HistoryQuery, no_record_pause};
 use crate::media::Thresholds;
 
 use super::commands::Commands;
@@ -109,6 +109,14 @@ impl Core {
         }
     }
 
+    /// What single carriers cannot do, as [`Hello::features`] names it.
+    pub fn inabilities(&self) -> impl Iterator<Item = String> {
+        self.carriers
+            .values()
+            .filter(|carrier| !carrier.pauses_recordings())
+            .map(|carrier| no_record_pause(carrier.name()))
+    }
+
     /// Carries out a command for whoever holds `grant`. Always answers, exactly once; at most once
     /// carried out per command id, whoever asks again and however the asker goes away.
     pub async fn command(&self, grant: &Grant, command: Command) -> Reply {
@@ -126,6 +134,9 @@ impl Core {
     ) -> Result<HistoryPage, Refusal> {
         if !grant.allows(Verb::History) {
             return Err(Refusal::forbidden(Verb::History));
+        }
+        if query.audit {
+            self.may_read_audit(grant)?;
         }
         let mut query = query;
         if let Some(leads) = &grant.leads {
@@ -154,6 +165,24 @@ impl Core {
         page.items
             .retain(|call| grant.sees_lead(call.facts.lead_id.as_deref()));
         Ok(page)
+    }
+
+    /// Who may read who did what: whoever manages the tokens, and sees every lead.
+    ///
+    /// # Errors
+    /// `forbidden` for everybody else.
+    pub fn may_read_audit(&self, grant: &Grant) -> Result<(), Refusal> {
+        if grant.leads.is_none() {
+            if grant.allows(Verb::Tokens) {
+                return Ok(());
+            }
+            return Err(Refusal::forbidden(Verb::Tokens));
+        }
+        Err(Refusal::new(
+            ErrorCode::Forbidden,
+            "this token sees only some leads",
+            "the audit trail is about all of them",
+        ))
     }
 
     /// Decides about a call as [`Plans::decide`] does, with what was asked when it was placed

@@ -1,6 +1,8 @@
 //! The screen's behaviour as scripts of messages.
 
 mod looking;
+mod marking;
+mod paging;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -215,6 +217,25 @@ fn a_refusal_is_shown_with_what_to_do() {
     let shown = text(&still.draw(120, 40));
     assert!(shown.contains("end refused: ben is ending it"), "{shown}");
     assert!(shown.contains("wait for ben"), "{shown}");
+}
+
+#[test]
+fn a_carrier_that_cannot_pause_a_recording_says_so_before_anything_is_sent() {
+    let mut still = still();
+    let call = still.model.selected().unwrap();
+    assert!(call.recording().unwrap().state.is_open());
+    let carrier = call.facts.carrier.clone();
+    still.keys("R");
+    assert_eq!(sent(&still)[0].action, Action::RecordPause {});
+    still.effects.clear();
+    let mut hello = sample::hello();
+    hello
+        .features
+        .push(crate::engine::no_record_pause(&carrier));
+    still.update(Update::Hello(hello));
+    still.keys("R");
+    assert!(sent(&still).is_empty());
+    assert!(text(&still.draw(120, 40)).contains("cannot pause a recording"));
 }
 
 #[test]
