@@ -69,7 +69,7 @@ pub async fn run(args: &AttachArgs, config: &Config, lines: bool) -> Outcome {
     let exit = screen::show(config, shown, &tasks, clock).await;
     tasks.shutdown(LEAVE_WITHIN).await;
     match exit? {
-        Exit::Demo => super::run::demo(&DemoArgs::default(), config).await,
+        Exit::Demo => super::run::demo(&DemoArgs::default(), config, lines).await,
         _ => Ok(()),
     }
 }

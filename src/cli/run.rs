@@ -91,7 +91,7 @@ pub async fn with_screen(start: &Start, loaded: &Loaded, config: &Config, lines:
         Ok(Exit::Demo) => {
             backend.stop().await;
             drop(signals);
-            demo(&DemoArgs::default(), config).await
+            demo(&DemoArgs::default(), config, lines).await
         }
         Ok(Exit::Drain) => {
             let grace = config.server.drain;

@@ -143,7 +143,7 @@ fn perform(
                     lines.not_sent(now, command, refusal);
                 }
             }
-            Effect::Copy(text) => lines.say(text),
+            Effect::Copy { text, .. } => lines.say(text),
             Effect::Leave(exit) => return Some(exit),
             // Meters, sound, history and looks are the screen's.
             _ => {}
