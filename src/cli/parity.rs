@@ -25,8 +25,7 @@ const TABLE: &[(Act, &[&str], Verb)] = &[
     (Act::StopDialing, &["dialing"], Verb::StopDialing),
     (Act::Listen, &["listen"], Verb::Listen),
     (Act::PageHistory, &["ls", "show"], Verb::History),
-    // The file holds what `show` prints; who may not export still may read.
-    (Act::Export, &["show"], Verb::Export),
+    (Act::Export, &["export"], Verb::Export),
 ];
 
 /// Acts without a verb, and why.

@@ -6,6 +6,7 @@ mod follow;
 mod leads;
 mod listen;
 mod look;
+mod said;
 
 pub use act::{
     Plain, Wordy, ack, call, dialing, end, handback, plain, record, snooze, transfer, unmask, wordy,
@@ -15,3 +16,4 @@ pub use follow::{events, fact_words, skew_words, tail};
 pub use leads::run as leads;
 pub use listen::run as listen;
 pub use look::{alerts, ls, show, webhooks};
+pub use said::{export, lead, purge, search};
