@@ -6,6 +6,7 @@
 
 mod agent;
 mod end;
+mod renewal;
 
 use std::time::Duration;
 
@@ -60,6 +61,9 @@ pub struct Session {
     loss_told_at: Option<Duration>,
     /// The vendor's detector hears the caller speak.
     vendor_hears: bool,
+    renewal: Option<renewal::Renewal>,
+    /// The agent that comes next need not speak first.
+    caller_is_next: bool,
     spent_usd: f64,
 }
 
@@ -111,6 +115,8 @@ impl Session {
             tapper: None,
             loss_told_at: None,
             vendor_hears: false,
+            renewal: None,
+            caller_is_next: false,
             spent_usd: 0.0,
             plan,
         }
@@ -340,6 +346,7 @@ impl Session {
                     effects.fact(trouble("time_limit", "the agent's time limit was reached"));
                     self.drain(now, "time limit".into());
                 }
+                self.watch_renewal(now, effects);
                 self.watch_media(now, effects);
             }
             Phase::Draining { reason, until } => {

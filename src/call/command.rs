@@ -70,6 +70,11 @@ pub enum Action {
     /// Undoes `StopDialing`.
     ResumeDialing {},
     Unmask {},
+    /// The call is written to a file of the operator's, `markdown` or `jsonl`. The backend only
+    /// checks the permission and keeps it in the audit trail.
+    Export {
+        format: String,
+    },
 }
 
 /// A call to place. Numbers in E.164.
@@ -90,6 +95,10 @@ pub struct DialRequest {
     pub carrier: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
+    /// The agent vendor that places the call on a line of its own, for instance `elevenlabs`; without
+    /// it the carrier dials and the audio passes through here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
 }
 
 /// Every permission there is. Commands need the verb of their name; the rest are ways of looking.
@@ -238,6 +247,7 @@ impl Action {
             Self::Dial { .. } => Verb::Dial,
             Self::StopDialing {} | Self::ResumeDialing {} => Verb::StopDialing,
             Self::Unmask {} => Verb::Unmask,
+            Self::Export { .. } => Verb::Export,
         }
     }
 
@@ -266,6 +276,7 @@ impl Action {
             Self::StopDialing {} => "stop_dialing",
             Self::ResumeDialing {} => "resume_dialing",
             Self::Unmask {} => "unmask",
+            Self::Export { .. } => "export",
         }
     }
 }

@@ -8,9 +8,9 @@ use crate::audio::Prime;
 use crate::call::Secret;
 use crate::engine::{Backend, Clock, Tasks};
 use crate::remote::{RemoteBackend, RemoteError, RemoteSettings, TokenSource};
-use crate::ui::Mode;
+use crate::ui::{Exit, Mode};
 
-use super::args::{AttachArgs, Remote};
+use super::args::{AttachArgs, DemoArgs, Remote};
 use super::config::Config;
 use super::logging::{self, Sink};
 use super::read_only::ReadOnly;
@@ -21,7 +21,7 @@ use super::{Failure, Outcome, config_verbs, local};
 /// How long leaving waits for the link's tasks.
 const LEAVE_WITHIN: Duration = Duration::from_secs(1);
 
-pub async fn run(args: &AttachArgs, config: &Config) -> Outcome {
+pub async fn run(args: &AttachArgs, config: &Config, lines: bool) -> Outcome {
     let remote = Remote {
         url: args.url.clone(),
         token_file: args.token_file.clone(),
@@ -64,10 +64,14 @@ pub async fn run(args: &AttachArgs, config: &Config) -> Outcome {
         name: None,
         endpoints: Vec::new(),
         prime: Prime::Network,
+        lines,
     };
     let exit = screen::show(config, shown, &tasks, clock).await;
     tasks.shutdown(LEAVE_WITHIN).await;
-    exit.map(|_| ())
+    match exit? {
+        Exit::Demo => super::run::demo(&DemoArgs::default(), config, lines).await,
+        _ => Ok(()),
+    }
 }
 
 /// The remote room's settings for a URL.

@@ -12,8 +12,12 @@ use crate::ui::theme::Depth;
 use crate::ui::{self, Exit, Mode, Notify, UiError, UiOptions};
 
 use super::config::{Config, user_config_path};
+use super::plain;
 use super::sound::Speakers;
 use super::{Failure, Outcome};
+
+/// Folder below the data folder for what operators copy and export.
+const FILES: &str = "files";
 
 /// A URL of the empty board, with the counter of requests it has seen.
 pub type Endpoint = (String, String, Arc<AtomicU64>);
@@ -28,11 +32,16 @@ pub struct Shown {
     pub endpoints: Vec<Endpoint>,
     /// Whether call audio comes over a network.
     pub prime: Prime,
+    /// Lines of text instead of a screen.
+    pub lines: bool,
 }
 
 /// Shows the screen until it is left. A panic inside it counts as a lost terminal: the terminal is
 /// restored, the report written, and the backend goes on.
 pub async fn show(config: &Config, shown: Shown, tasks: &Tasks, clock: Clock) -> Outcome<Exit> {
+    if shown.lines {
+        return plain::show(config, shown, clock).await;
+    }
     let mut audio = AudioConfig::new(config.ui.audio_device.as_deref(), |name| {
         std::env::var(name).ok()
     });
@@ -48,6 +57,8 @@ pub async fn show(config: &Config, shown: Shown, tasks: &Tasks, clock: Clock) ->
         ascii: config.ui.ascii.then_some(true),
         keys: config.keymap.clone(),
         endpoints: shown.endpoints,
+        watch_words: config.alerts.watch_words.clone(),
+        files_dir: Some(config.data_dir.join(FILES)),
         low_bandwidth: config.ui.low_bandwidth,
         mouse: config.ui.mouse,
         paint_background: config.ui.paint_background,

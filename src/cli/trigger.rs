@@ -2,8 +2,12 @@
 //!
 //! The right to send one is knowing the signing secret, which comes from the configuration.
 
+mod plivo;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::call::Secret;
 use crate::engine::{Clock, random};
@@ -27,12 +31,16 @@ struct Kind {
 enum Body {
     /// Twilio's form, signed with the auth token. Fields beyond those every request has.
     Form(&'static [(&'static str, &'static str)]),
+    /// Plivo's form, signed V3. As above.
+    Plivo(&'static [(&'static str, &'static str)]),
     /// Twilio's Event Streams: JSON whose hash is in the signed URL.
     CloudEvent,
     /// ElevenLabs' JSON of this type.
     ElevenLabs(&'static str),
 }
 
+/// What is said when nobody says what.
+const GREETING: &str = "Hello, this is a test.";
 const RECORDING: &str = "REaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const STREAM: &str = "MZaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -95,6 +103,54 @@ const KINDS: &[Kind] = &[
         body: Body::ElevenLabs("post_call_transcription"),
     },
     Kind {
+        name: "twilio.sms",
+        path: "/sms",
+        about: "a text message comes in (--text)",
+        body: Body::Form(&[("NumMedia", "0")]),
+    },
+    live(
+        "elevenlabs.conversation_started",
+        "conversation_started",
+        "a conversation begins (--lead)",
+    ),
+    live(
+        "elevenlabs.user_message",
+        "user_message",
+        "the caller says something (--text)",
+    ),
+    live(
+        "elevenlabs.agent_message",
+        "agent_message",
+        "the agent says something (--text)",
+    ),
+    live(
+        "elevenlabs.interruption",
+        "interruption",
+        "the caller interrupts the agent",
+    ),
+    live(
+        "elevenlabs.silence_detected",
+        "silence_detected",
+        "nobody speaks",
+    ),
+    live(
+        "elevenlabs.conversation_ended",
+        "conversation_ended",
+        "a conversation ends",
+    ),
+    Kind {
+        name: "elevenlabs.post-call-audio",
+        path: "/api/webhooks/elevenlabs/post-call",
+        about: "the recording after the call",
+        body: Body::ElevenLabs("post_call_audio"),
+    },
+    Kind {
+        name: "elevenlabs.initiation-failure",
+        path: "/api/webhooks/elevenlabs/post-call",
+        about: "a call that never became a conversation",
+        body: Body::ElevenLabs("call_initiation_failure"),
+    },
+    Kind {
         name: "elevenlabs.conversation-event",
         path: "/api/webhooks/elevenlabs/conversation-events",
         about: "a live conversation event",
@@ -102,19 +158,41 @@ const KINDS: &[Kind] = &[
     },
 ];
 
+/// An event of the live family.
+const fn live(name: &'static str, event: &'static str, about: &'static str) -> Kind {
+    Kind {
+        name,
+        path: "/api/webhooks/elevenlabs/conversation-events",
+        about,
+        body: Body::ElevenLabs(event),
+    }
+}
+
+/// Half a second of silence: one frame of MPEG-2 layer III, repeated.
+fn silent_mp3() -> Vec<u8> {
+    let mut frame = vec![0xff, 0xf3, 0x18, 0xc4];
+    frame.resize(72, 0);
+    frame.repeat(20)
+}
+
 /// A request ready to go.
 struct Fake {
-    headers: Vec<(&'static str, String)>,
+    headers: Vec<(String, String)>,
     query: Option<String>,
     body: String,
+}
+
+/// All fakes, in the order they are listed.
+fn kinds() -> impl Iterator<Item = &'static Kind> {
+    KINDS.iter().chain(plivo::KINDS)
 }
 
 pub async fn run(args: &TriggerArgs, config: &Config, as_json: bool) -> Outcome {
     let Some(name) = &args.event else {
         return list(as_json);
     };
-    let kind = KINDS.iter().find(|kind| kind.name == name).ok_or_else(|| {
-        let fix = nearest(name, KINDS.iter().map(|kind| kind.name)).map_or_else(
+    let kind = kinds().find(|kind| kind.name == name).ok_or_else(|| {
+        let fix = nearest(name, kinds().map(|kind| kind.name)).map_or_else(
             || "`wallboard trigger` lists them".to_owned(),
             |close| format!("did you mean {close}?"),
         );
@@ -123,10 +201,15 @@ pub async fn run(args: &TriggerArgs, config: &Config, as_json: bool) -> Outcome 
     let place = Place::find(&args.remote, config)?;
     let sent_to = place.url.as_str().trim_end_matches('/').to_owned();
     let signed_for = config.server.public_url.clone().unwrap_or(sent_to.clone());
-    let sid = args.sid.clone().unwrap_or_else(random_sid);
+    let random_id = match kind.body {
+        Body::Plivo(_) => plivo::random_uuid,
+        Body::Form(_) | Body::CloudEvent | Body::ElevenLabs(_) => random_sid,
+    };
+    let sid = args.sid.clone().unwrap_or_else(random_id);
     let now = Clock::start().now();
     let fake = match kind.body {
         Body::Form(fields) => form(args, config, kind, fields, &signed_for, &sid, now)?,
+        Body::Plivo(fields) => plivo::form(args, config, kind, fields, &signed_for, &sid, now)?,
         Body::CloudEvent => cloud_event(config, kind, &signed_for, &sid, now)?,
         Body::ElevenLabs(event) => elevenlabs_event(args, config, event, &sid, now)?,
     };
@@ -135,13 +218,13 @@ pub async fn run(args: &TriggerArgs, config: &Config, as_json: bool) -> Outcome 
 
 fn list(as_json: bool) -> Outcome {
     if as_json {
-        for kind in KINDS {
+        for kind in kinds() {
             out::json(&json!({"event": kind.name, "path": kind.path, "about": kind.about}))?;
         }
         return Ok(());
     }
     let mut table = Table::new(&["EVENT", "PATH", "WHAT"]);
-    for kind in KINDS {
+    for kind in kinds() {
         table.row([kind.name, kind.path, kind.about].map(str::to_owned));
     }
     table.print()
@@ -210,6 +293,32 @@ fn form(
     .chain(own.iter().copied())
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .collect();
+    if kind.path == "/sms" {
+        let text = args.text.as_deref().unwrap_or(GREETING);
+        params.push(("Body".into(), text.to_owned()));
+        params.push(("MessageSid".into(), sid.replacen("CA", "SM", 1)));
+    }
+    let params = with_wanted(params, args)?;
+    let url = format!("{signed_for}{}", kind.path);
+    let signature = twilio::sign(&url, &params, twilio_token(config)?);
+    Ok(Fake {
+        headers: vec![
+            (
+                "content-type".into(),
+                "application/x-www-form-urlencoded".into(),
+            ),
+            (twilio::SIGNATURE_HEADER.into(), signature),
+        ],
+        query: None,
+        body: form_body(params),
+    })
+}
+
+/// The fields with what the command line wants of them.
+fn with_wanted(
+    mut params: Vec<(String, String)>,
+    args: &TriggerArgs,
+) -> Outcome<Vec<(String, String)>> {
     let mut wanted = fields(args)?;
     if let Some(status) = &args.status {
         wanted.push(("CallStatus".into(), status.clone()));
@@ -218,18 +327,13 @@ fn form(
         params.retain(|(known, _)| *known != name);
         params.push((name, value));
     }
-    let url = format!("{signed_for}{}", kind.path);
-    let signature = twilio::sign(&url, &params, twilio_token(config)?);
-    Ok(Fake {
-        headers: vec![
-            ("content-type", "application/x-www-form-urlencoded".into()),
-            (twilio::SIGNATURE_HEADER, signature),
-        ],
-        query: None,
-        body: url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(params)
-            .finish(),
-    })
+    Ok(params)
+}
+
+fn form_body(params: Vec<(String, String)>) -> String {
+    url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(params)
+        .finish()
 }
 
 fn cloud_event(
@@ -261,8 +365,8 @@ fn cloud_event(
     let signature = twilio::sign(&url, &[], twilio_token(config)?);
     Ok(Fake {
         headers: vec![
-            ("content-type", "application/json".into()),
-            (twilio::SIGNATURE_HEADER, signature),
+            ("content-type".into(), "application/json".into()),
+            (twilio::SIGNATURE_HEADER.into(), signature),
         ],
         query: url.split_once('?').map(|(_, query)| query.to_owned()),
         body,
@@ -276,6 +380,7 @@ fn elevenlabs_event(
     sid: &str,
     now: DateTime<Utc>,
 ) -> Outcome<Fake> {
+    let random = sid.to_owned();
     let Some(secret) = &config.elevenlabs.webhook_secret else {
         return Err(Failure::usage(
             "elevenlabs.webhook_secret is not set, so nothing can be signed",
@@ -283,35 +388,61 @@ fn elevenlabs_event(
         ));
     };
     let at = now.timestamp();
+    // Two of the same in one second are two events.
+    let stamp = now.timestamp_micros() as f64 / 1e6;
     let agent = config
         .elevenlabs
         .agent_id
         .clone()
         .unwrap_or_else(|| "agent_test".into());
-    let mut data = json!({
-        "agent_id": agent, "conversation_id": "conv_test", "call_sid": sid,
-        "status": "done", "message": "Hello, this is a test.",
-    });
+    let conversation = args.conversation.as_deref().unwrap_or("conv_test");
+    let mut data = json!({"agent_id": agent, "conversation_id": conversation});
+    if let Some(sid) = args
+        .sid
+        .as_ref()
+        .or(args.conversation.is_none().then_some(&random))
+    {
+        data["call_sid"] = json!(sid);
+    }
+    if let Some(lead) = &args.lead {
+        data["conversation_initiation_client_data"] =
+            json!({"dynamic_variables": {"lead_id": lead}});
+    }
+    let text = args.text.as_deref().unwrap_or(GREETING);
+    match event {
+        "user_message" | "agent_message" | "user_transcript" => data["message"] = json!(text),
+        "interruption" => data["metadata"] = json!({"interruption_type": "user"}),
+        "silence_detected" => data["metadata"] = json!({"silence_duration_ms": 6000}),
+        "conversation_ended" => {
+            data["duration_ms"] = json!(45_000);
+            data["end_reason"] = json!("caller hung up");
+        }
+        "post_call_audio" => {
+            data["full_audio"] = json!(STANDARD.encode(silent_mp3()));
+        }
+        "call_initiation_failure" => data["failure_reason"] = json!("busy"),
+        _ => {}
+    }
     if event == "post_call_transcription" {
         data["transcript"] = json!([
             {"role": "agent", "message": "Hello, how can I help?", "time_in_call_secs": 0},
             {"role": "user", "message": "This is a test.", "time_in_call_secs": 3},
         ]);
-        data["metadata"] = json!({"call_duration_secs": 12, "phone_call": {"call_sid": sid}});
+        data["metadata"] = json!({"call_duration_secs": 12});
         data["analysis"] =
             json!({"transcript_summary": "A test call.", "call_successful": "success"});
-        data["message"] = Value::Null;
+        data["status"] = json!("done");
     }
     for (name, value) in fields(args)? {
         data[name] = json!(value);
     }
-    let body = json!({"type": event, "event_timestamp": at, "data": data}).to_string();
+    let body = json!({"type": event, "event_timestamp": stamp, "data": data}).to_string();
     let seconds = u64::try_from(at).unwrap_or(0);
     let signature = elevenlabs::sign_webhook(body.as_bytes(), secret, seconds);
     Ok(Fake {
         headers: vec![
-            ("content-type", "application/json".into()),
-            ("elevenlabs-signature", signature),
+            ("content-type".into(), "application/json".into()),
+            ("elevenlabs-signature".into(), signature),
         ],
         query: None,
         body,

@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 use crate::call::{Call, Command, ErrorCode, Grant, Refusal, Reply, Verb};
 
-use super::backend::{HistoryPage, HistoryQuery};
+use super::backend::{HistoryPage, HistoryQuery, no_record_pause};
 use crate::media::Thresholds;
 
 use super::commands::Commands;
 use super::dialling::Dialling;
 use super::plan::CallPlan;
-use super::ports::{Carriers, Journal, RecordingVault};
+use super::ports::{Carriers, Journal, RecordingVault, Vendors};
 use super::presence::Presence;
 use super::{Bridges, Clock, Gauges, Plans, Switchboard, Taps, Tasks};
 
@@ -44,6 +44,8 @@ pub struct Core {
     pub vault: Option<Arc<dyn RecordingVault>>,
     /// Named transfer targets (`[[transfer]]`), by name.
     pub transfers: Arc<BTreeMap<String, String>>,
+    /// The agent vendors that can place calls by themselves.
+    pub vendors: Arc<Vendors>,
     /// The carrier that places calls when nobody names one.
     pub default_carrier: Option<String>,
     /// Where a call's figures turn from good to fair to bad.
@@ -62,6 +64,7 @@ pub struct CoreParts {
     pub plans: Plans,
     pub vault: Option<Arc<dyn RecordingVault>>,
     pub transfers: BTreeMap<String, String>,
+    pub vendors: Vendors,
     pub default_carrier: Option<String>,
     /// Where a call's figures turn from good to fair to bad.
     pub quality: Thresholds,
@@ -78,6 +81,7 @@ impl CoreParts {
             plans: Plans::default(),
             vault: None,
             transfers: BTreeMap::new(),
+            vendors: Vendors::new(),
             default_carrier: None,
             quality: Thresholds::default(),
         }
@@ -104,9 +108,18 @@ impl Core {
             presence: Presence::default(),
             vault: parts.vault,
             transfers: Arc::new(parts.transfers),
+            vendors: Arc::new(parts.vendors),
             default_carrier: parts.default_carrier,
             quality: parts.quality,
         }
+    }
+
+    /// What single carriers cannot do, as [`Hello::features`] names it.
+    pub fn inabilities(&self) -> impl Iterator<Item = String> {
+        self.carriers
+            .values()
+            .filter(|carrier| !carrier.pauses_recordings())
+            .map(|carrier| no_record_pause(carrier.name()))
     }
 
     /// Carries out a command for whoever holds `grant`. Always answers, exactly once; at most once
@@ -126,6 +139,9 @@ impl Core {
     ) -> Result<HistoryPage, Refusal> {
         if !grant.allows(Verb::History) {
             return Err(Refusal::forbidden(Verb::History));
+        }
+        if query.audit {
+            self.may_read_audit(grant)?;
         }
         let mut query = query;
         if let Some(leads) = &grant.leads {
@@ -154,6 +170,24 @@ impl Core {
         page.items
             .retain(|call| grant.sees_lead(call.facts.lead_id.as_deref()));
         Ok(page)
+    }
+
+    /// Who may read who did what: whoever manages the tokens, and sees every lead.
+    ///
+    /// # Errors
+    /// `forbidden` for everybody else.
+    pub fn may_read_audit(&self, grant: &Grant) -> Result<(), Refusal> {
+        if grant.leads.is_none() {
+            if grant.allows(Verb::Tokens) {
+                return Ok(());
+            }
+            return Err(Refusal::forbidden(Verb::Tokens));
+        }
+        Err(Refusal::new(
+            ErrorCode::Forbidden,
+            "this token sees only some leads",
+            "the audit trail is about all of them",
+        ))
     }
 
     /// Decides about a call as [`Plans::decide`] does, with what was asked when it was placed

@@ -71,8 +71,8 @@ impl EmbeddedBackend {
     }
 
     fn hello(&self) -> Hello {
-        let mut features = vec!["listen", "record", "transfer", "history"];
-        if !self.core.carriers.is_empty() {
+        let mut features = vec!["listen", "record", "transfer", "history", "audit"];
+        if !self.core.carriers.is_empty() || !self.core.vendors.is_empty() {
             features.push("dial");
         }
         if self.listen_url.is_some() {
@@ -92,7 +92,11 @@ impl EmbeddedBackend {
                 .leads
                 .as_ref()
                 .map(|leads| leads.iter().cloned().collect()),
-            features: features.into_iter().map(str::to_owned).collect(),
+            features: features
+                .into_iter()
+                .map(str::to_owned)
+                .chain(self.core.inabilities())
+                .collect(),
         }
     }
 

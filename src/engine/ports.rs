@@ -9,12 +9,13 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use futures_util::{Sink, Stream};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::bridge::{AgentCodec, Wire};
 use crate::call::{
     Call, CallId, CallStatus, CommandId, DialRequest, Direction, Envelope, Fact, Lead, LeadKey,
-    LeadMessage, Recording,
+    LeadMessage, Recording, Track,
 };
 
 use super::backend::{HistoryPage, HistoryQuery};
@@ -92,6 +93,19 @@ pub trait Journal: Send + Sync + Debug {
         ))))
     }
 
+    /// Lines of all transcripts with these words, newest first.
+    fn search(&self, _query: SearchQuery) -> BoxFuture<'static, Result<Vec<Found>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// Removes everything of one lead whose calls have ended, and remembers those calls' ids, so that
+    /// nothing late brings them back. Resolves once it is gone from the disk.
+    fn purge_lead(&self, _lead: String) -> BoxFuture<'static, Result<PurgedLead, StoreError>> {
+        Box::pin(std::future::ready(Err(StoreError::Write(
+            "nothing is removed here".into(),
+        ))))
+    }
+
     /// Queues an audit row that no fact carries: refusals, tokens, exports.
     ///
     /// # Errors
@@ -129,6 +143,68 @@ pub struct LeadPage {
     pub next: Option<String>,
 }
 
+/// What to look for in transcripts.
+#[derive(Clone, Debug, Default)]
+pub struct SearchQuery {
+    /// Every word must be in the line; the last may be a beginning.
+    pub text: String,
+    pub lead_id: Option<String>,
+    /// Only what these leads said, where sight is limited.
+    pub leads: Option<std::collections::BTreeSet<String>>,
+    pub since: Option<DateTime<Utc>>,
+    pub until: Option<DateTime<Utc>>,
+    pub limit: usize,
+}
+
+/// One line found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    pub call: CallId,
+    pub lead_id: Option<String>,
+    pub at: DateTime<Utc>,
+    /// `None` of tools and marks.
+    pub track: Option<Track>,
+    pub text: String,
+}
+
+/// What went with a lead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PurgedLead {
+    pub calls: usize,
+    pub messages: usize,
+    pub recordings: usize,
+}
+
+/// A call to be placed by an agent vendor on a line of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VendorOrder {
+    pub call: CallId,
+    pub request: DialRequest,
+    /// What the agent is told, by name.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// A call an agent vendor has placed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VendorPlaced {
+    pub conversation_id: Option<String>,
+    /// Which carrier rings, and its id of the call, where the vendor says.
+    pub carrier: Option<&'static str>,
+    pub carrier_call_id: Option<String>,
+}
+
+/// Placing calls through an agent vendor: REST, slow, fallible.
+pub trait VendorCalls: Send + Sync + Debug {
+    /// For instance `elevenlabs`.
+    fn name(&self) -> &'static str;
+
+    /// Places a call; the vendor tells of it by webhook from then on.
+    fn place(&self, order: VendorOrder) -> BoxFuture<'static, Result<VendorPlaced, CarrierError>>;
+}
+
+/// The agent vendors that can place calls, by name.
+pub type Vendors = BTreeMap<&'static str, Arc<dyn VendorCalls>>;
+
 /// Whether facts reach the disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum StoreHealth {
@@ -144,7 +220,7 @@ pub enum StoreHealth {
 }
 
 /// One row of the audit trail: who did what, to which call, why, and with what result.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {
     pub at: DateTime<Utc>,
     /// Name of the token, or `policy` for what wallboard does by itself.
@@ -293,6 +369,11 @@ pub trait CarrierControl: Send + Sync + Debug {
         recording: Option<String>,
         order: RecordingOrder,
     ) -> BoxFuture<'static, Result<String, CarrierError>>;
+
+    /// Whether a running recording can be paused and resumed.
+    fn pauses_recordings(&self) -> bool {
+        true
+    }
 
     /// All calls the carrier considers live.
     fn live_calls(&self) -> BoxFuture<'static, Result<Vec<CarrierCall>, CarrierError>>;

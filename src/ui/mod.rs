@@ -9,7 +9,9 @@
     reason = "two arms side by side read better where both draw something"
 )]
 
+mod export;
 mod filter;
+mod groups;
 pub mod keymap;
 mod line_edit;
 mod model;
@@ -26,7 +28,8 @@ pub mod theme;
 mod transcript;
 mod update;
 mod view;
-mod words;
+mod watch;
+pub mod words;
 mod wrap;
 
 pub use filter::Filter;
@@ -40,5 +43,5 @@ pub use run::{UiError, UiOptions, run};
 pub use sound::{Device, Pan, Sound, SoundState};
 pub use term::{Notify, one_key, restore};
 pub use theme::{Depth, Theme, ThemeError};
-pub use update::{prepare, update};
+pub use update::{Typed, answered, is_about_a_call, prepare, typed, typed_commands, update};
 pub use view::draw;

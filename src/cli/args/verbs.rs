@@ -66,10 +66,24 @@ pub struct AttachArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum SimulateVerb {
-    /// Callers that ring a backend as Twilio would.
+    /// Callers that ring a backend as Twilio or Plivo would.
     Carrier(SimulateCarrier),
-    /// An agent that answers conversation sockets as ElevenLabs would.
+    /// An agent that answers conversation sockets as ElevenLabs or OpenAI Realtime would.
     Agent(SimulateAgent),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CarrierName {
+    Twilio,
+    Plivo,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AgentName {
+    #[value(name = "elevenlabs")]
+    ElevenLabs,
+    #[value(name = "openai")]
+    OpenAi,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -77,7 +91,10 @@ pub struct SimulateCarrier {
     /// Backend to ring; without it, the one running on this machine.
     #[arg(long, value_name = "URL", env = "WALLBOARD_URL")]
     pub url: Option<String>,
-    /// Address of the simulated REST API; set it as twilio.api_base.
+    /// Whom to play.
+    #[arg(long, value_enum, default_value_t = CarrierName::Twilio, env = "WALLBOARD_VENDOR")]
+    pub vendor: CarrierName,
+    /// Address of the simulated REST API; set it as twilio.api_base or plivo.api_base.
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -85,8 +102,8 @@ pub struct SimulateCarrier {
         env = "WALLBOARD_LISTEN"
     )]
     pub listen: String,
-    /// Account the webhooks are signed for.
-    #[arg(long, value_name = "SID", env = "TWILIO_ACCOUNT_SID")]
+    /// Account the webhooks come from; without it, the configured one.
+    #[arg(long, value_name = "SID", env = "WALLBOARD_ACCOUNT_SID")]
     pub account_sid: Option<String>,
     /// File with the auth token that signs the webhooks.
     #[arg(long, value_name = "FILE", env = "WALLBOARD_AUTH_TOKEN_FILE")]
@@ -129,7 +146,10 @@ pub struct SimulateCarrier {
 
 #[derive(Clone, Debug, Args)]
 pub struct SimulateAgent {
-    /// Address to listen on; set it as elevenlabs.api_base and ws_base.
+    /// Whom to play.
+    #[arg(long, value_enum, default_value_t = AgentName::ElevenLabs, env = "WALLBOARD_VENDOR")]
+    pub vendor: AgentName,
+    /// Address to listen on; set it as elevenlabs.api_base and ws_base, or in openai.realtime_url.
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -158,9 +178,12 @@ pub struct SimulateAgent {
 }
 
 #[derive(Clone, Debug, Args)]
-pub struct Listing {
+pub struct AlertsArgs {
     #[command(flatten)]
     pub remote: Remote,
+    /// Go on until Ctrl-C: what is raised, acknowledged and cleared.
+    #[arg(long, short, env = "WALLBOARD_FOLLOW", value_parser = FalseyValueParser::new())]
+    pub follow: bool,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -255,6 +278,10 @@ pub struct CallArgs {
     /// Carrier that dials: twilio or plivo.
     #[arg(long, value_name = "NAME", env = "WALLBOARD_CARRIER")]
     pub carrier: Option<String>,
+    /// Agent vendor that places the call on a line of its own: elevenlabs. Its audio does not pass
+    /// through here then.
+    #[arg(long, value_name = "VENDOR", env = "WALLBOARD_VIA")]
+    pub via: Option<String>,
     /// Number the other side sees.
     #[arg(long, value_name = "NUMBER", env = "WALLBOARD_CALLER_ID")]
     pub caller_id: Option<String>,
@@ -360,15 +387,79 @@ pub struct TriggerArgs {
     pub event: Option<String>,
     #[command(flatten)]
     pub remote: Remote,
-    /// Carrier's id of the call; a random one without it.
+    /// Carrier's id of the call (CallSid, CallUUID); a random one without it.
     #[arg(long, value_name = "SID", env = "WALLBOARD_SID")]
     pub sid: Option<String>,
-    /// Status word, for twilio.call-status.
+    /// The vendor's id of the conversation; conv_test without it.
+    #[arg(long, value_name = "ID", env = "WALLBOARD_CONVERSATION")]
+    pub conversation: Option<String>,
+    /// Whose conversation it is, for elevenlabs events.
+    #[arg(long, value_name = "ID", env = "WALLBOARD_LEAD")]
+    pub lead: Option<String>,
+    /// What is said, for messages.
+    #[arg(long, value_name = "TEXT", env = "WALLBOARD_TEXT")]
+    pub text: Option<String>,
+    /// Status word, for twilio.call-status and plivo.hangup.
     #[arg(long, value_name = "WORD", env = "WALLBOARD_STATUS")]
     pub status: Option<String>,
     /// Further fields, NAME=VALUE.
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub fields: Vec<String>,
+}
+
+/// One lead.
+#[derive(Clone, Debug, Args)]
+pub struct OneLead {
+    /// Your own id of the lead.
+    #[arg(value_name = "LEAD")]
+    pub lead: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct SearchArgs {
+    /// Words that must all be in a line; the last may be a beginning.
+    #[arg(value_name = "TEXT")]
+    pub text: String,
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Only this lead's calls.
+    #[arg(long, value_name = "ID", env = "WALLBOARD_LEAD")]
+    pub lead: Option<String>,
+    /// Only what was said since then, like 2026-11-21T00:00:00Z.
+    #[arg(long, value_name = "TIME", env = "WALLBOARD_SINCE")]
+    pub since: Option<String>,
+    /// Only the words of `user` or `agent`.
+    #[arg(long, value_name = "WHO", env = "WALLBOARD_BY")]
+    pub by: Option<String>,
+    /// Lines at most.
+    #[arg(long, value_name = "N", env = "WALLBOARD_LIMIT", default_value_t = 50)]
+    pub limit: u32,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// jsonl or csv.
+    #[arg(long, value_name = "FORMAT", env = "WALLBOARD_FORMAT", default_value = "jsonl", value_parser = ["jsonl", "csv"])]
+    pub format: String,
+    /// Only this lead's calls.
+    #[arg(long, value_name = "ID", env = "WALLBOARD_LEAD")]
+    pub lead: Option<String>,
+    /// Only calls since then, like 2026-11-21T00:00:00Z.
+    #[arg(long, value_name = "TIME", env = "WALLBOARD_SINCE")]
+    pub since: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct PurgeArgs {
+    /// The lead to forget.
+    #[arg(long, value_name = "ID", env = "WALLBOARD_LEAD")]
+    pub lead: String,
+    #[command(flatten)]
+    pub remote: Remote,
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -401,6 +492,9 @@ pub struct SnapshotArgs {
     /// Which screen.
     #[arg(long, value_enum, default_value_t = SnapshotScene::Board, env = "WALLBOARD_SCENE")]
     pub scene: SnapshotScene,
+    /// How the calls are laid out.
+    #[arg(long, value_enum, default_value_t = SnapshotView::Cards, env = "WALLBOARD_VIEW")]
+    pub view: SnapshotView,
     /// Keys to press first, separated by blanks.
     #[arg(
         long,
@@ -411,6 +505,12 @@ pub struct SnapshotArgs {
     pub keys: String,
     #[arg(long, value_enum, default_value_t = SnapshotFormat::Text, env = "WALLBOARD_SNAPSHOT_FORMAT")]
     pub format: SnapshotFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SnapshotView {
+    Cards,
+    Table,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

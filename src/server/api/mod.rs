@@ -2,11 +2,14 @@
 
 mod calls;
 mod commands;
+mod export;
 mod leads;
 mod listen;
+mod messages;
 mod ops;
 mod page;
 mod recordings;
+mod search;
 mod tickets;
 
 use std::sync::Arc;
@@ -18,7 +21,7 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use serde_json::{Value, json};
 
 use crate::engine::Clock;
@@ -40,12 +43,22 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))
         .route("/api/webhooks", get(ops::webhooks))
+        .route("/api/alerts", get(calls::alerts))
+        .route("/api/dialing/{order}", post(commands::dialing))
         .route("/api/calls", get(calls::past))
         .route("/api/calls/active", get(calls::active))
         .route("/api/calls/{id}", get(calls::one))
         .route("/api/calls/{id}/transcript", get(calls::transcript))
         .route("/api/calls/{id}/recordings", get(calls::recordings))
         .route("/api/recordings/{id}", get(recordings::one))
+        .route("/api/leads/{id}", delete(export::purge))
+        .route(
+            "/api/leads/{id}/messages",
+            get(messages::list).post(messages::add),
+        )
+        .route("/api/leads/{id}/timeline", get(messages::timeline))
+        .route("/api/search", get(search::search))
+        .route("/api/export", get(export::export))
         .route("/api/leads", get(leads::list).post(leads::keep))
         .route("/api/outbound-call", post(commands::dial))
         .route("/outbound-call", post(commands::dial))

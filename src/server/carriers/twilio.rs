@@ -29,6 +29,7 @@ const RECORDING: &str = "/recording-status-callback";
 const QUALITY: &str = "/quality-insights-callback";
 const STREAM_STATUS: &str = "/stream-status-callback";
 const CONFERENCE: &str = "/conference-status-callback";
+const SMS: &str = "/sms";
 const STREAM: &str = "/outbound-media-stream";
 
 /// Name of the stream parameter that holds our ticket.
@@ -74,16 +75,17 @@ impl CarrierDesk for TwilioDesk {
 
     fn hooks(&self) -> &'static [HookRoute] {
         const HOOKS: &[HookRoute] = &[
-            HookRoute::document(INCOMING),
-            HookRoute::document(OUTBOUND),
-            HookRoute::document(FALLBACK),
-            HookRoute::document(DIAL_RESULT),
-            HookRoute::callback(STATUS),
-            HookRoute::callback(AMD),
-            HookRoute::callback(RECORDING),
-            HookRoute::callback(QUALITY),
-            HookRoute::callback(STREAM_STATUS),
-            HookRoute::callback(CONFERENCE),
+            HookRoute::by_get_or_post(INCOMING),
+            HookRoute::by_get_or_post(OUTBOUND),
+            HookRoute::by_get_or_post(FALLBACK),
+            HookRoute::by_get_or_post(DIAL_RESULT),
+            HookRoute::by_get_or_post(SMS),
+            HookRoute::by_post(STATUS),
+            HookRoute::by_post(AMD),
+            HookRoute::by_post(RECORDING),
+            HookRoute::by_post(QUALITY),
+            HookRoute::by_post(STREAM_STATUS),
+            HookRoute::by_post(CONFERENCE),
         ];
         HOOKS
     }
@@ -114,6 +116,10 @@ impl CarrierDesk for TwilioDesk {
             hook.other_urls,
         );
         judgement(verdict)
+    }
+
+    fn has_signed(&self, headers: &HeaderMap) -> bool {
+        headers.contains_key(SIGNATURE_HEADER)
     }
 
     fn judge_upgrade(&self, url: &str, headers: &HeaderMap) -> Judgement {
@@ -196,7 +202,16 @@ fn read_form(
         INCOMING | OUTBOUND => {
             let request = VoiceRequest::read(form)?;
             let carrier_call_id = request.call.call_sid.clone();
-            (Some(request.news()), Wanted::Agent { carrier_call_id })
+            let wanted = Wanted::Agent {
+                carrier_call_id,
+                // The carrier was told when the call was placed.
+                record: false,
+            };
+            (Some(request.news()), wanted)
+        }
+        SMS => {
+            let message = twilio::TextMessage::read(form)?;
+            (Some(message.news()), Wanted::Document(twilio::no_reply()))
         }
         FALLBACK => {
             let request = VoiceRequest::read(form)?;

@@ -181,13 +181,14 @@ impl Hub {
 
     fn hello(&self) -> Hello {
         let core = &self.app.core;
-        let mut features = vec!["listen".to_owned(), "history".to_owned()];
-        if !core.carriers.is_empty() {
+        let mut features = ["listen", "history", "audit"].map(str::to_owned).to_vec();
+        if !core.carriers.is_empty() || !core.vendors.is_empty() {
             features.extend(["dial", "transfer", "record"].map(str::to_owned));
         }
         if core.vault.is_some() {
             features.push("recordings".to_owned());
         }
+        features.extend(core.inabilities());
         Hello {
             v: PROTOCOL,
             backend_id: core.backend_id.clone(),

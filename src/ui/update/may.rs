@@ -1,16 +1,22 @@
 //! May the operator do this now? And if not, why: role, backend, link, or the call's state.
 
-use crate::call::CallStatus;
-use crate::engine::LinkState;
+use crate::call::{Call, CallFacts, CallStatus, Verb};
+use crate::engine::{LinkState, no_record_pause};
 use crate::ui::keymap::{Act, Needs, binding};
 use crate::ui::model::Model;
+use crate::ui::words;
 
 /// Abilities every backend must name in its hello; the others are taken for granted unless it is a
 /// foreign one (`compat`).
-const NAMED: [&str; 3] = ["listen", "record", "dial"];
+const NAMED: [&str; 4] = ["listen", "record", "dial", "audit"];
 
 /// Why an act is not possible now, in words for the operator; `None` when it is.
 pub(crate) fn why_not(model: &Model, act: Act) -> Option<String> {
+    why_not_at_all(model, act).or_else(|| why_not_here(model, act))
+}
+
+/// Why an act is not possible whatever the call: link, role, backend.
+pub(crate) fn why_not_at_all(model: &Model, act: Act) -> Option<String> {
     let binding = binding(act);
     if let Some(verb) = binding.verb {
         if !matches!(model.link, LinkState::Embedded | LinkState::Up) {
@@ -35,7 +41,21 @@ pub(crate) fn why_not(model: &Model, act: Act) -> Option<String> {
             }
         }
     }
+    None
+}
+
+/// Why the call looked at is none for this act.
+fn why_not_here(model: &Model, act: Act) -> Option<String> {
+    let binding = binding(act);
     let call = model.selected();
+    if let (Some(verb), Some(call)) = (binding.verb, call.filter(|call| call.is_live())) {
+        if let Some(why) = out_of_reach(verb, &call.facts) {
+            return Some(why.into());
+        }
+    }
+    if let (Act::Record, Some(why)) = (act, call.and_then(|call| no_pause(model, call))) {
+        return Some(why);
+    }
     match (binding.needs, call) {
         (Needs::Nothing, _) => None,
         (_, None) => Some("no call is selected".into()),
@@ -47,4 +67,38 @@ pub(crate) fn why_not(model: &Model, act: Act) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// What cannot be done to a call whose audio does not pass through here, or whose line is not ours.
+fn out_of_reach(verb: Verb, facts: &CallFacts) -> Option<&'static str> {
+    match verb {
+        Verb::Listen | Verb::Whisper | Verb::Say | Verb::Pause | Verb::Takeover
+            if facts.observed =>
+        {
+            Some("only observed: its audio does not pass through here")
+        }
+        // Calls the agent vendor places are on a line of its own until a carrier's id is known.
+        Verb::Terminate | Verb::Transfer | Verb::Record
+            if facts.observed && facts.agent_kind.as_deref() == Some(facts.carrier.as_str()) =>
+        {
+            Some("only observed: no access to the carrier of this call")
+        }
+        _ => None,
+    }
+}
+
+/// A recording runs, and the call's carrier can only stop it.
+fn no_pause(model: &Model, call: &Call) -> Option<String> {
+    let carrier = call.facts.carrier.as_str();
+    let hello = model.hello.as_ref()?;
+    let cannot = no_record_pause(carrier);
+    let is_open = call
+        .recording()
+        .is_some_and(|recording| recording.state.is_open());
+    (is_open && hello.features.contains(&cannot)).then(|| {
+        format!(
+            "{} cannot pause a recording; rec stop ends it",
+            words::vendor(carrier)
+        )
+    })
 }

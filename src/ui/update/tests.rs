@@ -1,6 +1,8 @@
 //! The screen's behaviour as scripts of messages.
 
 mod looking;
+mod marking;
+mod paging;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -215,6 +217,50 @@ fn a_refusal_is_shown_with_what_to_do() {
     let shown = text(&still.draw(120, 40));
     assert!(shown.contains("end refused: ben is ending it"), "{shown}");
     assert!(shown.contains("wait for ben"), "{shown}");
+}
+
+#[test]
+fn a_carrier_that_cannot_pause_a_recording_says_so_before_anything_is_sent() {
+    let mut still = still();
+    let call = still.model.selected().unwrap();
+    assert!(call.recording().unwrap().state.is_open());
+    let carrier = call.facts.carrier.clone();
+    still.keys("R");
+    assert_eq!(sent(&still)[0].action, Action::RecordPause {});
+    still.effects.clear();
+    let mut hello = sample::hello();
+    hello
+        .features
+        .push(crate::engine::no_record_pause(&carrier));
+    still.update(Update::Hello(hello));
+    still.keys("R");
+    assert!(sent(&still).is_empty());
+    assert!(text(&still.draw(120, 40)).contains("cannot pause a recording"));
+}
+
+#[test]
+fn who_ended_a_call_and_why_stand_in_words_with_the_carriers_code() {
+    let mut still = still();
+    let id = still.model.selected().unwrap().id;
+    let cause = "Normal Hangup (4000 NORMAL_CLEARING)";
+    let end = Fact::CallEnded {
+        status: CallStatus::Completed,
+        ended_by: Some("API request".into()),
+        cause: Some(cause.into()),
+        duration_s: Some(50),
+        source: Source::Webhook,
+    };
+    fact(&mut still, id, end);
+    still.keys("enter");
+    let shown = text(&still.draw(140, 50));
+    let line = |label: &str, value: &str| {
+        let found = shown
+            .lines()
+            .any(|line| line.contains(label) && line.contains(value));
+        assert!(found, "{label} {value}: {shown}");
+    };
+    line("ended by", "API request");
+    line("cause", cause);
 }
 
 #[test]

@@ -12,10 +12,11 @@ use wallboard::engine::{
     MemoryJournal, Plans, Tasks,
 };
 use wallboard::providers::elevenlabs::sign_webhook;
+use wallboard::providers::plivo::PlivoSettings;
 use wallboard::providers::twilio::{TwilioSettings, sign};
 use wallboard::server::{
-    Auth, CarrierRoutes, ConversationSettings, Server, ServerParts, ServerSettings, TokenStore,
-    TwilioDesk,
+    Auth, CarrierRoutes, ConversationSettings, PlivoDesk, Server, ServerParts, ServerSettings,
+    TokenStore, TwilioDesk,
 };
 use wallboard::store::{self, Recordings};
 
@@ -45,6 +46,7 @@ pub struct Backend {
     pub url: String,
     pub http: reqwest::Client,
     pub tokens: TokenStore,
+    auth: Auth,
     _dir: tempfile::TempDir,
 }
 
@@ -104,12 +106,15 @@ impl Backend {
             phone_number: Some("+15557650000".into()),
             ..TwilioSettings::default()
         };
-        let mut server_parts = ServerParts::new(core.clone(), server_settings, auth);
+        let mut server_parts = ServerParts::new(core.clone(), server_settings, auth.clone());
         server_parts.conversations = ConversationSettings {
             webhook_secret: Some(Secret::new(ELEVENLABS_SECRET)),
             has_agent: true,
         };
-        server_parts.carriers = CarrierRoutes::new().with(TwilioDesk::new(&twilio));
+        // The second carrier has no secret: its routes are there and say so.
+        server_parts.carriers = CarrierRoutes::new()
+            .with(TwilioDesk::new(&twilio))
+            .with(PlivoDesk::new(&PlivoSettings::default()));
         server(&mut server_parts);
         let server = Server::start(server_parts).await.unwrap();
         let url = format!("http://{}", server.local_addr());
@@ -121,13 +126,17 @@ impl Backend {
             url,
             http,
             tokens,
+            auth,
             _dir: dir,
         }
     }
 
     /// A fresh token for `grant`.
     pub fn token(&self, grant: Grant) -> String {
-        self.tokens.add(grant, self.core.clock.now()).unwrap()
+        let token = self.tokens.add(grant, self.core.clock.now()).unwrap();
+        // Else it is good only once the server has looked at the file again.
+        self.auth.reload();
+        token
     }
 
     /// Posts a webhook signed as Twilio would.
