@@ -6,6 +6,7 @@
 
 mod agent;
 mod end;
+mod typed;
 
 use std::time::Duration;
 
@@ -60,6 +61,9 @@ pub struct Session {
     loss_told_at: Option<Duration>,
     /// The vendor's detector hears the caller speak.
     vendor_hears: bool,
+    /// Typed before the agent was there.
+    typed: Vec<String>,
+    typed_count: u64,
     spent_usd: f64,
 }
 
@@ -111,6 +115,8 @@ impl Session {
             tapper: None,
             loss_told_at: None,
             vendor_hears: false,
+            typed: Vec::new(),
+            typed_count: 0,
             spent_usd: 0.0,
             plan,
         }
@@ -253,6 +259,8 @@ impl Session {
             CarrierIn::Dtmf { digit } => effects.fact(Fact::Dtmf {
                 digit: text::clean_label(&digit).chars().take(8).collect(),
             }),
+            CarrierIn::Typed { text } => self.typed(now, text, effects),
+            CarrierIn::Hush => self.hush(now, effects),
             CarrierIn::Trouble { code, message } => effects.fact(trouble(&code, &message)),
             CarrierIn::Stop => self.finish(now, End::Orderly, "the carrier ended it", effects),
             CarrierIn::Connected
