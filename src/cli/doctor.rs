@@ -13,7 +13,7 @@ use crate::engine::Clock;
 
 use super::config::{Config, Loaded, is_loopback};
 use super::out;
-use super::{Exit, Failure, Outcome, local};
+use super::{Exit, Failure, Outcome, local, vendors};
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,35 +34,36 @@ impl State {
     }
 }
 
+/// One line of the report.
 #[derive(Debug)]
-struct Check {
-    name: &'static str,
+pub struct Check {
+    name: String,
     state: State,
     message: String,
     fix: String,
 }
 
-fn ok(name: &'static str, message: impl Into<String>) -> Check {
+pub fn ok(name: impl Into<String>, message: impl Into<String>) -> Check {
     Check {
-        name,
+        name: name.into(),
         state: State::Ok,
         message: message.into(),
         fix: String::new(),
     }
 }
 
-fn warn(name: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Check {
+pub fn warn(name: impl Into<String>, message: impl Into<String>, fix: impl Into<String>) -> Check {
     Check {
-        name,
+        name: name.into(),
         state: State::Warn,
         message: message.into(),
         fix: fix.into(),
     }
 }
 
-fn fail(name: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Check {
+pub fn fail(name: impl Into<String>, message: impl Into<String>, fix: impl Into<String>) -> Check {
     Check {
-        name,
+        name: name.into(),
         state: State::Fail,
         message: message.into(),
         fix: fix.into(),
@@ -238,48 +239,29 @@ fn public_url(config: &Config) -> Check {
 }
 
 fn vendors(config: &Config) -> Vec<Check> {
-    let twilio = &config.twilio;
-    let elevenlabs = &config.elevenlabs;
-    let carrier = match (&twilio.account_sid, &twilio.auth_token) {
-        (Some(_), Some(_)) if twilio.phone_number.is_none() => warn(
-            "twilio",
-            "account and token are set, but no number to call from",
-            "set twilio.phone_number (TWILIO_PHONE_NUMBER)",
-        ),
-        (Some(_), Some(_)) => ok("twilio", "account, token and number are set"),
-        (_, None) => warn(
-            "twilio",
-            "no auth token: its routes answer 503",
-            "set twilio.auth_token_file or TWILIO_AUTH_TOKEN",
-        ),
-        (None, Some(_)) => warn(
-            "twilio",
-            "no account SID: calls can be received but not ended or placed",
-            "set twilio.account_sid (TWILIO_ACCOUNT_SID)",
-        ),
-    };
-    let agent = match (&elevenlabs.api_key, &elevenlabs.agent_id) {
-        (Some(_), Some(_)) => ok("elevenlabs", "key and agent are set"),
-        (None, Some(_)) => warn(
-            "elevenlabs",
-            "no API key: only a public agent will answer",
-            "set elevenlabs.api_key_file or ELEVENLABS_API_KEY",
-        ),
-        (_, None) => warn(
-            "elevenlabs",
-            "no agent is named: callers get the fallback",
-            "set elevenlabs.agent_id (ELEVENLABS_AGENT_ID)",
-        ),
-    };
-    let webhooks = match &elevenlabs.webhook_secret {
-        Some(_) => ok("webhooks", "the ElevenLabs webhook secret is set"),
-        None => warn(
-            "webhooks",
-            "no ElevenLabs webhook secret: its webhooks answer 503",
-            "set elevenlabs.webhook_secret_file; not needed while wallboard bridges the calls",
-        ),
-    };
-    vec![carrier, agent, webhooks]
+    let mut checks: Vec<Check> = vendors::shown_carriers(config)
+        .into_iter()
+        .map(|carrier| (carrier.check)(config))
+        .collect();
+    checks.extend(
+        vendors::shown_agents(config)
+            .into_iter()
+            .map(|agent| (agent.check)(config)),
+    );
+    let uses_elevenlabs = vendors::shown_agents(config)
+        .iter()
+        .any(|agent| agent.kind == crate::providers::elevenlabs::VENDOR);
+    if uses_elevenlabs {
+        checks.push(match &config.elevenlabs.webhook_secret {
+            Some(_) => ok("webhooks", "the ElevenLabs webhook secret is set"),
+            None => warn(
+                "webhooks",
+                "no ElevenLabs webhook secret: its webhooks answer 503",
+                "set elevenlabs.webhook_secret_file; not needed while wallboard bridges the calls",
+            ),
+        });
+    }
+    checks
 }
 
 fn terminal() -> Vec<Check> {
@@ -382,15 +364,16 @@ async fn live_checks(config: &Config) -> Vec<Check> {
         )];
     };
     let mut checks = Vec::new();
-    if let (Some(sid), Some(token)) = (&config.twilio.account_sid, &config.twilio.auth_token) {
-        let url = format!("{}/2010-04-01/Accounts/{sid}.json", config.twilio.api_base);
-        let request = http.get(url).basic_auth(sid, Some(token.expose()));
-        checks.extend(ask("live-twilio", "Twilio", request).await);
-    }
-    if let (Some(key), Some(agent)) = (&config.elevenlabs.api_key, &config.elevenlabs.agent_id) {
-        let url = format!("{}/v1/convai/agents/{agent}", config.elevenlabs.api_base);
-        let request = http.get(url).header("xi-api-key", key.expose());
-        checks.extend(ask("live-elevenlabs", "ElevenLabs", request).await);
+    let carriers = vendors::CARRIERS
+        .iter()
+        .map(|carrier| (carrier.name, carrier.title, carrier.probe));
+    let agents = vendors::AGENTS
+        .iter()
+        .map(|agent| (agent.kind, agent.title, agent.probe));
+    for (name, title, probe) in carriers.chain(agents) {
+        if let Some(request) = probe(config, &http) {
+            checks.extend(ask(&format!("live-{name}"), title, request).await);
+        }
     }
     if let Some(public) = &config.server.public_url {
         let request = http.get(format!("{public}/healthz"));
@@ -406,7 +389,7 @@ async fn live_checks(config: &Config) -> Vec<Check> {
     checks
 }
 
-async fn ask(name: &'static str, who: &str, request: reqwest::RequestBuilder) -> Vec<Check> {
+async fn ask(name: &str, who: &str, request: reqwest::RequestBuilder) -> Vec<Check> {
     let answer = request.timeout(Duration::from_secs(10)).send().await;
     let Ok(response) = answer else {
         return vec![fail(

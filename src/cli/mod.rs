@@ -23,6 +23,7 @@ mod sound;
 mod start_screen;
 mod token;
 mod trigger;
+mod vendors;
 mod verbs;
 mod wiring;
 

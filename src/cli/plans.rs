@@ -1,7 +1,6 @@
 //! Configuration → carriers, agents, routes and detector thresholds. Opens no socket by itself.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use regex::RegexSetBuilder;
@@ -9,80 +8,56 @@ use regex::RegexSetBuilder;
 use crate::bridge::AgentBrief;
 use crate::call::Direction;
 use crate::engine::{
-    AgentPlan, Amd, Bounds, CarrierControl, Carriers, Fallback, OnMachine, Plans, Rates, Route,
-    Thresholds,
+    AgentPlan, Amd, Bounds, Carriers, Fallback, OnMachine, Plans, Rates, Route, Thresholds,
 };
 use crate::media;
-use crate::providers::elevenlabs::shell::ElevenLabsDialer;
-use crate::providers::elevenlabs::{self, ElevenLabsSettings};
-use crate::providers::twilio::shell::TwilioControl;
-use crate::providers::twilio::{self, TwilioSettings};
 
 use super::config::{
-    AgentConfig, AlertsConfig, Config, ElevenLabsConfig, FallbackConfig, PricingConfig,
-    QualityConfig, RouteConfig, TwilioConfig,
+    AgentConfig, AlertsConfig, Config, FallbackConfig, PricingConfig, QualityConfig, RouteConfig,
 };
-use super::{Failure, Outcome};
-
-/// Twilio's settings in its own room's words.
-pub fn twilio_settings(config: &TwilioConfig) -> TwilioSettings {
-    TwilioSettings {
-        account_sid: config.account_sid.clone(),
-        auth_token: config.auth_token.clone(),
-        phone_number: config.phone_number.clone(),
-        api_base: config.api_base.clone(),
-        ..TwilioSettings::default()
-    }
-}
-
-/// ElevenLabs' settings in its own room's words.
-pub fn elevenlabs_settings(config: &ElevenLabsConfig) -> ElevenLabsSettings {
-    ElevenLabsSettings {
-        api_key: config.api_key.clone(),
-        agent_id: config.agent_id.clone(),
-        phone_number_id: config.phone_number_id.clone(),
-        webhook_secret: config.webhook_secret.clone(),
-        api_base: config.api_base.clone(),
-        ws_base: config.ws_base.clone(),
-    }
-}
+use super::{Failure, Outcome, vendors};
 
 /// The carriers that are configured well enough to be given orders.
 pub fn carriers(config: &Config) -> Outcome<Carriers> {
     let mut carriers = Carriers::new();
-    let settings = twilio_settings(&config.twilio);
-    if settings.account_sid.is_some() && settings.auth_token.is_some() {
-        let control = TwilioControl::new(&settings, config.server.public_url.as_deref()).map_err(
-            |error| {
-                Failure::usage(
-                    format!("Twilio cannot be set up: {error}"),
-                    "wallboard config check",
-                )
-            },
-        )?;
-        let control: Arc<dyn CarrierControl> = Arc::new(control);
-        carriers.insert(twilio::CARRIER, control);
+    for carrier in vendors::CARRIERS {
+        let control =
+            (carrier.control)(config).map_err(|reason| not_set_up(carrier.title, &reason))?;
+        if let Some(control) = control {
+            carriers.insert(carrier.name, control);
+        }
     }
     Ok(carriers)
 }
 
+/// The carrier of calls placed without naming one, where there is one.
+pub fn default_carrier(config: &Config, carriers: &Carriers) -> Option<String> {
+    let wanted = config.server.default_carrier.as_deref();
+    let names = || vendors::CARRIERS.iter().map(|carrier| carrier.name);
+    wanted
+        .into_iter()
+        .chain(names())
+        .find(|name| carriers.contains_key(name))
+        .map(str::to_owned)
+}
+
 /// Agents and routes.
 pub fn plans(config: &Config) -> Outcome<Plans> {
-    let settings = elevenlabs_settings(&config.elevenlabs);
     let mut agents = BTreeMap::new();
-    if let Some(agent_id) = &config.elevenlabs.agent_id {
-        let plan = agent_plan(&settings, elevenlabs::VENDOR, agent_id)?;
-        agents.insert(plan.id.clone(), plan);
-    }
-    for agent in &config.agents {
-        if let Some(plan) = configured_agent(&settings, config, agent)? {
+    let built_in = vendors::AGENTS
+        .iter()
+        .filter_map(|vendor| (vendor.built_in)(config));
+    // The user's own last: one that is called like a built-in agent takes its place.
+    for agent in built_in.chain(config.agents.iter().cloned()) {
+        if let Some(plan) = agent_plan(config, &agent)? {
             agents.insert(plan.id.clone(), plan);
         }
     }
-    let mut default_by_carrier = BTreeMap::new();
-    if agents.contains_key(elevenlabs::VENDOR) {
-        default_by_carrier.insert(twilio::CARRIER.to_owned(), elevenlabs::VENDOR.to_owned());
-    }
+    let default_by_carrier = vendors::CARRIERS
+        .iter()
+        .filter(|carrier| agents.contains_key(carrier.usual_agent))
+        .map(|carrier| (carrier.name.to_owned(), carrier.usual_agent.to_owned()))
+        .collect();
     let fallback = match (
         &config.bridge.transfer_number,
         &config.bridge.fallback_message,
@@ -108,51 +83,40 @@ pub fn plans(config: &Config) -> Outcome<Plans> {
     })
 }
 
-fn agent_plan(settings: &ElevenLabsSettings, id: &str, agent_id: &str) -> Outcome<AgentPlan> {
-    let dialer = ElevenLabsDialer::new(settings, agent_id).map_err(|error| {
-        Failure::usage(
-            format!("ElevenLabs cannot be set up: {error}"),
-            "wallboard config check",
-        )
-    })?;
-    Ok(AgentPlan {
-        id: id.to_owned(),
-        kind: elevenlabs::VENDOR,
-        dialer: Arc::new(dialer),
-        brief: AgentBrief::default(),
-        minutes_max: None,
-        concurrent_max: None,
-    })
-}
-
-/// `None` for kinds this version cannot bridge; `config check` says so.
-fn configured_agent(
-    settings: &ElevenLabsSettings,
-    config: &Config,
-    agent: &AgentConfig,
-) -> Outcome<Option<AgentPlan>> {
-    if agent.kind != elevenlabs::VENDOR {
+/// `None` for agents that cannot be dialled; `config check` says what they lack, and their calls get
+/// the fallback.
+fn agent_plan(config: &Config, agent: &AgentConfig) -> Outcome<Option<AgentPlan>> {
+    let Some(vendor) = vendors::agent(&agent.kind) else {
         tracing::warn!(agent = %agent.id, kind = %agent.kind, "this kind of agent is not bridged");
         return Ok(None);
-    }
-    let Some(agent_id) = agent
-        .agent_id
-        .as_ref()
-        .or(config.elevenlabs.agent_id.as_ref())
-    else {
+    };
+    if let Some((message, _)) = (vendor.lacks)(config, agent) {
+        tracing::warn!("{message}");
         return Ok(None);
-    };
-    let mut plan = agent_plan(settings, &agent.id, agent_id)?;
-    plan.brief = AgentBrief {
-        prompt: agent.instructions.clone(),
-        first_message: agent.welcome.clone(),
-        language: agent.language.clone(),
-        voice: agent.voice.clone(),
-        ..AgentBrief::default()
-    };
-    plan.minutes_max = agent.limits.minutes;
-    plan.concurrent_max = agent.limits.concurrent;
-    Ok(Some(plan))
+    }
+    let dialer =
+        (vendor.dialer)(config, agent).map_err(|reason| not_set_up(vendor.title, &reason))?;
+    Ok(Some(AgentPlan {
+        id: agent.id.clone(),
+        kind: vendor.kind,
+        dialer,
+        brief: AgentBrief {
+            prompt: agent.instructions.clone(),
+            first_message: agent.welcome.clone(),
+            language: agent.language.clone(),
+            voice: agent.voice.clone(),
+            ..AgentBrief::default()
+        },
+        minutes_max: agent.limits.minutes,
+        concurrent_max: agent.limits.concurrent,
+    }))
+}
+
+fn not_set_up(vendor: &str, reason: &str) -> Failure {
+    Failure::usage(
+        format!("{vendor} cannot be set up: {reason}"),
+        "wallboard config check",
+    )
 }
 
 fn route(config: &RouteConfig) -> Route {

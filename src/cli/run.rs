@@ -18,7 +18,7 @@ use super::logging::{self, Sink};
 use super::screen::{self, Endpoint, Shown};
 use super::serve::{self, Signals};
 use super::wiring::{Backend, StartOptions, user_name};
-use super::{Failure, Outcome, config_verbs};
+use super::{Failure, Outcome, config_verbs, vendors};
 
 /// How often a backend without a screen looks whether it is still needed.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -151,7 +151,10 @@ fn endpoints(backend: &Backend, config: &Config, tasks: &Tasks) -> Vec<Endpoint>
         .public_url
         .clone()
         .unwrap_or_else(|| backend.url.clone());
-    let mut all = serve::twilio_urls(&base);
+    let mut all: Vec<_> = vendors::shown_carriers(config)
+        .into_iter()
+        .flat_map(|carrier| carrier.pastes(&base))
+        .collect();
     if config.elevenlabs.webhook_secret.is_some() {
         all.extend(serve::elevenlabs_urls(&base));
     }

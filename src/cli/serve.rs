@@ -4,13 +4,12 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::engine::Tasks;
-use crate::server::RETRIES;
 
 use super::args::Start;
 use super::config::{Config, Loaded};
 use super::logging::{self, Sink};
 use super::wiring::{Backend, StartOptions};
-use super::{Failure, Outcome, config_verbs};
+use super::{Failure, Outcome, config_verbs, vendors};
 
 /// After a second SIGTERM.
 const HURRY: Duration = Duration::from_secs(5);
@@ -56,19 +55,7 @@ fn announce(backend: &Backend, config: &Config, options: StartOptions) -> Outcom
     Ok(())
 }
 
-/// What to paste where: label and URL.
-pub fn twilio_urls(base: &str) -> Vec<(&'static str, String)> {
-    [
-        ("A call comes in", "/incoming-call"),
-        ("Primary handler fails", "/fallback-twiml"),
-        ("Call status changes", "/call-status-callback"),
-    ]
-    .into_iter()
-    .map(|(label, path)| (label, format!("{base}{path}{RETRIES}")))
-    .collect()
-}
-
-/// The same for ElevenLabs' webhooks.
+/// What to paste into ElevenLabs' console: label and URL.
 pub fn elevenlabs_urls(base: &str) -> Vec<(&'static str, String)> {
     vec![(
         "Post-call webhook",
@@ -93,15 +80,12 @@ fn vendor_urls(base: &str, config: &Config) -> Vec<String> {
             String::new()
         }
     };
-    let mut twilio = block(
-        "Paste into Twilio (Phone Numbers → your number → Voice):",
-        &twilio_urls(base),
-    );
-    twilio.push_str(&closed(
-        config.twilio.auth_token.is_none(),
-        "twilio.auth_token",
-    ));
-    let mut blocks = vec![twilio];
+    let mut blocks = Vec::new();
+    for carrier in vendors::shown_carriers(config) {
+        let title = format!("Paste into {} ({}):", carrier.title, carrier.console);
+        blocks.push(block(&title, &carrier.pastes(base)));
+        blocks.push(closed(!(carrier.is_open)(config), carrier.secret_key));
+    }
     if config.elevenlabs.agent_id.is_some() || config.elevenlabs.webhook_secret.is_some() {
         let mut elevenlabs = block(
             "Paste into ElevenLabs (Agents → Settings → Webhooks), if you want its analysis:",

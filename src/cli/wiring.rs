@@ -11,14 +11,14 @@ use crate::call::{Grant, Role, Secret};
 use crate::engine::{Clock, Core, CoreParts, EmbeddedBackend, RecordingVault, Tasks, watch_calls};
 use crate::server::{
     Auth, CarrierRoutes, Network, Server, ServerParts, ServerSettings, StartError, TlsFiles,
-    TokenStore, TwilioDesk,
+    TokenStore,
 };
 
 use crate::store::{self, Recordings, Retention, SqliteJournal};
 
 use super::config::{Config, RetentionConfig};
 use super::local::DataDir;
-use super::{Failure, Outcome, plans};
+use super::{Failure, Outcome, plans, vendors};
 
 /// How long stopping may take once calls are dealt with.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -68,17 +68,18 @@ impl Backend {
             .recording
             .fetch
             .then(|| Arc::new(Recordings::new(journal.clone())) as Arc<dyn RecordingVault>);
+        let carriers = plans::carriers(config)?;
         let core = Core::new(CoreParts {
             vault,
             backend_id: config.server.name.clone().unwrap_or_else(machine_name),
-            carriers: plans::carriers(config)?,
+            default_carrier: plans::default_carrier(config, &carriers),
+            carriers,
             plans: plans::plans(config)?,
             transfers: config
                 .transfers
                 .iter()
                 .map(|transfer| (transfer.name.clone(), transfer.to.clone()))
                 .collect(),
-            default_carrier: default_carrier(config),
             quality: plans::quality(&config.quality),
             ..CoreParts::new(tasks.clone(), clock, Arc::new(journal.clone()))
         });
@@ -93,8 +94,7 @@ impl Backend {
             Err(error) => tracing::error!(%error, "the last run's calls could not be read"),
         }
         let parts = ServerParts {
-            carriers: CarrierRoutes::new()
-                .with(TwilioDesk::new(&plans::twilio_settings(&config.twilio))),
+            carriers: carrier_routes(config),
             metrics: metrics(&tasks),
             ..ServerParts::new(
                 core.clone(),
@@ -172,9 +172,13 @@ fn machine_name() -> String {
         .unwrap_or_else(|| "wallboard".into())
 }
 
-fn default_carrier(config: &Config) -> Option<String> {
-    let twilio = config.twilio.account_sid.is_some() && config.twilio.auth_token.is_some();
-    twilio.then(|| crate::providers::twilio::CARRIER.to_owned())
+/// Every carrier's routes, set up or not: one that is not says what it lacks.
+fn carrier_routes(config: &Config) -> CarrierRoutes {
+    let mut routes = CarrierRoutes::new();
+    for carrier in vendors::CARRIERS {
+        routes.add((carrier.desk)(config));
+    }
+    routes
 }
 
 /// Opens the journal; blocking work, so not on a worker that serves.

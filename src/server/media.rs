@@ -83,16 +83,19 @@ fn knock(
         )
             .into_response();
     };
+    let subprotocols = desk.subprotocols();
     let newcomer = Newcomer {
         app,
         desk,
         peer: peer.ip,
         path: uri.path().to_owned(),
+        query: uri.query().unwrap_or_default().to_owned(),
         signed,
         verdict: judgement.verdict,
         advice: judgement.advice,
     };
     upgrade
+        .protocols(subprotocols.iter().copied())
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
         .max_write_buffer_size(WRITE_BUFFER_MAX)
@@ -118,6 +121,8 @@ struct Newcomer {
     desk: Arc<dyn CarrierDesk>,
     peer: IpAddr,
     path: String,
+    /// Raw, without the question mark.
+    query: String,
     signed: bool,
     verdict: WebhookVerdict,
     advice: Option<&'static str>,
@@ -136,7 +141,7 @@ impl Newcomer {
     /// Listens for `start` and judges it; closes the socket and returns nothing when it may not in.
     async fn admit(self, mut socket: AcceptedSocket) -> Option<Admitted> {
         let carrier = self.desk.carrier();
-        let mut codec = self.desk.codec();
+        let mut codec = self.desk.codec(&self.query);
         let listening = tokio::time::timeout(START_WITHIN, first_words(&mut socket, &mut codec));
         let start = tokio::select! {
             start = listening => start,

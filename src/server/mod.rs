@@ -22,8 +22,8 @@ mod wire;
 
 pub use auth::{Auth, AuthFailure, Session};
 pub use carriers::{
-    Base, CarrierDesk, CarrierRoutes, Hook, HookRoute, Judgement, RETRIES, Reading, StreamDocument,
-    TwilioDesk, Wanted, WebhookEntry, WebhookLog, WebhookVerdict,
+    Base, CarrierDesk, CarrierRoutes, Hook, HookRoute, Judgement, PlivoDesk, RETRIES, Reading,
+    StreamDocument, TwilioDesk, Wanted, WebhookEntry, WebhookLog, WebhookVerdict,
 };
 pub use settings::{
     CONNECTIONS_MAX, CONNECTIONS_PER_IP_MAX, Network, NetworkError, ServerSettings, TlsFiles,

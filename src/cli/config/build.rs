@@ -24,12 +24,7 @@ impl Config {
                 .text("data.dir")
                 .map_or_else(default_data_dir, |dir| expand_home(&dir)),
             twilio: twilio(settings),
-            plivo: PlivoConfig {
-                auth_id: settings.text("plivo.auth_id"),
-                auth_token: settings.secret("plivo.auth_token"),
-                phone_number: settings.text("plivo.phone_number"),
-                api_base: text("plivo.api_base"),
-            },
+            plivo: plivo(settings),
             elevenlabs: ElevenLabsConfig {
                 api_key: settings.secret("elevenlabs.api_key"),
                 agent_id: settings.text("elevenlabs.agent_id"),
@@ -115,6 +110,7 @@ fn server(settings: &Settings) -> ServerConfig {
             .span("server.linger")
             .unwrap_or(Duration::from_secs(1800)),
         default_agent: settings.text("server.default_agent"),
+        default_carrier: settings.text("server.default_carrier"),
         tls_cert: settings
             .text("server.tls.cert")
             .map(|path| expand_home(&path)),
@@ -133,6 +129,19 @@ fn twilio(settings: &Settings) -> TwilioConfig {
     }
 }
 
+fn plivo(settings: &Settings) -> PlivoConfig {
+    let text = |name: &str| settings.text(name).unwrap_or_default();
+    PlivoConfig {
+        auth_id: settings.text("plivo.auth_id"),
+        auth_token: settings.secret("plivo.auth_token"),
+        other_auth_token: settings.secret("plivo.other_auth_token"),
+        phone_number: settings.text("plivo.phone_number"),
+        api_base: text("plivo.api_base"),
+        header_prefix: text("plivo.header_prefix"),
+        accept_v2: settings.flag("plivo.accept_v2"),
+    }
+}
+
 fn openai(settings: &Settings) -> OpenAiConfig {
     let text = |name: &str| settings.text(name).unwrap_or_default();
     OpenAiConfig {
@@ -142,8 +151,11 @@ fn openai(settings: &Settings) -> OpenAiConfig {
         realtime_url: text("openai.realtime_url"),
         api_base: text("openai.api_base"),
         voice: text("openai.voice"),
+        turn_detection: text("openai.turn_detection"),
+        eagerness: text("openai.eagerness"),
         vad_threshold: settings.figure("openai.vad_threshold").unwrap_or(0.7),
         silence_ms: millis(settings, "openai.silence_ms").unwrap_or(800),
+        transcription_model: settings.text("openai.transcription_model"),
         instructions: settings.text("openai.instructions"),
     }
 }

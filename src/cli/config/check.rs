@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use super::value::is_phone;
 use super::{AgentConfig, Config, FallbackConfig, Loaded, Problem, RouteConfig, nearest};
-
-/// Agents made of the plain keys, by carrier default.
-pub const BUILT_IN: [&str; 2] = ["elevenlabs", "openai"];
+use crate::cli::vendors;
 
 impl Config {
     /// The typed configuration and everything wrong with it, reading included.
@@ -107,6 +105,19 @@ impl Judge<'_> {
                 "set plivo.auth_token, PLIVO_AUTH_TOKEN or plivo.auth_token_file",
             );
         }
+        let idle = vendors::CARRIERS.iter().find(|carrier| {
+            config.server.default_carrier.as_deref() == Some(carrier.name)
+                && !(carrier.is_wanted)(config)
+        });
+        if let Some(carrier) = idle {
+            self.warn(
+                format!(
+                    "server.default_carrier is {}, which is not set up",
+                    carrier.name
+                ),
+                format!("set {} and its account", carrier.secret_key),
+            );
+        }
         if config.elevenlabs.api_key.is_some()
             && config.elevenlabs.agent_id.is_none()
             && config.agents.iter().all(|agent| agent.agent_id.is_none())
@@ -132,25 +143,17 @@ impl Judge<'_> {
     }
 
     fn agent(&mut self, config: &Config, agent: &AgentConfig) {
-        let id = &agent.id;
-        match agent.kind.as_str() {
-            "elevenlabs" if agent.agent_id.is_none() && config.elevenlabs.agent_id.is_none() => {
-                self.error(
-                    format!("agent {id} has no agent_id"),
-                    "add agent_id = \"agent_…\" to its [[agent]], or set elevenlabs.agent_id",
-                );
-            }
-            "openai" | "pipeline" => self.warn(
-                format!(
-                    "agent {id}: this version cannot bridge agents of kind {}",
-                    agent.kind
-                ),
-                "use kind = \"elevenlabs\"; calls routed to this agent get their fallback",
+        let (id, kind) = (&agent.id, agent.kind.as_str());
+        match vendors::agent(kind).map(|vendor| (vendor.lacks)(config, agent)) {
+            Some(Some((message, fix))) => self.error(message, fix),
+            Some(None) => {}
+            None if kind == "pipeline" => self.warn(
+                format!("agent {id}: this version cannot bridge agents of kind {kind}"),
+                "calls routed to this agent get their fallback",
             ),
-            "elevenlabs" => {}
-            other => self.error(
-                format!("agent {id} has an unknown kind: {other}"),
-                "kind is elevenlabs, openai or pipeline",
+            None => self.error(
+                format!("agent {id} has an unknown kind: {kind}"),
+                format!("kind is {}", vendors::agent_kinds().join(" or ")),
             ),
         }
         for tool in &agent.tools {
@@ -184,6 +187,7 @@ impl Judge<'_> {
                 self.error(format!("{name} names no agent: {agent}"), fix);
             }
         }
+        let carriers = vendors::carrier_names();
         let words: [(&str, Option<&str>, &[&str]); 4] = [
             (
                 "amd",
@@ -200,11 +204,7 @@ impl Judge<'_> {
                 route.matching.direction.as_deref(),
                 &["inbound", "outbound"],
             ),
-            (
-                "carrier",
-                route.matching.carrier.as_deref(),
-                &["twilio", "plivo"],
-            ),
+            ("carrier", route.matching.carrier.as_deref(), &carriers),
         ];
         for (key, word, known) in words {
             if let Some(word) = word.filter(|word| !known.contains(word)) {
@@ -273,7 +273,7 @@ fn missing_agent(config: &Config, id: &str) -> Option<String> {
         .agents
         .iter()
         .map(|agent| agent.id.as_str())
-        .chain(BUILT_IN)
+        .chain(vendors::agent_kinds())
         .collect();
     if known.contains(&id) {
         return None;

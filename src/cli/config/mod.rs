@@ -19,7 +19,7 @@ mod tests;
 use std::fmt;
 
 pub use crate::call::Secret;
-pub use check::{BUILT_IN, is_loopback};
+pub use check::is_loopback;
 pub use default::default_file;
 pub use load::{Inputs, Loaded, Settings, load, user_config_path};
 pub use model::{

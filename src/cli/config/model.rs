@@ -46,6 +46,7 @@ pub struct ServerConfig {
     pub drain: Duration,
     pub linger: Duration,
     pub default_agent: Option<String>,
+    pub default_carrier: Option<String>,
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
 }
@@ -62,8 +63,11 @@ pub struct TwilioConfig {
 pub struct PlivoConfig {
     pub auth_id: Option<String>,
     pub auth_token: Option<Secret>,
+    pub other_auth_token: Option<Secret>,
     pub phone_number: Option<String>,
     pub api_base: String,
+    pub header_prefix: String,
+    pub accept_v2: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -84,8 +88,11 @@ pub struct OpenAiConfig {
     pub realtime_url: String,
     pub api_base: String,
     pub voice: String,
+    pub turn_detection: String,
+    pub eagerness: String,
     pub vad_threshold: f64,
     pub silence_ms: u32,
+    pub transcription_model: Option<String>,
     pub instructions: Option<String>,
 }
 

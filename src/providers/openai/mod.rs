@@ -61,12 +61,17 @@ pub enum TurnDetection {
     Semantic { eagerness: Eagerness },
 }
 
+impl TurnDetection {
+    /// Audio kept from before the speech, unless somebody says otherwise.
+    pub const PREFIX_MS: u32 = 300;
+}
+
 impl Default for TurnDetection {
     fn default() -> Self {
         Self::Server {
             threshold: 0.7,
             silence_ms: 800,
-            prefix_ms: 300,
+            prefix_ms: Self::PREFIX_MS,
         }
     }
 }
@@ -81,6 +86,12 @@ pub enum Eagerness {
 }
 
 impl Eagerness {
+    /// Reads `low`, `medium`, `high` or `auto`.
+    pub fn parse(word: &str) -> Option<Self> {
+        let all = [Self::Low, Self::Medium, Self::High, Self::Auto];
+        all.into_iter().find(|eagerness| eagerness.as_str() == word)
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Low => "low",

@@ -4,6 +4,7 @@
 mod documents;
 mod log;
 mod pipeline;
+mod plivo;
 mod seen;
 mod twilio;
 
@@ -27,11 +28,17 @@ use super::settings::ServerSettings;
 use super::state::App;
 
 pub use log::{WebhookEntry, WebhookLog, WebhookVerdict};
+pub use plivo::PlivoDesk;
 pub(super) use seen::Seen;
 pub use twilio::TwilioDesk;
 
 /// Retry override every URL we hand to a carrier ends in: by default a 5xx is not tried again.
 pub const RETRIES: &str = "#rc=3&rp=all";
+
+/// What a caller hears when the person they were handed to did not answer.
+const NO_ANSWER: &str = "We are sorry, nobody answered. Please try again later. Goodbye.";
+/// Ring a person for this long, seconds.
+const RING_S: u32 = 25;
 
 /// One path a carrier calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +46,23 @@ pub struct HookRoute {
     pub path: &'static str,
     /// The carrier may be configured to ask with GET: routes that answer with a document.
     pub takes_get: bool,
+}
+
+impl HookRoute {
+    /// A route answered with a document, by GET or POST as the carrier's console says.
+    const fn document(path: &'static str) -> Self {
+        Self {
+            path,
+            takes_get: true,
+        }
+    }
+
+    const fn callback(path: &'static str) -> Self {
+        Self {
+            path,
+            takes_get: false,
+        }
+    }
 }
 
 /// A webhook as it must be judged and read.
@@ -120,7 +144,13 @@ pub trait CarrierDesk: Send + Sync + Debug {
     /// The ticket in a stream's first words.
     fn ticket<'s>(&self, start: &'s crate::bridge::StreamStart) -> Option<&'s str>;
 
-    fn codec(&self) -> Box<dyn CarrierCodec>;
+    /// `query`: the raw query of the socket's URL.
+    fn codec(&self, query: &str) -> Box<dyn CarrierCodec>;
+
+    /// WebSocket subprotocols echoed to a stream that offers them; none is ever invented.
+    fn subprotocols(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Media type of the documents.
     fn document_type(&self) -> &'static str;
@@ -151,8 +181,13 @@ impl CarrierRoutes {
     /// Adds a carrier; a second one of the same name replaces the first.
     #[must_use]
     pub fn with(mut self, desk: impl CarrierDesk + 'static) -> Self {
-        self.desks.insert(desk.carrier(), Arc::new(desk));
+        self.add(Arc::new(desk));
         self
+    }
+
+    /// As [`Self::with`], for a desk somebody else made.
+    pub fn add(&mut self, desk: Arc<dyn CarrierDesk>) {
+        self.desks.insert(desk.carrier(), desk);
     }
 
     pub fn desks(&self) -> impl Iterator<Item = &Arc<dyn CarrierDesk>> {

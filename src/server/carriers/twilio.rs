@@ -14,8 +14,10 @@ use crate::providers::twilio::{
     VoiceRequest,
 };
 
-use super::{Base, CarrierDesk, Hook, HookRoute, Judgement, Reading, StreamDocument, Wanted};
-use super::{WebhookVerdict, seen};
+use super::{
+    Base, CarrierDesk, Hook, HookRoute, Judgement, NO_ANSWER, RING_S, Reading, StreamDocument,
+    Wanted, WebhookVerdict, seen,
+};
 
 const INCOMING: &str = "/incoming-call";
 const OUTBOUND: &str = "/outbound-call-twiml";
@@ -31,25 +33,6 @@ const STREAM: &str = "/outbound-media-stream";
 
 /// Name of the stream parameter that holds our ticket.
 const TICKET: &str = "wb";
-/// What a caller hears when the person they were handed to did not answer.
-const NO_ANSWER: &str = "We are sorry, nobody answered. Please try again later. Goodbye.";
-/// Ring a person for this long, seconds.
-const RING_S: u32 = 25;
-
-const fn document(path: &'static str) -> HookRoute {
-    HookRoute {
-        path,
-        takes_get: true,
-    }
-}
-
-const fn callback(path: &'static str) -> HookRoute {
-    HookRoute {
-        path,
-        takes_get: false,
-    }
-}
-
 /// Twilio's webhooks and Media Streams.
 #[derive(Clone, Debug)]
 pub struct TwilioDesk {
@@ -91,16 +74,16 @@ impl CarrierDesk for TwilioDesk {
 
     fn hooks(&self) -> &'static [HookRoute] {
         const HOOKS: &[HookRoute] = &[
-            document(INCOMING),
-            document(OUTBOUND),
-            document(FALLBACK),
-            document(DIAL_RESULT),
-            callback(STATUS),
-            callback(AMD),
-            callback(RECORDING),
-            callback(QUALITY),
-            callback(STREAM_STATUS),
-            callback(CONFERENCE),
+            HookRoute::document(INCOMING),
+            HookRoute::document(OUTBOUND),
+            HookRoute::document(FALLBACK),
+            HookRoute::document(DIAL_RESULT),
+            HookRoute::callback(STATUS),
+            HookRoute::callback(AMD),
+            HookRoute::callback(RECORDING),
+            HookRoute::callback(QUALITY),
+            HookRoute::callback(STREAM_STATUS),
+            HookRoute::callback(CONFERENCE),
         ];
         HOOKS
     }
@@ -170,7 +153,7 @@ impl CarrierDesk for TwilioDesk {
         start.custom.get(TICKET).map(String::as_str)
     }
 
-    fn codec(&self) -> Box<dyn CarrierCodec> {
+    fn codec(&self, _query: &str) -> Box<dyn CarrierCodec> {
         Box::new(TwilioCodec::default())
     }
 

@@ -17,7 +17,9 @@ use wallboard::providers::plivo::PlivoSettings;
 use wallboard::providers::plivo::shell::PlivoControl;
 use wallboard::providers::twilio::TwilioSettings;
 use wallboard::providers::twilio::shell::TwilioControl;
-use wallboard::server::{Auth, CarrierRoutes, Server, ServerParts, ServerSettings, TwilioDesk};
+use wallboard::server::{
+    Auth, CarrierRoutes, PlivoDesk, Server, ServerParts, ServerSettings, TwilioDesk,
+};
 use wallboard::simulator::Cast;
 use wallboard::simulator::elevenlabs::{ElevenLabsSim, ElevenLabsSimConfig};
 use wallboard::simulator::openai::{OpenAiSim, OpenAiSimConfig};
@@ -25,10 +27,8 @@ use wallboard::simulator::plivo::{PlivoCall, PlivoInbound, PlivoSim, PlivoSimCon
 use wallboard::simulator::speech::Script;
 use wallboard::simulator::twilio::{InboundCall, TestCall, Timing, TwilioSim, TwilioSimConfig};
 
-use super::desk::PlivoDesk;
-
 pub const CUSTOMER: &str = "+12065550142";
-const SECRET: &str = "simulated-auth-token";
+pub const SECRET: &str = "simulated-auth-token";
 
 pub struct House {
     pub core: Core,
@@ -215,7 +215,7 @@ impl Drop for House {
 }
 
 /// The carriers must know where we will be before we are there.
-fn free_address() -> std::net::SocketAddr {
+pub fn free_address() -> std::net::SocketAddr {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     free.local_addr().unwrap()
 }

@@ -1,8 +1,8 @@
 //! Two carriers and two agent vendors in every combination: simulated peers on real sockets, and
 //! between them the whole backend.
 
-mod desk;
 mod house;
+mod product;
 
 use std::time::Duration;
 

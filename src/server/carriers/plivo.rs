@@ -1,37 +1,27 @@
-//! Plivo's routes, as the server's desk for it: which path means what, and the XML it is answered
-//! with. Reading and signing are `providers::plivo`'s.
+//! Plivo's routes (contract A3): which path means what, and the XML it is answered with.
+//! Reading and signing are `providers::plivo`'s.
 
 use axum::http::HeaderMap;
-use wallboard::bridge::{CarrierCodec, StreamStart};
-use wallboard::engine::{Fallback, Switchboard};
-use wallboard::providers::News;
-use wallboard::providers::plivo::{
+
+use crate::bridge::{CarrierCodec, StreamStart};
+use crate::engine::{Fallback, Switchboard};
+use crate::providers::News;
+use crate::providers::plivo::{
     self, After, AnswerNews, AnswerQuery, AnswerRequest, CARRIER, Dial, DialLegCallback,
-    DialResult, Form, FormError, HangupCallback, MachineCallback, PlivoCodec, PlivoSettings,
+    DialResult, Form, FormError, HangupCallback, Hint, MachineCallback, PlivoCodec, PlivoSettings,
     RecordingCallback, RingCallback, SignatureHeaders, SignatureKeys, SignedMethod, SignedRequest,
     Stream, StreamCallback, TransferRequest, Verdict, XML_TYPE, routes,
 };
-use wallboard::server::{
-    Base, CarrierDesk, Hook, HookRoute, Judgement, Reading, StreamDocument, Wanted, WebhookVerdict,
+
+use super::{
+    Base, CarrierDesk, Hook, HookRoute, Judgement, NO_ANSWER, RING_S, Reading, StreamDocument,
+    Wanted, WebhookVerdict,
 };
 
-const NO_ANSWER: &str = "We are sorry, nobody answered. Please try again later. Goodbye.";
-const RING_S: u32 = 25;
+/// The vendor's own name for what streams speak; one of its integrations insists on it.
+const SUBPROTOCOL: &str = "audio.plivo.com";
 
-const fn document(path: &'static str) -> HookRoute {
-    HookRoute {
-        path,
-        takes_get: true,
-    }
-}
-
-const fn callback(path: &'static str) -> HookRoute {
-    HookRoute {
-        path,
-        takes_get: false,
-    }
-}
-
+/// Plivo's webhooks and audio streams.
 #[derive(Clone, Debug)]
 pub struct PlivoDesk {
     keys: SignatureKeys,
@@ -104,7 +94,7 @@ impl PlivoDesk {
             routes::TRANSFER => {
                 let request = TransferRequest::read(form, hook.query)?;
                 let base = base_of(hook);
-                let document = plivo::transfer(None, &self.dial_at(&base, &request.to));
+                let document = plivo::transfer(None, &self.dial(&base, &request.to));
                 (
                     request.news(),
                     request.content_key(),
@@ -158,23 +148,12 @@ impl PlivoDesk {
             }
         })
     }
-
-    fn dial_at(&self, base: &str, to: &str) -> Dial {
-        let at = |path: &str| format!("{base}{path}{}", plivo::RETRIES);
-        Dial {
-            to: to.to_owned(),
-            caller_id: self.caller_id.clone(),
-            action: Some(at(routes::DIAL_ACTION)),
-            callback: Some(at(routes::DIAL_STATUS)),
-            timeout_s: Some(RING_S),
-        }
-    }
 }
 
 /// Where the carrier reached us, without the hook's own path.
-fn base_of(hook: &Hook<'_>) -> String {
+fn base_of(hook: &Hook<'_>) -> Base {
     let url = hook.url.split(['?', '#']).next().unwrap_or(hook.url);
-    url.strip_suffix(hook.path).unwrap_or(url).to_owned()
+    Base(url.strip_suffix(hook.path).unwrap_or(url).to_owned())
 }
 
 impl CarrierDesk for PlivoDesk {
@@ -184,16 +163,16 @@ impl CarrierDesk for PlivoDesk {
 
     fn hooks(&self) -> &'static [HookRoute] {
         const HOOKS: &[HookRoute] = &[
-            document(routes::ANSWER),
-            document(routes::FALLBACK),
-            document(routes::TRANSFER),
-            document(routes::DIAL_ACTION),
-            callback(routes::RING),
-            callback(routes::HANGUP),
-            callback(routes::MACHINE),
-            callback(routes::RECORDING),
-            callback(routes::STREAM_STATUS),
-            callback(routes::DIAL_STATUS),
+            HookRoute::document(routes::ANSWER),
+            HookRoute::document(routes::FALLBACK),
+            HookRoute::document(routes::TRANSFER),
+            HookRoute::document(routes::DIAL_ACTION),
+            HookRoute::callback(routes::RING),
+            HookRoute::callback(routes::HANGUP),
+            HookRoute::callback(routes::MACHINE),
+            HookRoute::callback(routes::RECORDING),
+            HookRoute::callback(routes::STREAM_STATUS),
+            HookRoute::callback(routes::DIAL_STATUS),
         ];
         HOOKS
     }
@@ -260,8 +239,12 @@ impl CarrierDesk for PlivoDesk {
         start.custom.get(routes::TICKET).map(String::as_str)
     }
 
-    fn codec(&self) -> Box<dyn CarrierCodec> {
-        Box::new(PlivoCodec::new())
+    fn codec(&self, query: &str) -> Box<dyn CarrierCodec> {
+        Box::new(PlivoCodec::with_query(query))
+    }
+
+    fn subprotocols(&self) -> &'static [&'static str] {
+        &[SUBPROTOCOL]
     }
 
     fn document_type(&self) -> &'static str {
@@ -309,6 +292,6 @@ fn judgement(verdict: Verdict) -> Judgement {
     };
     Judgement {
         verdict,
-        advice: hint.map(plivo::Hint::advice),
+        advice: hint.map(Hint::advice),
     }
 }

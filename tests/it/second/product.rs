@@ -1,0 +1,231 @@
+//! The real program between two simulated carriers and two simulated agent vendors: what a user
+//! writes into `config.toml` is all there is.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use wallboard::engine::Tasks;
+use wallboard::simulator::Cast;
+use wallboard::simulator::elevenlabs::{ElevenLabsSim, ElevenLabsSimConfig};
+use wallboard::simulator::openai::{OpenAiSim, OpenAiSimConfig};
+use wallboard::simulator::plivo::{PlivoInbound, PlivoSim, PlivoSimConfig};
+use wallboard::simulator::speech::{Ending, Script};
+use wallboard::simulator::twilio::{InboundCall, Timing, TwilioSim, TwilioSimConfig};
+
+use super::house::{SECRET, free_address};
+use crate::it::cli_rig::{Home, Running, until};
+
+struct Peers {
+    twilio: TwilioSim,
+    plivo: PlivoSim,
+    elevenlabs: ElevenLabsSim,
+    openai: OpenAiSim,
+    cast: Cast,
+    tasks: Tasks,
+}
+
+impl Peers {
+    async fn start() -> Self {
+        let (tasks, cast) = (Tasks::new(), Cast::default());
+        let twilio = TwilioSimConfig {
+            cast: cast.clone(),
+            timing: Timing::quick(),
+            ..TwilioSimConfig::default()
+        };
+        let plivo = PlivoSimConfig {
+            cast: cast.clone(),
+            timing: Timing::quick(),
+            ..PlivoSimConfig::default()
+        };
+        let elevenlabs = ElevenLabsSimConfig {
+            cast: cast.clone(),
+            ..ElevenLabsSimConfig::default()
+        };
+        let openai = OpenAiSimConfig {
+            cast: cast.clone(),
+            ..OpenAiSimConfig::default()
+        };
+        Self {
+            twilio: TwilioSim::start(twilio, &tasks).await.unwrap(),
+            plivo: PlivoSim::start(plivo, &tasks).await.unwrap(),
+            elevenlabs: ElevenLabsSim::start(elevenlabs, &tasks).await.unwrap(),
+            openai: OpenAiSim::start(openai, &tasks).await.unwrap(),
+            cast,
+            tasks,
+        }
+    }
+
+    fn expect(&self, number: &str) {
+        let script = Script::tones("t", 3, 300).with_ending(Ending::Nobody);
+        self.cast.assign(number, Arc::new(script));
+    }
+
+    /// A home whose configuration names these peers, as a user would write it.
+    fn home(&self, url: &str, more: &str) -> Home {
+        let home = Home::new();
+        home.configure(&format!(
+            r#"
+[server]
+public_url = "{url}"
+default_carrier = "plivo"
+[twilio]
+account_sid = "{sid}"
+auth_token = "{SECRET}"
+phone_number = "{twilio_number}"
+api_base = "{twilio}"
+[plivo]
+auth_id = "{id}"
+auth_token = "{SECRET}"
+phone_number = "{plivo_number}"
+api_base = "{plivo}"
+[elevenlabs]
+api_key = "simulated-api-key"
+agent_id = "agent_1"
+api_base = "{elevenlabs}"
+ws_base = "{elevenlabs_ws}"
+[openai]
+api_key = "simulated-api-key"
+realtime_url = "{openai}"
+instructions = "A call from {{{{caller_number}}}} to {{{{called_number}}}}."
+{more}
+"#,
+            sid = self.twilio.account_sid(),
+            twilio_number = self.twilio.number(),
+            twilio = self.twilio.api_base(),
+            id = self.plivo.auth_id(),
+            plivo_number = self.plivo.number(),
+            plivo = self.plivo.api_base(),
+            elevenlabs = self.elevenlabs.api_base(),
+            elevenlabs_ws = self.elevenlabs.ws_base(),
+            openai = self.openai.realtime_url(),
+        ));
+        home
+    }
+}
+
+impl Drop for Peers {
+    fn drop(&mut self) {
+        self.tasks.cancel();
+    }
+}
+
+/// Starts `serve` and returns it with everything it prints before it is attached to.
+fn serve(home: &Home, address: &str) -> (Running, String) {
+    let mut running = home.start(&["serve", "--listen", address]);
+    let mut said = String::new();
+    while !said.contains("Attach: ") {
+        let line = running.line();
+        assert!(!line.is_empty(), "it ended: {said}");
+        said.push_str(&line);
+    }
+    (running, said)
+}
+
+/// The call of this number once `wanted` holds of it.
+fn shown(home: &Home, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    until("the call is as wanted", 30, || {
+        let said = home.run(&["show", id, "--json"]);
+        let call: Value = serde_json::from_str(said.out.lines().next()?).ok()?;
+        wanted(&call).then_some(call)
+    })
+}
+
+fn said(call: &Value) -> Vec<String> {
+    let lines = call["utterances"].as_array().cloned().unwrap_or_default();
+    lines
+        .iter()
+        .map(|line| line["text"].as_str().unwrap_or_default().to_owned())
+        .collect()
+}
+
+fn whole(call: &Value) -> bool {
+    said(call) == ["Agent line 0", "Caller line 0", "Agent line 1"]
+}
+
+const ROUTES: &str = r#"
+[[agent]]
+id = "gpt"
+kind = "openai"
+voice = "cedar"
+[[agent]]
+id = "eleven"
+kind = "elevenlabs"
+[[route]]
+match = { carrier = "twilio", direction = "outbound" }
+agent = "gpt"
+[[route]]
+match = { carrier = "plivo", to = "+12065550104" }
+agent = "eleven"
+fallback = { say = "Sorry." }
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_combination_is_a_matter_of_configuration() {
+    let peers = Peers::start().await;
+    let address = free_address().to_string();
+    let url = format!("http://{address}");
+    let home = peers.home(&url, ROUTES);
+    let at = |path: &str| format!("{url}{path}#rc=3&rp=all");
+    tokio::task::block_in_place(|| {
+        assert_eq!(home.run(&["config", "check"]).expect(0).err, "");
+        let (_serve, printed) = serve(&home, &address);
+        for path in ["/incoming-call", "/answer", "/fallback", "/hangup"] {
+            assert!(printed.contains(&at(path)), "{path}: {printed}");
+        }
+        let customers = [
+            "+12065550101",
+            "+12065550102",
+            "+12065550103",
+            "+12065550104",
+        ];
+        for customer in customers {
+            peers.expect(customer);
+        }
+        let twilio_in = peers.twilio.place_inbound(InboundCall {
+            from: customers[0].to_owned(),
+            caller_name: None,
+            voice_url: at("/incoming-call"),
+            fallback_url: None,
+            status_callback: Some(at("/call-status-callback")),
+        });
+        let plivo_in = peers.plivo.place_inbound(PlivoInbound {
+            from: customers[1].to_owned(),
+            answer_url: at("/answer"),
+            fallback_url: Some(at("/fallback")),
+            hangup_url: Some(at("/hangup")),
+        });
+        let placed = |args: &[&str]| {
+            let said = home.run(&[&["call", "--json", "--no-wait"], args].concat());
+            said.expect(0).lines()[0]["id"].as_str().unwrap().to_owned()
+        };
+        let twilio_out = placed(&[customers[2], "--carrier", "twilio"]);
+        // Nobody named a carrier: the configured one places it.
+        let plivo_out = placed(&[customers[3]]);
+        let rows = [
+            (twilio_in.sid(), "twilio", "inbound", "elevenlabs"),
+            (plivo_in.uuid(), "plivo", "inbound", "openai"),
+            (&twilio_out, "twilio", "outbound", "gpt"),
+            (&plivo_out, "plivo", "outbound", "eleven"),
+        ];
+        for (id, carrier, direction, agent) in rows {
+            let call = shown(&home, id, whole);
+            assert_eq!(
+                (call["carrier"].as_str(), call["direction"].as_str()),
+                (Some(carrier), Some(direction))
+            );
+            assert_eq!(call["agent"], agent, "{call}");
+            assert_eq!(call["agent_link"], "connected");
+            home.run(&["end", id]).expect(0);
+            let ended = shown(&home, id, |call| call["ended_at"].is_string());
+            assert_eq!(ended["status"], "completed");
+            if carrier == "plivo" {
+                let cause = ended["end_cause"].as_str().unwrap_or_default();
+                assert!(cause.contains("(4000 NORMAL_CLEARING)"), "{ended}");
+                assert_eq!(ended["ended_by"], "API request");
+            }
+        }
+        for talk in peers.openai.conversations() {
+            assert!(talk.view().refused.is_empty(), "{:?}", talk.view().refused);
+        }
+    });
+}
