@@ -80,7 +80,9 @@ pub fn pcm16_header(rate_hz: u32, data_len: usize) -> [u8; PCM16_HEADER_LEN] {
         at += bytes.len();
     };
     put(b"RIFF");
-    put(&data.saturating_add(PCM16_HEADER_LEN as u32 - 8).to_le_bytes());
+    put(&data
+        .saturating_add(PCM16_HEADER_LEN as u32 - 8)
+        .to_le_bytes());
     put(b"WAVEfmt ");
     put(&16u32.to_le_bytes());
     put(&1u16.to_le_bytes());

@@ -8,6 +8,7 @@ pub mod elevenlabs;
 mod fleet;
 pub mod load;
 pub mod openai;
+pub mod pipeline;
 pub mod plivo;
 mod rng;
 mod schedule;

@@ -107,7 +107,11 @@ pub(super) fn read_delta(data: &str) -> Result<Option<Delta>, String> {
             });
         }
     }
-    let count = |name: &str| event.pointer(&format!("/usage/{name}")).and_then(Value::as_u64);
+    let count = |name: &str| {
+        event
+            .pointer(&format!("/usage/{name}"))
+            .and_then(Value::as_u64)
+    };
     if let (Some(read), Some(written)) = (count("prompt_tokens"), count("completion_tokens")) {
         delta.tokens = Some((read, written));
     }
@@ -150,15 +154,31 @@ mod tests {
     #[test]
     fn words_and_counts_are_read_from_all_kinds_of_servers() {
         let rows = [
-            (r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":"Hel"},"finish_reason":null}]}"#, "Hel", None),
+            (
+                r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":"Hel"},"finish_reason":null}]}"#,
+                "Hel",
+                None,
+            ),
             (r#"{"choices":[{"delta":{"content":null}}]}"#, "", None),
-            (r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#, "", None),
-            (r#"{"choices":[],"usage":{"prompt_tokens":12,"completion_tokens":3,"total_tokens":15}}"#, "", Some((12, 3))),
+            (
+                r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#,
+                "",
+                None,
+            ),
+            (
+                r#"{"choices":[],"usage":{"prompt_tokens":12,"completion_tokens":3,"total_tokens":15}}"#,
+                "",
+                Some((12, 3)),
+            ),
             (r#"{"usage":null}"#, "", None),
         ];
         for (data, words, tokens) in rows {
             let delta = delta(data);
-            assert_eq!((delta.words.as_str(), delta.tokens), (words, tokens), "{data}");
+            assert_eq!(
+                (delta.words.as_str(), delta.tokens),
+                (words, tokens),
+                "{data}"
+            );
         }
         assert_eq!(read_delta("[DONE]"), Ok(None));
         assert_eq!(
@@ -187,7 +207,10 @@ mod tests {
             .collect();
         assert_eq!(
             seen,
-            [("call_1", "lookup", r#"{"order":7}"#), ("call_4_1", "end_call", "{}")]
+            [
+                ("call_1", "lookup", r#"{"order":7}"#),
+                ("call_4_1", "end_call", "{}")
+            ]
         );
     }
 

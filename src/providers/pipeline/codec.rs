@@ -22,30 +22,74 @@ pub struct PipelineCodec;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Told {
-    Begin { brief: AgentBrief },
-    Typed { text: String },
-    Say { text: String },
-    Context { text: String },
-    ToolResult { id: String, ok: bool, result: String },
+    Begin {
+        brief: AgentBrief,
+    },
+    Typed {
+        text: String,
+    },
+    Say {
+        text: String,
+    },
+    Context {
+        text: String,
+    },
+    ToolResult {
+        id: String,
+        ok: bool,
+        result: String,
+    },
     Cancel,
-    Truncate { utterance: u64, heard_ms: u32 },
+    Truncate {
+        utterance: u64,
+        heard_ms: u32,
+    },
 }
 
 /// What the pipeline says, audio apart.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Said {
-    Ready { conversation: String },
-    Caller { utterance: u64, text: String },
-    Agent { utterance: u64, text: String, interim: bool },
-    Correction { utterance: u64, original: String, corrected: String },
+    Ready {
+        conversation: String,
+    },
+    Caller {
+        utterance: u64,
+        text: String,
+    },
+    Agent {
+        utterance: u64,
+        text: String,
+        interim: bool,
+    },
+    Correction {
+        utterance: u64,
+        original: String,
+        corrected: String,
+    },
     SpeechStarted,
     SpeechStopped,
-    Tool { id: String, name: String, args: String },
-    HangUp { reason: String },
-    Used { tokens_in: u64, tokens_out: u64, heard_s: f64, usd: Option<f64> },
-    Refused { reason: String },
-    Trouble { code: String, message: String },
+    Tool {
+        id: String,
+        name: String,
+        args: String,
+    },
+    HangUp {
+        reason: String,
+    },
+    Used {
+        tokens_in: u64,
+        tokens_out: u64,
+        heard_s: f64,
+        usd: Option<f64>,
+    },
+    Refused {
+        reason: String,
+    },
+    Trouble {
+        code: String,
+        message: String,
+    },
 }
 
 /// Writes what the pipeline says; `None` for words it never uses.
@@ -317,7 +361,11 @@ mod tests {
             let wire = say(word.clone()).unwrap();
             assert_eq!(codec.decode(&wire).unwrap(), [word]);
         }
-        assert!(codec.decode(&Wire::Binary(Bytes::from_static(b"abc"))).is_err());
+        assert!(
+            codec
+                .decode(&Wire::Binary(Bytes::from_static(b"abc")))
+                .is_err()
+        );
         assert!(codec.decode(&Wire::Text("{}".into())).is_err());
     }
 

@@ -216,7 +216,11 @@ fn agent_message(pieces: &[Piece], heard: Option<&str>, calls: &[ToolUse]) -> Op
             }})
         })
         .collect();
-    let content = if text.is_empty() { Value::Null } else { json!(text) };
+    let content = if text.is_empty() {
+        Value::Null
+    } else {
+        json!(text)
+    };
     Some(json!({"role": "assistant", "content": content, "tool_calls": calls}))
 }
 
@@ -271,7 +275,10 @@ mod tests {
             }],
         );
         memory.returned("c", "found");
-        assert_eq!(memory.messages()[1]["tool_calls"][0]["function"]["arguments"], "{}");
+        assert_eq!(
+            memory.messages()[1]["tool_calls"][0]["function"]["arguments"],
+            "{}"
+        );
         for n in 0..ENTRIES_MAX - 1 {
             memory.caller(&n.to_string());
         }

@@ -83,7 +83,10 @@ impl Sentences {
 
     fn is_short_form(&self, end: usize) -> bool {
         let before = self.waiting.get(..end).unwrap_or_default();
-        let word = before.rsplit(char::is_whitespace).next().unwrap_or_default();
+        let word = before
+            .rsplit(char::is_whitespace)
+            .next()
+            .unwrap_or_default();
         // A single letter is an initial, or spelling.
         let letters = word.trim_end_matches('.').chars().count();
         word.ends_with('.')
@@ -145,7 +148,11 @@ mod tests {
         let pieces = cut(&"word ".repeat(200), 7);
         assert!(pieces.len() >= 3 && pieces.iter().all(|piece| piece.len() <= PIECE_MAX));
         assert_eq!(pieces.join(" "), "word ".repeat(200).trim());
-        assert!(cut(&"x".repeat(1_000), 9).iter().all(|p| p.len() <= PIECE_MAX));
+        assert!(
+            cut(&"x".repeat(1_000), 9)
+                .iter()
+                .all(|p| p.len() <= PIECE_MAX)
+        );
     }
 
     #[test]

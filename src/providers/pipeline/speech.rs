@@ -66,7 +66,12 @@ fn sniff(head: &[u8]) -> Result<Option<(MediaFormat, usize)>, String> {
     if head.starts_with(b"ID3") || is_mpeg(head) {
         return Err("it sends MP3 although WAV was asked for".to_owned());
     }
-    for (magic, name) in [(&b"OggS"[..], "Ogg"), (b"fLaC", "FLAC"), (b"{", "JSON"), (b"<", "HTML")] {
+    for (magic, name) in [
+        (&b"OggS"[..], "Ogg"),
+        (b"fLaC", "FLAC"),
+        (b"{", "JSON"),
+        (b"<", "HTML"),
+    ] {
         if head.starts_with(magic) {
             return Err(format!("it sends {name} although WAV was asked for"));
         }
@@ -161,7 +166,11 @@ mod tests {
             file.extend(pcm(rate));
             for by in [1, 7, 4_096] {
                 let ulaw = read(&file, by).unwrap();
-                assert!((7_950..=8_000).contains(&ulaw.len()), "{rate}: {}", ulaw.len());
+                assert!(
+                    (7_950..=8_000).contains(&ulaw.len()),
+                    "{rate}: {}",
+                    ulaw.len()
+                );
             }
         }
         let raw = read(&pcm(24_000), 960).unwrap();
@@ -174,7 +183,10 @@ mod tests {
         eleven[22] = 2;
         for (bytes, word) in [
             (b"ID3\x04\0\0\0\0\0\0\0\0\0\0".to_vec(), "MP3"),
-            (vec![0xFF, 0xFB, 0x90, 0x44, 0, 0, 0, 0, 0, 0, 0, 0, 0], "MP3"),
+            (
+                vec![0xFF, 0xFB, 0x90, 0x44, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+                "MP3",
+            ),
             (b"OggS\0\0\0\0\0\0\0\0\0".to_vec(), "Ogg"),
             (br#"{"error":{"message":"x"}}"#.to_vec(), "JSON"),
             (eleven, "channels"),

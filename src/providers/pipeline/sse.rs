@@ -59,7 +59,8 @@ mod tests {
 
     #[test]
     fn data_comes_out_whole_whatever_the_pieces() {
-        let body = b": hello\r\ndata: {\"a\":1}\r\n\r\nevent: x\ndata:{\"b\":\"\xc3\xa9\"}\ndata: [DONE]";
+        let body =
+            b": hello\r\ndata: {\"a\":1}\r\n\r\nevent: x\ndata:{\"b\":\"\xc3\xa9\"}\ndata: [DONE]";
         for size in 1..body.len() {
             let mut sse = Sse::default();
             let mut found: Vec<String> = body.chunks(size).flat_map(|b| sse.push(b)).collect();

@@ -353,7 +353,9 @@ impl Talk {
     }
 
     fn is_spent(&self) -> bool {
-        self.settings.usd_max.is_some_and(|max| self.spent_usd >= max)
+        self.settings
+            .usd_max
+            .is_some_and(|max| self.spent_usd >= max)
     }
 
     fn say(&mut self, word: AgentIn) {

@@ -121,9 +121,18 @@ mod tests {
     #[test]
     fn transcripts_are_read_in_every_form_servers_give_them() {
         let rows: [(&str, Result<&str, ()>); 8] = [
-            (r#"{"text":" Hello there. ","usage":{"type":"tokens"}}"#, Ok("Hello there.")),
-            (r#"{"text":"Thank you.","segments":[{"no_speech_prob":0.9,"avg_logprob":-1.4}]}"#, Ok("")),
-            (r#"{"text":"Thank you.","segments":[{"no_speech_prob":0.9,"avg_logprob":-0.2}]}"#, Ok("Thank you.")),
+            (
+                r#"{"text":" Hello there. ","usage":{"type":"tokens"}}"#,
+                Ok("Hello there."),
+            ),
+            (
+                r#"{"text":"Thank you.","segments":[{"no_speech_prob":0.9,"avg_logprob":-1.4}]}"#,
+                Ok(""),
+            ),
+            (
+                r#"{"text":"Thank you.","segments":[{"no_speech_prob":0.9,"avg_logprob":-0.2}]}"#,
+                Ok("Thank you."),
+            ),
             ("plain words\n", Ok("plain words")),
             ("[BLANK_AUDIO]", Ok("")),
             ("<html>no</html>", Err(())),

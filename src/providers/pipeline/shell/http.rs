@@ -84,13 +84,9 @@ pub(super) struct Parts {
 }
 
 impl Server {
-    fn new(
-        part: Part,
-        settings: &PartSettings,
-        path: &str,
-    ) -> Result<Self, PipelineSetupError> {
-        let base = base_url(&settings.url)
-            .map_err(|error| PipelineSetupError::Base(part.key(), error))?;
+    fn new(part: Part, settings: &PartSettings, path: &str) -> Result<Self, PipelineSetupError> {
+        let base =
+            base_url(&settings.url).map_err(|error| PipelineSetupError::Base(part.key(), error))?;
         let mut headers = HeaderMap::new();
         if let Some(key) = settings.api_key.as_ref().filter(|key| !key.is_empty()) {
             let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose()))
@@ -176,12 +172,21 @@ impl Parts {
         }
     }
 
-    pub(super) async fn transcribe(self: Arc<Self>, told: Told, pcm: Vec<u8>, language: Option<String>) {
+    pub(super) async fn transcribe(
+        self: Arc<Self>,
+        told: Told,
+        pcm: Vec<u8>,
+        language: Option<String>,
+    ) {
         let began = Instant::now();
         let boundary = format!("wb{:032x}", u128::from_le_bytes(random()));
         let server = &self.asr;
-        let form =
-            transcribe::form(&pcm, server.model.as_deref(), language.as_deref(), &boundary);
+        let form = transcribe::form(
+            &pcm,
+            server.model.as_deref(),
+            language.as_deref(),
+            &boundary,
+        );
         let body = Bytes::from(form.body);
         let result = self
             .attempt(Part::Asr, TRIES, async || {

@@ -73,7 +73,9 @@ impl PipelineSocket {
                 Do::Stop(job) => self.running.retain(|running| running.job != job),
                 Do::Transcribe(job, pcm) => {
                     let language = self.talk.language().map(str::to_owned);
-                    self.run(job, |parts, told| parts.transcribe(told, pcm, language).boxed());
+                    self.run(job, |parts, told| {
+                        parts.transcribe(told, pcm, language).boxed()
+                    });
                 }
                 Do::Complete(job, body) => {
                     self.run(job, |parts, told| parts.complete(told, body).boxed());

@@ -356,7 +356,11 @@ impl Talk {
             }
             Ok(()) if is_fallback => {}
             Ok(()) => {
-                let usd = self.settings.prices.tts_million.map(|p| p * chars as f64 / 1e6);
+                let usd = self
+                    .settings
+                    .prices
+                    .tts_million
+                    .map(|p| p * chars as f64 / 1e6);
                 if usd.is_some() {
                     self.used(Usage::default(), usd);
                 }
@@ -367,7 +371,10 @@ impl Talk {
                 return;
             }
             answer.speaking.pop_front();
-            let held = answer.speaking.front_mut().map(|s| std::mem::take(&mut s.held));
+            let held = answer
+                .speaking
+                .front_mut()
+                .map(|s| std::mem::take(&mut s.held));
             for ulaw in held.unwrap_or_default() {
                 self.hand_on(now, ulaw);
             }
