@@ -148,6 +148,9 @@ pub enum Verb {
     End(EndArgs),
     /// Place a call and wait until the carrier has taken it.
     Call(CallArgs),
+    /// The people to be called: a list taken in, and what became of them.
+    #[command(subcommand)]
+    Leads(LeadsVerb),
     /// Calls that ask for attention, and why.
     Alerts(Listing),
     /// Requests of vendors as they come in, with the verdict on each signature.

@@ -16,6 +16,7 @@ use crate::call::{
 use super::Core;
 use super::bridges::BridgeOrder;
 use super::feed::{Batch, Feed};
+use super::leads;
 use super::plan::OnMachine;
 use super::ports::StoreHealth;
 use super::reconcile::{keep_sweeping, notice};
@@ -166,6 +167,7 @@ fn follow(core: &Core, fetcher: Option<&Fetcher>, envelope: &Envelope) {
     };
     match fact {
         Fact::AnsweredBy { verdict, .. } if verdict.is_machine() => on_machine(core, id),
+        Fact::CallSeen { .. } => leads::look_up(core, id),
         Fact::StreamStarted { .. } => on_stream(core, id),
         Fact::CallEnded { .. } => core.dialling.forget(id),
         Fact::RecordingChanged { recording }
@@ -199,6 +201,9 @@ fn passed_through(core: &Core, call: CallId, recording: &Recording) {
 fn catch_up(core: &Core, fetcher: Option<&Fetcher>, call: &Call) {
     if let Some(fetcher) = fetcher {
         fetcher.look_at(core, call);
+    }
+    if call.is_live() {
+        leads::look_up(core, call.id);
     }
     if !call.is_live() {
         core.dialling.forget(call.id);

@@ -1,10 +1,11 @@
 //! A journal without a disk: tests, and screens that must not leave a trace.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{BoxFuture, ready};
 
-use crate::call::{Board, Call, CallId, Envelope, LineBody};
+use crate::call::{Board, Call, CallId, Envelope, Lead, LeadKey, LineBody};
 
 use super::backend::{HistoryPage, HistoryQuery};
 use super::ports::{AuditEntry, Journal, StoreError};
@@ -20,6 +21,7 @@ struct Kept {
     board: Board,
     envelopes: Vec<Arc<Envelope>>,
     audit: Vec<AuditEntry>,
+    leads: BTreeMap<String, Lead>,
 }
 
 impl MemoryJournal {
@@ -130,6 +132,26 @@ impl Journal for MemoryJournal {
         carrier_call_id: String,
     ) -> BoxFuture<'static, Option<CallId>> {
         Box::pin(ready(self.ended(&carrier, &carrier_call_id)))
+    }
+
+    fn lead(&self, key: LeadKey) -> BoxFuture<'static, Result<Option<Lead>, StoreError>> {
+        let kept = self.lock();
+        let found = match &key {
+            LeadKey::Id(id) => kept.leads.get(id),
+            LeadKey::Number(number) => kept
+                .leads
+                .values()
+                .find(|lead| lead.number.as_ref() == Some(number)),
+        };
+        Box::pin(ready(Ok(found.cloned())))
+    }
+
+    fn keep_leads(&self, leads: Vec<Lead>) -> BoxFuture<'static, Result<(), StoreError>> {
+        let mut kept = self.lock();
+        for lead in leads {
+            kept.leads.insert(lead.id.clone(), lead);
+        }
+        Box::pin(ready(Ok(())))
     }
 
     fn audit(&self, entry: AuditEntry) -> Result<(), StoreError> {

@@ -14,6 +14,7 @@ mod embedded;
 mod feed;
 mod gauges;
 mod house;
+mod leads;
 mod listen;
 mod memory;
 mod plan;

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 
 use crate::bridge::{AgentCodec, Wire};
 use crate::call::{
-    Call, CallId, CallStatus, CommandId, DialRequest, Direction, Envelope, Fact, Recording,
+    Call, CallId, CallStatus, CommandId, DialRequest, Direction, Envelope, Fact, Lead, LeadKey,
+    Recording,
 };
 
 use super::backend::{HistoryPage, HistoryQuery};
@@ -59,6 +60,24 @@ pub trait Journal: Send + Sync + Debug {
         Box::pin(std::future::ready(None))
     }
 
+    /// One lead; `None` when nobody of this id or number is known.
+    fn lead(&self, _key: LeadKey) -> BoxFuture<'static, Result<Option<Lead>, StoreError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// A page of leads in the order of their ids.
+    fn leads(&self, _query: LeadQuery) -> BoxFuture<'static, Result<LeadPage, StoreError>> {
+        Box::pin(std::future::ready(Ok(LeadPage::default())))
+    }
+
+    /// Keeps leads; of known ones it updates what is said of them and leaves what became of them.
+    /// Resolves once they are on disk.
+    fn keep_leads(&self, _leads: Vec<Lead>) -> BoxFuture<'static, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Err(StoreError::Write(
+            "leads are not kept here".into(),
+        ))))
+    }
+
     /// Queues an audit row that no fact carries: refusals, tokens, exports.
     ///
     /// # Errors
@@ -76,6 +95,24 @@ pub trait Journal: Send + Sync + Debug {
     fn health(&self) -> Option<watch::Receiver<StoreHealth>> {
         None
     }
+}
+
+/// Which leads are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeadQuery {
+    /// Part of a name, id or number.
+    pub text: Option<String>,
+    /// Ids after this one.
+    pub after: Option<String>,
+    /// At most 1000; 0: 100.
+    pub limit: usize,
+}
+
+/// Some leads, and where the next ones begin.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeadPage {
+    pub items: Vec<Lead>,
+    pub next: Option<String>,
 }
 
 /// Whether facts reach the disk.

@@ -14,15 +14,17 @@ use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use tokio::sync::{oneshot, watch};
 
-use crate::call::{Call, CallEvent, CallId, Envelope, Fact, Severity};
+use crate::call::{Call, CallEvent, CallId, Envelope, Fact, Lead, LeadKey, Severity};
 use crate::engine::{
-    AuditEntry, Clock, HistoryPage, HistoryQuery, Journal, StoreError, StoreHealth, Tasks,
+    AuditEntry, Clock, HistoryPage, HistoryQuery, Journal, LeadPage, LeadQuery, StoreError,
+    StoreHealth, Tasks,
 };
 
-use super::history;
 use super::open::{FILE, Opened};
+use super::project::Row;
 use super::retention::{Purged, Retention};
 use super::writer::{Flushed, Message, State, Writer, count_shed};
+use super::{history, log};
 
 /// Messages waiting for the writing thread. From three quarters on, figures and text that is still
 /// being rewritten are shed; the rest is only ever refused when it is full to the brim.
@@ -309,6 +311,34 @@ impl Journal for SqliteJournal {
     ) -> BoxFuture<'static, Option<CallId>> {
         let journal = self.clone();
         Box::pin(async move { journal.find_ended(carrier, carrier_call_id).await })
+    }
+
+    fn lead(&self, key: LeadKey) -> BoxFuture<'static, Result<Option<Lead>, StoreError>> {
+        let journal = self.clone();
+        Box::pin(async move {
+            journal
+                .read(move |connection| log::lead(connection, &key))
+                .await
+        })
+    }
+
+    fn leads(&self, query: LeadQuery) -> BoxFuture<'static, Result<LeadPage, StoreError>> {
+        let journal = self.clone();
+        Box::pin(async move {
+            journal
+                .read(move |connection| log::leads(connection, &query))
+                .await
+        })
+    }
+
+    fn keep_leads(&self, leads: Vec<Lead>) -> BoxFuture<'static, Result<(), StoreError>> {
+        let journal = self.clone();
+        Box::pin(async move {
+            for lead in leads {
+                journal.send(Message::Row(Box::new(Row::Lead(Box::new(lead)))))?;
+            }
+            journal.asked(Message::Flush).await
+        })
     }
 
     fn audit(&self, entry: AuditEntry) -> Result<(), StoreError> {

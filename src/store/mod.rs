@@ -7,6 +7,7 @@
 mod history;
 mod journal;
 mod lines;
+mod log;
 mod open;
 mod pending;
 mod project;

@@ -2,11 +2,11 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use crate::call::{Call, CallId, Line, LineBody, RecordingState, Track};
+use crate::call::{Call, CallId, Line, RecordingState};
 use crate::engine::AuditEntry;
 
-use super::lines;
 use super::project::{Projection, Row, Tracked};
+use super::{lines, log};
 
 /// Writes all rows and all calls that are behind, or nothing.
 pub(super) fn commit(
@@ -61,12 +61,9 @@ fn write_call(connection: &Connection, tracked: &Tracked) -> rusqlite::Result<()
             write_line(connection, &id, *no, line)?;
         }
     }
-    write_lead(connection, call)?;
+    log::write_lead(connection, call)?;
     write_recordings(connection, call)?;
-    if !call.is_live() {
-        write_log(connection, call)?;
-    }
-    Ok(())
+    log::write_log(connection, call)
 }
 
 fn write_line(connection: &Connection, call: &str, no: u32, line: &Line) -> rusqlite::Result<()> {
@@ -88,34 +85,6 @@ fn write_line(connection: &Connection, call: &str, no: u32, line: &Line) -> rusq
             settled,
             text,
             body
-        ])?;
-    Ok(())
-}
-
-fn write_lead(connection: &Connection, call: &Call) -> rusqlite::Result<()> {
-    let Some(lead) = &call.facts.lead_id else {
-        return Ok(());
-    };
-    let transferred = transferred(call);
-    // An older call of the same lead may still send late news: the newest call speaks for it.
-    connection
-        .prepare_cached(
-            "INSERT INTO leads (id, name, last_call, call_status, transferred_to_human, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT (id) DO UPDATE SET
-                name = coalesce(excluded.name, name), last_call = excluded.last_call,
-                call_status = excluded.call_status,
-                transferred_to_human = max(transferred_to_human, excluded.transferred_to_human),
-                updated_at = excluded.updated_at
-             WHERE excluded.last_call >= last_call",
-        )?
-        .execute(params![
-            lead,
-            call.facts.name,
-            call.id.to_string(),
-            call.status.as_str(),
-            transferred,
-            call.updated_at.timestamp_millis()
         ])?;
     Ok(())
 }
@@ -142,59 +111,6 @@ fn write_recordings(connection: &Connection, call: &Call) -> rusqlite::Result<()
             ])?;
     }
     Ok(())
-}
-
-fn write_log(connection: &Connection, call: &Call) -> rusqlite::Result<()> {
-    let transfer = call.transfer.as_ref();
-    let summary = call
-        .analysis
-        .as_ref()
-        .and_then(|analysis| analysis.summary.clone());
-    connection
-        .prepare_cached(
-            "INSERT OR REPLACE INTO call_log (call_id, lead_id, status, transferred,
-                transfer_reason, duration_s, transcript, summary, ended_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?
-        .execute(params![
-            call.id.to_string(),
-            call.facts.lead_id,
-            call.status.as_str(),
-            transferred(call),
-            transfer.and_then(|transfer| transfer.reason.clone()),
-            call.duration_s,
-            transcript(call),
-            summary,
-            call.ended_at.map(|at| at.timestamp_millis())
-        ])?;
-    Ok(())
-}
-
-fn transferred(call: &Call) -> bool {
-    call.transfer
-        .as_ref()
-        .is_some_and(|transfer| transfer.state == "connected")
-}
-
-fn transcript(call: &Call) -> String {
-    let mut text = String::new();
-    for line in &call.lines {
-        if let LineBody::Speech {
-            track, text: said, ..
-        } = &line.body
-        {
-            let who = match track {
-                Track::FromCaller => "caller",
-                Track::FromAgent => "agent",
-                Track::FromOperator => "operator",
-            };
-            text.push_str(who);
-            text.push_str(": ");
-            text.push_str(said);
-            text.push('\n');
-        }
-    }
-    text
 }
 
 fn write_row(connection: &Connection, run: i64, row: &Row) -> rusqlite::Result<()> {
@@ -277,6 +193,7 @@ fn write_row(connection: &Connection, run: i64, row: &Row) -> rusqlite::Result<(
                 at
             ])?,
         Row::Audit(entry) => return write_audit(connection, entry),
+        Row::Lead(lead) => return log::import_lead(connection, lead),
     };
     Ok(())
 }
@@ -356,6 +273,6 @@ fn state_word(state: RecordingState) -> String {
     word(&state)
 }
 
-fn unwritable(error: serde_json::Error) -> rusqlite::Error {
+pub(super) fn unwritable(error: serde_json::Error) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(Box::new(error))
 }

@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use rusqlite::Connection;
 
-use crate::call::{Alert, Call, CallEvent, CallId, CommandId, Envelope, Fact, Quality, TurnTiming};
+use crate::call::{
+    Alert, Call, CallEvent, CallId, CommandId, Envelope, Fact, Lead, Quality, TurnTiming,
+};
 use crate::engine::AuditEntry;
 
 use super::lines::{self, Wanted};
@@ -71,6 +73,8 @@ pub(super) enum Row {
         at: i64,
     },
     Audit(AuditEntry),
+    /// A row of an imported list.
+    Lead(Box<Lead>),
 }
 
 impl Row {

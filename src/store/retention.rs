@@ -173,7 +173,11 @@ fn calls(
                 .execute([id])?;
         }
         transaction
-            .prepare_cached("DELETE FROM leads WHERE last_call = ?1")?
+            .prepare_cached("DELETE FROM leads WHERE last_call = ?1 AND imported_at IS NULL")?
+            .execute([id])?;
+        // Somebody's list outlives the calls made from it.
+        transaction
+            .prepare_cached("UPDATE leads SET last_call = '' WHERE last_call = ?1")?
             .execute([id])?;
         transaction
             .prepare_cached("DELETE FROM calls WHERE id = ?1")?

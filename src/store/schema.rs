@@ -7,7 +7,7 @@ use rusqlite::Connection;
 pub(super) const APPLICATION_ID: i64 = 0x5741_4C42;
 
 /// One script per version, in order. Version 1 is the first.
-pub(super) const MIGRATIONS: [&str; 2] = [V1, V2];
+pub(super) const MIGRATIONS: [&str; 3] = [V1, V2, V3];
 
 /// The version this build writes.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -171,6 +171,21 @@ CREATE INDEX recordings_unfetched ON recordings (updated_at)
     WHERE file_id IS NULL AND state = 'completed';
 CREATE INDEX audit_by_time ON audit (at);
 CREATE INDEX events_by_time ON events (at);
+";
+
+/// Leads that were imported, and the call log in its own words: `status` is `called` from the start
+/// on and `transferred` once somebody has picked up; the carrier's word stands beside it.
+const V3: &str = "
+ALTER TABLE leads ADD COLUMN number TEXT;
+-- What else the list said, as a JSON object of texts.
+ALTER TABLE leads ADD COLUMN fields TEXT NOT NULL DEFAULT '{}';
+-- NULL: known from calls alone.
+ALTER TABLE leads ADD COLUMN imported_at INTEGER;
+CREATE INDEX leads_by_number ON leads (number) WHERE number IS NOT NULL;
+UPDATE leads SET call_status = CASE transferred_to_human WHEN 1 THEN 'transferred' ELSE 'called' END;
+ALTER TABLE call_log ADD COLUMN carrier_status TEXT;
+UPDATE call_log SET carrier_status = status,
+    status = CASE transferred WHEN 1 THEN 'transferred' ELSE 'called' END;
 ";
 
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {

@@ -1,6 +1,7 @@
 //! The journal on a real file: nothing lost, nothing silently empty, nothing outside its folder.
 
 mod files;
+mod leads;
 
 use std::collections::BTreeSet;
 use std::fs;

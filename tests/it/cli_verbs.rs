@@ -256,3 +256,52 @@ fn a_restart_finds_what_was_told_before() {
     .expect(0);
     assert_eq!(calls(&home, &[])[0]["status"], "completed");
 }
+
+#[test]
+fn a_list_of_leads_is_imported_and_names_the_card() {
+    let home = twilio();
+    let _backend = home.serve();
+    let file = home.path().join("leads.csv");
+    std::fs::write(
+        &file,
+        "id,phone,name,city\nL1,+14155550134,Ana Roy,Pune\nL2,0155,Ben,\nL3,+14155550136,Cy,Oslo\n",
+    )
+    .unwrap();
+    let path = file.to_str().unwrap();
+    let said = home.run(&["leads", "import", path, "--json"]).expect(1);
+    assert_eq!(said.lines()[0]["imported"], 2);
+    assert_eq!(said.lines()[0]["rejected"][0]["line"], 3);
+    let leads = home.run(&["leads", "ls", "--json"]).expect(0).lines();
+    assert_eq!(leads.len(), 2);
+    assert_eq!(
+        (
+            &leads[0]["id"],
+            &leads[0]["call_status"],
+            &leads[0]["fields"]["city"]
+        ),
+        (
+            &Value::from("L1"),
+            &Value::from("new"),
+            &Value::from("Pune")
+        )
+    );
+    home.run(&["leads", "import", "nowhere.csv"]).expect(2);
+    let sid = sid(9);
+    home.run(&[
+        "trigger",
+        "twilio.call-status",
+        "--sid",
+        &sid,
+        "--set",
+        "From=+14155550134",
+        "--set",
+        "Direction=inbound",
+    ])
+    .expect(0);
+    until("the name on the card", 10, || {
+        let rows = calls(&home, &[]);
+        (rows[0]["name"] == "Ana Roy" && rows[0]["lead_id"] == "L1").then_some(())
+    });
+    let found = home.run(&["leads", "ls", "--find", "ana"]).expect(0).out;
+    assert!(found.contains("called") && !found.contains("Cy"), "{found}");
+}

@@ -306,6 +306,31 @@ pub enum TokenVerb {
 }
 
 #[derive(Clone, Debug, Subcommand)]
+pub enum LeadsVerb {
+    /// Take in a CSV file; its first line names the columns: id, name, number, and any others.
+    Import(LeadsImport),
+    /// All leads, one a line.
+    Ls(LeadsLs),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct LeadsImport {
+    /// The file. Good rows are kept even if others are not; those are named by their line.
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct LeadsLs {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Only those whose name, id or number holds this.
+    #[arg(long, value_name = "TEXT", env = "WALLBOARD_FIND")]
+    pub find: Option<String>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
 pub enum ConfigVerb {
     /// Where the file is read from, or would be.
     Path,

@@ -3,11 +3,13 @@
 mod act;
 mod client;
 mod follow;
+mod leads;
 mod listen;
 mod look;
 
 pub use act::{call, end};
 pub use client::{Client, Place, http, parse_url, store_token, stored_token};
 pub use follow::{events, tail};
+pub use leads::run as leads;
 pub use listen::run as listen;
 pub use look::{alerts, ls, show, webhooks};

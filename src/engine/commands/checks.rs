@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::call::text::{clean, clean_label};
 use crate::call::{
     Action, ActionState, Call, CallId, Command, ErrorCode, Fact, Grant, RecordingState, Refusal,
-    Role, Verb,
+    Role, Verb, e164,
 };
 use crate::engine::Core;
 use crate::engine::bridges::BridgeOrder;
@@ -446,21 +446,6 @@ fn transfer_target(core: &Core, to: &str) -> Result<String, Refusal> {
         };
         invalid("that is no number to transfer to", hint)
     })
-}
-
-/// Reads a number as people write it; `None` unless it is international (ITU-T E.164: a plus and 7
-/// to 15 digits).
-pub(super) fn e164(text: &str) -> Option<String> {
-    let digits: String = text
-        .trim()
-        .strip_prefix('+')?
-        .chars()
-        .filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '.'))
-        .collect();
-    let fits = (7..=15).contains(&digits.len())
-        && digits.bytes().all(|byte| byte.is_ascii_digit())
-        && !digits.starts_with('0');
-    fits.then(|| format!("+{digits}"))
 }
 
 /// One line of cleaned text; `None` of nothing.

@@ -3,13 +3,13 @@
 
 use crate::call::{
     Call, CallFacts, CallId, CallStatus, CommandId, DialRequest, Direction, ErrorCode, Fact, Grant,
-    Refusal, Source,
+    Refusal, Source, e164,
 };
 use crate::engine::Core;
 use crate::engine::ports::DialOrder;
 use crate::engine::switchboard::Target;
 
-use super::checks::{e164, invalid, label, may_name_lead};
+use super::checks::{invalid, label, may_name_lead};
 use super::perform::{Again, ask, carrier_of, late, post, refusal};
 use super::{Asked, Outcome, from_post};
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, ready};
 use tokio::sync::watch;
 
-use crate::call::{AnsweredBy, CallEvent, CallId, Fact, Recording, RecordingState};
+use crate::call::{AnsweredBy, CallEvent, CallId, Fact, LeadRow, Recording, RecordingState};
 use crate::engine::testing::{Answer, core, eventually, live_call, outcomes, parts};
 use crate::engine::{
     BridgeOrder, CarrierError, Core, Drained, HistoryPage, HistoryQuery, Journal, KeptRecording,
@@ -232,4 +232,24 @@ async fn a_drain_waits_for_calls_to_end_and_hands_the_rest_over() {
         core.drain(Duration::from_secs(30)).await,
         Drained::default()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_caller_gets_the_name_of_their_lead() {
+    let (core, _carrier, journal) = core();
+    let mut row = LeadRow::default();
+    row.set("id", "L7");
+    row.set("name", "Ana Roy");
+    row.set("number", "+15551230000");
+    let lead = row.checked(core.clock.now()).expect("a lead");
+    journal.keep_leads(vec![lead]).await.expect("kept");
+    core.keep_house();
+    let call = live_call(&core, "CA1").await;
+    eventually(&core, "the name on the card", |core| {
+        core.switchboard.read(|board| {
+            let facts = &board.get(call).expect("a call").facts;
+            facts.lead_id.as_deref() == Some("L7") && facts.name.as_deref() == Some("Ana Roy")
+        })
+    })
+    .await;
 }

@@ -2,6 +2,7 @@
 
 mod calls;
 mod commands;
+mod leads;
 mod listen;
 mod ops;
 mod page;
@@ -45,6 +46,7 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/api/calls/{id}/transcript", get(calls::transcript))
         .route("/api/calls/{id}/recordings", get(calls::recordings))
         .route("/api/recordings/{id}", get(recordings::one))
+        .route("/api/leads", get(leads::list).post(leads::keep))
         .route("/api/outbound-call", post(commands::dial))
         .route("/outbound-call", post(commands::dial))
         .route("/api/calls/{id}/{verb}", post(commands::steer))

@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
-use crate::call::{Action, Call, DialRequest, Severity};
+use crate::call::{Action, Call, DialRequest, Severity, e164};
 use crate::ui::filter::FILTER_MAX;
 use crate::ui::keymap::{Act, BINDINGS, Binding, Context, binding};
 use crate::ui::line_edit::{Edited, LineEdit};
@@ -293,10 +293,10 @@ fn answer(ask: Ask, text: &str) -> Result<Action, String> {
         Ask::Flag => Action::Flag { label: owned },
         Ask::Unmask | Ask::Filter | Ask::Search => Action::Unmask {},
         Ask::Transfer if text.starts_with("sip:") => Action::Transfer { to: owned },
-        Ask::Transfer => Action::Transfer { to: e164(text)? },
+        Ask::Transfer => Action::Transfer { to: number(text)? },
         Ask::Dial => Action::Dial {
             request: DialRequest {
-                number: e164(text)?,
+                number: number(text)?,
                 ..DialRequest::default()
             },
         },
@@ -304,20 +304,9 @@ fn answer(ask: Ask, text: &str) -> Result<Action, String> {
 }
 
 /// A number in E.164, blanks, dashes and brackets forgiven.
-fn e164(text: &str) -> Result<String, String> {
-    let number: String = text
-        .chars()
-        .filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '.'))
-        .collect();
-    let digits = number.strip_prefix('+').unwrap_or_default();
-    let is_number = (7..=15).contains(&digits.len())
-        && digits.chars().all(|c| c.is_ascii_digit())
-        && !digits.starts_with('0');
-    if is_number {
-        Ok(number)
-    } else {
-        Err("write it with + and country code, for instance +14155550134".into())
-    }
+fn number(text: &str) -> Result<String, String> {
+    e164(text)
+        .ok_or_else(|| "write it with + and country code, for instance +14155550134".to_owned())
 }
 
 pub(super) fn copy_key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
