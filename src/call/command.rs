@@ -110,6 +110,8 @@ pub enum Verb {
     Takeover,
     Record,
     Dial,
+    /// To talk to an agent through the voice gateway.
+    Chat,
     Claim,
     Flag,
     Note,
@@ -124,7 +126,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::View,
         Self::Transcript,
         Self::History,
@@ -139,6 +141,7 @@ impl Verb {
         Self::Takeover,
         Self::Record,
         Self::Dial,
+        Self::Chat,
         Self::Claim,
         Self::Flag,
         Self::Note,
@@ -168,6 +171,7 @@ impl Verb {
             Self::Takeover => "takeover",
             Self::Record => "record",
             Self::Dial => "dial",
+            Self::Chat => "chat",
             Self::Claim => "claim",
             Self::Flag => "flag",
             Self::Note => "note",
@@ -201,6 +205,7 @@ impl Verb {
             | Self::Takeover
             | Self::Record
             | Self::Dial
+            | Self::Chat
             | Self::Claim
             | Self::Flag
             | Self::Note

@@ -72,7 +72,7 @@ impl EmbeddedBackend {
 
     fn hello(&self) -> Hello {
         let mut features = vec!["listen", "record", "transfer", "history"];
-        if !self.core.carriers.is_empty() {
+        if self.core.carriers.values().any(|carrier| carrier.dials()) {
             features.push("dial");
         }
         if self.listen_url.is_some() {

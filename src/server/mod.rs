@@ -6,6 +6,7 @@ mod api;
 mod auth;
 mod caller;
 mod carriers;
+mod chat;
 mod compat;
 mod error;
 mod guard;
@@ -25,6 +26,7 @@ pub use carriers::{
     Base, CarrierDesk, CarrierRoutes, Hook, HookRoute, Judgement, PlivoDesk, RETRIES, Reading,
     StreamDocument, TwilioDesk, Wanted, WebhookEntry, WebhookLog, WebhookVerdict,
 };
+pub use chat::ChatDesk;
 pub use settings::{
     CONNECTIONS_MAX, CONNECTIONS_PER_IP_MAX, Network, NetworkError, ServerSettings, TlsFiles,
 };

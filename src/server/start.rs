@@ -22,11 +22,12 @@ use crate::engine::{Core, ListenUrl, Target};
 use super::api;
 use super::auth::Auth;
 use super::carriers::{CarrierRoutes, WebhookLog};
+use super::chat::ChatDesk;
 use super::guard::{guard, origin_is_allowed};
 use super::listener::Gate;
 use super::settings::{ServerSettings, TlsFiles};
 use super::state::App;
-use super::{compat, hub};
+use super::{chat as gateway, compat, hub};
 
 /// A request's head must be whole within this.
 pub(super) const HEAD_WITHIN: Duration = Duration::from_secs(10);
@@ -44,6 +45,8 @@ pub struct ServerParts {
     pub settings: ServerSettings,
     pub auth: Auth,
     pub carriers: CarrierRoutes,
+    /// The conversations of the voice gateway; its control belongs among the core's carriers.
+    pub chat: ChatDesk,
     /// Makes `/metrics` answer.
     pub metrics: Option<PrometheusHandle>,
 }
@@ -56,6 +59,7 @@ impl ServerParts {
             settings,
             auth,
             carriers: CarrierRoutes::new(),
+            chat: ChatDesk::new(),
             metrics: None,
         }
     }
@@ -90,6 +94,7 @@ impl Server {
             settings,
             auth,
             carriers,
+            chat,
             metrics,
         } = parts;
         let address = settings.listen;
@@ -111,9 +116,10 @@ impl Server {
             let _stopped = core.switchboard.post(Target::Backend, vec![notice]).await;
         }
         auth.follow(&core.tasks);
-        let app = Arc::new(App::new(core, settings, auth, carriers, metrics));
+        let app = Arc::new(App::new(core, settings, auth, carriers, chat, metrics));
         let (sockets, io) = hub::layer(&app);
         compat::attach(&io, &app);
+        gateway::attach(&io, &app);
         let router = router(&app).layer(sockets);
         let router = outer_layers(router, &app);
         let handle = Handle::new();

@@ -10,6 +10,7 @@ use crate::engine::{Core, Tasks};
 
 use super::auth::Auth;
 use super::carriers::{CarrierRoutes, Seen, WebhookLog};
+use super::chat::ChatDesk;
 use super::hub::Encoder;
 use super::settings::ServerSettings;
 use super::tickets::{BrowserTickets, MediaTickets};
@@ -25,6 +26,7 @@ pub(super) struct App {
     pub settings: ServerSettings,
     pub auth: Auth,
     pub carriers: CarrierRoutes,
+    pub chat: ChatDesk,
     pub webhooks: Arc<WebhookLog>,
     pub seen: Seen,
     pub media_tickets: MediaTickets,
@@ -51,6 +53,7 @@ impl App {
         settings: ServerSettings,
         auth: Auth,
         carriers: CarrierRoutes,
+        chat: ChatDesk,
         metrics: Option<PrometheusHandle>,
     ) -> Self {
         Self {
@@ -59,6 +62,7 @@ impl App {
             settings,
             auth,
             carriers,
+            chat,
             webhooks: Arc::default(),
             seen: Seen::default(),
             media_tickets: MediaTickets::default(),

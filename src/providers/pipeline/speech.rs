@@ -82,10 +82,7 @@ fn sniff(head: &[u8]) -> Result<Option<(MediaFormat, usize)>, String> {
     }
     let mut format = None;
     let mut at = 12;
-    loop {
-        let Some(part) = head.get(at..at + 8) else {
-            break;
-        };
+    while let Some(part) = head.get(at..at + 8) {
         let size = u32::from_le_bytes([part[4], part[5], part[6], part[7]]) as usize;
         match &part[..4] {
             b"fmt " => {

@@ -182,7 +182,7 @@ impl Hub {
     fn hello(&self) -> Hello {
         let core = &self.app.core;
         let mut features = vec!["listen".to_owned(), "history".to_owned()];
-        if !core.carriers.is_empty() {
+        if core.carriers.values().any(|carrier| carrier.dials()) {
             features.extend(["dial", "transfer", "record"].map(str::to_owned));
         }
         if core.vault.is_some() {

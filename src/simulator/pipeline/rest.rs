@@ -45,7 +45,7 @@ fn refuse(status: u16, message: &str) -> Response {
 }
 
 /// Refuses whoever has no key, and everybody while the endpoint is to fail.
-fn admit(shared: &Shared, endpoint: Endpoint, headers: &HeaderMap) -> Result<(), Response> {
+fn turned_away(shared: &Shared, endpoint: Endpoint, headers: &HeaderMap) -> Option<Response> {
     shared.requests.fetch_add(1, Ordering::Relaxed);
     if let Some(key) = &shared.cfg.api_key {
         let presented = headers
@@ -54,12 +54,12 @@ fn admit(shared: &Shared, endpoint: Endpoint, headers: &HeaderMap) -> Result<(),
             .unwrap_or_default();
         if !bool::from(presented.as_bytes().ct_eq(key.as_bytes())) {
             shared.note(|view| view.refused += 1);
-            return Err(refuse(401, "Incorrect API key provided"));
+            return Some(refuse(401, "Incorrect API key provided"));
         }
     }
     match shared.status_of(endpoint) {
-        200 => Ok(()),
-        status => Err(refuse(status, "simulated failure")),
+        200 => None,
+        status => Some(refuse(status, "simulated failure")),
     }
 }
 
@@ -68,7 +68,7 @@ async fn transcriptions(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if let Err(refusal) = admit(&shared, Endpoint::Hear, &headers) {
+    if let Some(refusal) = turned_away(&shared, Endpoint::Hear, &headers) {
         return refusal;
     }
     let content_type = headers
@@ -108,7 +108,7 @@ async fn completions(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if let Err(refusal) = admit(&shared, Endpoint::Think, &headers) {
+    if let Some(refusal) = turned_away(&shared, Endpoint::Think, &headers) {
         return refusal;
     }
     let Ok(request) = serde_json::from_slice::<Value>(&body) else {
@@ -171,7 +171,7 @@ fn events(thought: &Thought, read: u64) -> Vec<Bytes> {
 }
 
 async fn speech(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    if let Err(refusal) = admit(&shared, Endpoint::Speak, &headers) {
+    if let Some(refusal) = turned_away(&shared, Endpoint::Speak, &headers) {
         return refusal;
     }
     let request: Value = serde_json::from_slice(&body).unwrap_or_default();

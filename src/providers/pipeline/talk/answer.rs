@@ -112,12 +112,11 @@ impl Talk {
         if text.is_empty() {
             return;
         }
-        match &mut self.answer {
-            Some(answer) => answer.append(text),
-            None => {
-                self.lines += 1;
-                self.answer = Some(Answer::verbatim(self.lines, text));
-            }
+        if let Some(answer) = &mut self.answer {
+            answer.append(text);
+        } else {
+            self.lines += 1;
+            self.answer = Some(Answer::verbatim(self.lines, text));
         }
         self.tell_words();
     }
