@@ -151,6 +151,8 @@ pub enum Verb {
     /// The people to be called: a list taken in, and what became of them.
     #[command(subcommand)]
     Leads(LeadsVerb),
+    /// Write to an agent through the voice gateway; text only, a line is a turn.
+    Chat(ChatArgs),
     /// Calls that ask for attention, and why.
     Alerts(Listing),
     /// Requests of vendors as they come in, with the verdict on each signature.

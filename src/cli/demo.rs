@@ -186,8 +186,22 @@ fn place_backend(config: &mut Config, stage: &Stage) -> Outcome {
         .elevenlabs
         .ws_base()
         .clone_into(&mut config.elevenlabs.ws_base);
+    let parts = Some(stage.parts.url().to_owned());
+    for service in [
+        &mut config.chat.asr,
+        &mut config.chat.llm,
+        &mut config.chat.tts,
+    ] {
+        service.url.clone_from(&parts);
+    }
     config.auth.admin_token = None;
     config.agents = ["Ava", "Noah"].map(agent).into();
+    config.agents.push(AgentConfig {
+        kind: crate::providers::pipeline::VENDOR.to_owned(),
+        welcome: Some("Good morning, Harborview Dental, this is Maya. How can I help?".into()),
+        agent_id: None,
+        ..agent(Stage::GATEWAY_AGENT)
+    });
     config.routes = vec![
         RouteConfig {
             agent: Some("Noah".into()),

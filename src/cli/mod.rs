@@ -151,6 +151,7 @@ async fn perform(verb: &Verb, global: &Global, loaded: &Loaded) -> Outcome {
         Verb::Listen(args) => verbs::listen(args, &config).await,
         Verb::End(args) => verbs::end(args, &config, as_json).await,
         Verb::Call(args) => verbs::call(args, &config, as_json).await,
+        Verb::Chat(args) => verbs::chat(args, &config, as_json).await,
         Verb::Leads(verb) => verbs::leads(verb, &config, as_json).await,
         Verb::Trigger(args) => trigger::run(args, &config, as_json).await,
         Verb::Simulate(verb) => simulate::run(verb, &config).await,

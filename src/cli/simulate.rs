@@ -10,9 +10,10 @@ use url::Url;
 use crate::engine::Tasks;
 use crate::simulator::elevenlabs::{AgentFaults, ElevenLabsSimConfig};
 use crate::simulator::load::{CarrierLoad, run_agent, run_carrier};
+use crate::simulator::pipeline::{PipelineSim, PipelineSimConfig};
 use crate::simulator::twilio::{CutHow, Faults};
 
-use super::args::{Remote, SimulateAgent, SimulateCarrier, SimulateVerb};
+use super::args::{AgentSort, Remote, SimulateAgent, SimulateCarrier, SimulateVerb};
 use super::config::{Config, nearest, span};
 use super::logging::{self, Sink};
 use super::serve::Signals;
@@ -129,6 +130,9 @@ fn auth_token(args: &SimulateCarrier, config: &Config) -> Outcome<Option<String>
 async fn agent(args: &SimulateAgent, config: &Config) -> Outcome {
     let tasks = Tasks::new();
     stop_on_signal(&tasks)?;
+    if args.kind == AgentSort::Pipeline {
+        return pipeline(args, &tasks).await;
+    }
     let mut cfg = ElevenLabsSimConfig {
         listen: address(&args.listen)?,
         faults: agent_faults(&args.fault)?,
@@ -150,6 +154,26 @@ async fn agent(args: &SimulateAgent, config: &Config) -> Outcome {
     .map_err(|error| not_listening(&args.listen, &error))?;
     tasks.shutdown(Duration::from_secs(2)).await;
     out::json(&figures)
+}
+
+/// The three servers of a pipeline agent, until a signal.
+async fn pipeline(args: &SimulateAgent, tasks: &Tasks) -> Outcome {
+    let cfg = PipelineSimConfig {
+        listen: address(&args.listen)?,
+        ..PipelineSimConfig::default()
+    };
+    let sim = PipelineSim::start(cfg, tasks)
+        .await
+        .map_err(|error| not_listening(&args.listen, &error))?;
+    // A reader that has gone is noticed when the figures are printed.
+    let _gone = out::json(&json!({"url": sim.url()}));
+    tasks.token().cancelled().await;
+    tasks.shutdown(Duration::from_secs(2)).await;
+    let seen = sim.view();
+    out::json(&json!({
+        "requests": sim.requests(), "transcriptions": seen.heard.len(),
+        "completions": seen.asked.len(), "speeches": seen.spoken.len(), "dropped": seen.dropped,
+    }))
 }
 
 fn not_listening(listen: &str, error: &std::io::Error) -> Failure {

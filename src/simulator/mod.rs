@@ -4,6 +4,7 @@
 //! a call came through a socket or from the script both peers were given.
 
 mod cast;
+pub mod chat;
 pub mod elevenlabs;
 mod fleet;
 pub mod load;

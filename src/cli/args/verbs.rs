@@ -129,7 +129,11 @@ pub struct SimulateCarrier {
 
 #[derive(Clone, Debug, Args)]
 pub struct SimulateAgent {
-    /// Address to listen on; set it as elevenlabs.api_base and ws_base.
+    /// elevenlabs, or pipeline: the three OpenAI-compatible servers of a pipeline agent.
+    #[arg(long, value_enum, default_value_t = AgentSort::Elevenlabs, env = "WALLBOARD_AGENT_KIND")]
+    pub kind: AgentSort,
+    /// Address to listen on; set it as elevenlabs.api_base and ws_base, or as chat.asr.url,
+    /// chat.llm.url and chat.tts.url.
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -155,6 +159,26 @@ pub struct SimulateAgent {
         env = "WALLBOARD_FAULTS"
     )]
     pub fault: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AgentSort {
+    Elevenlabs,
+    Pipeline,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ChatArgs {
+    /// The agent's id in the backend's configuration.
+    #[arg(
+        long,
+        value_name = "ID",
+        default_value = "pipeline",
+        env = "WALLBOARD_AGENT"
+    )]
+    pub agent: String,
+    #[command(flatten)]
+    pub remote: Remote,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -1,6 +1,7 @@
 //! The verbs without a screen, on a running backend.
 
 mod act;
+mod chat;
 mod client;
 mod follow;
 mod leads;
@@ -8,6 +9,7 @@ mod listen;
 mod look;
 
 pub use act::{call, end};
+pub use chat::run as chat;
 pub use client::{Client, Place, http, parse_url, store_token, stored_token};
 pub use follow::{events, tail};
 pub use leads::run as leads;

@@ -13,7 +13,7 @@ use wallboard::engine::{
 };
 use wallboard::providers::twilio::{TwilioSettings, sign};
 use wallboard::server::{
-    Auth, CarrierRoutes, Server, ServerParts, ServerSettings, TokenStore, TwilioDesk,
+    Auth, CarrierRoutes, ChatDesk, Server, ServerParts, ServerSettings, TokenStore, TwilioDesk,
 };
 
 pub const PUBLIC: &str = "https://wb.example.com";
@@ -59,6 +59,8 @@ impl Backend {
         let mut core_parts =
             CoreParts::new(Tasks::new(), Clock::start(), Arc::new(journal.clone()));
         core_parts.plans = plans();
+        let chat = ChatDesk::new();
+        core_parts.carriers.insert("chat", chat.control());
         parts(&mut core_parts);
         let core = Core::new(core_parts);
         let mut server_settings = ServerSettings::on("127.0.0.1:0".parse().unwrap());
@@ -72,6 +74,7 @@ impl Backend {
             ..TwilioSettings::default()
         };
         let mut server_parts = ServerParts::new(core.clone(), server_settings, auth);
+        server_parts.chat = chat;
         server_parts.carriers = CarrierRoutes::new().with(TwilioDesk::new(&twilio));
         let server = Server::start(server_parts).await.unwrap();
         let url = format!("http://{}", server.local_addr());
