@@ -30,7 +30,7 @@ mod tasks;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use attention::{Bounds, Detector, Thresholds, watch_calls};
+pub use attention::{Bounds, Detector, Thresholds, WatchWords, watch_calls};
 pub use backend::*;
 pub use backoff::Backoff;
 pub use bridges::{BridgeOrder, Bridges, ORDERS_MAX, Order};

@@ -8,15 +8,18 @@ mod caller;
 mod carriers;
 mod chat;
 mod compat;
+mod conversations;
 mod error;
 mod guard;
 mod hub;
+mod leads;
 mod listener;
 mod media;
 mod settings;
 mod shape;
 mod start;
 mod state;
+mod stream;
 mod tickets;
 mod tokens;
 mod wire;
@@ -27,6 +30,7 @@ pub use carriers::{
     StreamDocument, TwilioDesk, Wanted, WebhookEntry, WebhookLog, WebhookVerdict,
 };
 pub use chat::ChatDesk;
+pub use conversations::ConversationSettings;
 pub use settings::{
     CONNECTIONS_MAX, CONNECTIONS_PER_IP_MAX, Network, NetworkError, ServerSettings, TlsFiles,
 };

@@ -23,6 +23,7 @@ use super::api;
 use super::auth::Auth;
 use super::carriers::{CarrierRoutes, WebhookLog};
 use super::chat::ChatDesk;
+use super::conversations::{ConversationSettings, end_forgotten};
 use super::guard::{guard, origin_is_allowed};
 use super::listener::Gate;
 use super::settings::{ServerSettings, TlsFiles};
@@ -47,6 +48,8 @@ pub struct ServerParts {
     pub carriers: CarrierRoutes,
     /// The conversations of the voice gateway; its control belongs among the core's carriers.
     pub chat: ChatDesk,
+    /// Webhooks of conversations the agent vendor runs by itself.
+    pub conversations: ConversationSettings,
     /// Makes `/metrics` answer.
     pub metrics: Option<PrometheusHandle>,
 }
@@ -60,6 +63,7 @@ impl ServerParts {
             auth,
             carriers: CarrierRoutes::new(),
             chat: ChatDesk::new(),
+            conversations: ConversationSettings::default(),
             metrics: None,
         }
     }
@@ -95,6 +99,7 @@ impl Server {
             auth,
             carriers,
             chat,
+            conversations,
             metrics,
         } = parts;
         let address = settings.listen;
@@ -116,10 +121,19 @@ impl Server {
             let _stopped = core.switchboard.post(Target::Backend, vec![notice]).await;
         }
         auth.follow(&core.tasks);
-        let app = Arc::new(App::new(core, settings, auth, carriers, chat, metrics));
+        let app = Arc::new(App::new(
+            core,
+            settings,
+            auth,
+            carriers,
+            chat,
+            conversations,
+            metrics,
+        ));
         let (sockets, io) = hub::layer(&app);
         compat::attach(&io, &app);
         gateway::attach(&io, &app);
+        end_forgotten(&app);
         let router = router(&app).layer(sockets);
         let router = outer_layers(router, &app);
         let handle = Handle::new();
@@ -173,6 +187,8 @@ fn router(app: &Arc<App>) -> Router {
     app.carriers
         .router()
         .merge(api::router())
+        .merge(super::conversations::router())
+        .merge(super::stream::router())
         .fallback(api::not_found)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(Arc::clone(app))
