@@ -78,7 +78,7 @@ async fn run() {
         seen.lost.first()
     );
     if let (Some(before), Some(after)) = (before, cpu()) {
-        let share = (after - before).as_secs_f64() / wall.as_secs_f64() * 100.0;
+        let share = after.saturating_sub(before).as_secs_f64() / wall.as_secs_f64() * 100.0;
         println!("processor, backend and servers and clients together: {share:.0} % of one core");
     }
     tasks.cancel();

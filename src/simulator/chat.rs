@@ -120,7 +120,7 @@ impl ChatClient {
                 }
                 "text" if data.pointer("/meta_info/partial").is_none() => {
                     let text = data.get("data").and_then(Value::as_str);
-                    answered.text = text.unwrap_or_default().to_owned();
+                    text.unwrap_or_default().clone_into(&mut answered.text);
                     answered.whole = asked.elapsed();
                     return Ok(answered);
                 }

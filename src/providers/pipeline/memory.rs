@@ -94,6 +94,24 @@ impl Memory {
         matches!(self.entries.back(), Some(Entry::Tool { .. }))
     }
 
+    /// What was handed on of an answer.
+    pub(super) fn said(&self, utterance: u64) -> String {
+        let pieces = self.entries.iter().rev().find_map(|entry| match entry {
+            Entry::Agent {
+                utterance: known,
+                pieces,
+                ..
+            } if *known == utterance => Some(pieces),
+            _ => None,
+        });
+        join(
+            pieces
+                .into_iter()
+                .flatten()
+                .map(|piece| piece.text.as_str()),
+        )
+    }
+
     /// The caller heard only so much of an answer. Returns what was said and what of it was heard.
     pub(super) fn truncate(&mut self, utterance: u64, heard_ms: u64) -> Option<(String, String)> {
         let entry = self.entries.iter_mut().rev().find(

@@ -19,7 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::bridge::{StreamStart, Wire};
 use crate::call::{AgentLink, CallFacts, CallId, CallStatus, Direction, Fact, Source, Track};
-use crate::engine::{Fallback, Target, attach_stream, random};
+use crate::engine::{CallPlan, Fallback, Target, attach_stream, random};
 use crate::providers::pipeline::MODALITY;
 
 use super::super::state::App;
@@ -82,7 +82,6 @@ struct Conversation {
     echoed_at: Option<Duration>,
     fallback: Option<String>,
     proof_at: Duration,
-    /// Newest turn of the agent that was shown as partial.
     ended: Option<End>,
 }
 
@@ -107,58 +106,9 @@ pub(super) async fn open(
     newcomer: Newcomer,
     member: Box<Member>,
 ) -> Result<(), Trouble> {
-    let overloaded = |hint: &str| {
-        Trouble::new(
-            "overloaded",
-            "connect",
-            "too many conversations at once",
-            hint,
-        )
-    };
     let id = format!("CH{}", hex(&random::<12>()));
     let key = hex(&random::<16>());
-    let facts = CallFacts {
-        carrier: CARRIER.to_owned(),
-        carrier_call_id: Some(id.clone()),
-        direction: Direction::Inbound,
-        from: match &newcomer.user {
-            Some(user) => format!("client:{user}"),
-            None => "client:guest".to_owned(),
-        },
-        to: newcomer.agent.clone(),
-        name: newcomer.name.clone(),
-        lead_id: newcomer.lead_id.clone(),
-        agent: Some(newcomer.agent.clone()),
-        ..CallFacts::default()
-    };
-    if app.chat.len() >= super::desk::SESSIONS_MAX {
-        return Err(overloaded("try again in a minute"));
-    }
-    let target = Target::Carrier {
-        facts,
-        status: CallStatus::InProgress,
-        started_at: None,
-    };
-    let posted = app.core.switchboard.post(target, Vec::new()).await;
-    let Some(call) = posted.ok().and_then(|posted| posted.call) else {
-        return Err(overloaded("the backend is busy, try again"));
-    };
-    let about = app.core.switchboard.read(|board| board.get(call).cloned());
-    let plan = about.as_ref().map(|about| app.core.plan_for(about));
-    let plan = match plan {
-        Some(Ok(plan)) => plan,
-        refused => {
-            let why = refused.and_then(Result::err);
-            post_end(app, call, CallStatus::Failed, "refused").await;
-            let hint = why.map_or_else(|| "try again".to_owned(), |refusal| refusal.hint);
-            return Err(Trouble::new(
-                "overloaded",
-                "connect",
-                "this agent cannot take another conversation now",
-                hint,
-            ));
-        }
-    };
+    let (call, plan) = place(app, &id, &newcomer).await?;
     let (leg, socket) = leg();
     let (orders, ordered) = mpsc::channel(ORDERS_MAX);
     let handle = Handle {
@@ -181,12 +131,8 @@ pub(super) async fn open(
     if !newcomer.with_audio {
         start.custom.insert(MODALITY.into(), "text".into());
     }
-    let greets = plan
-        .agent
-        .brief
-        .first_message
-        .as_ref()
-        .is_none_or(|text| !text.trim().is_empty());
+    let greeting = plan.agent.brief.first_message.as_ref();
+    let greets = greeting.is_none_or(|text| !text.trim().is_empty());
     let fallback = match plan.fallback {
         Fallback::Say(text) => Some(text),
         Fallback::Transfer(_) => None,
@@ -215,6 +161,61 @@ pub(super) async fn open(
     app.tasks
         .spawn("conversation", conversation.run(member, ordered));
     Ok(())
+}
+
+/// Puts the call on the board and finds out who answers it.
+async fn place(app: &App, id: &str, newcomer: &Newcomer) -> Result<(CallId, CallPlan), Trouble> {
+    if app.chat.len() >= super::desk::SESSIONS_MAX {
+        return Err(overloaded("try again in a minute"));
+    }
+    let facts = CallFacts {
+        carrier: CARRIER.to_owned(),
+        carrier_call_id: Some(id.to_owned()),
+        direction: Direction::Inbound,
+        from: match &newcomer.user {
+            Some(user) => format!("client:{user}"),
+            None => "client:guest".to_owned(),
+        },
+        to: newcomer.agent.clone(),
+        name: newcomer.name.clone(),
+        lead_id: newcomer.lead_id.clone(),
+        agent: Some(newcomer.agent.clone()),
+        ..CallFacts::default()
+    };
+    let target = Target::Carrier {
+        facts,
+        status: CallStatus::InProgress,
+        started_at: None,
+    };
+    let posted = app.core.switchboard.post(target, Vec::new()).await;
+    let Some(call) = posted.ok().and_then(|posted| posted.call) else {
+        return Err(overloaded("the backend is busy, try again"));
+    };
+    let about = app.core.switchboard.read(|board| board.get(call).cloned());
+    let plan = about.as_ref().map(|about| app.core.plan_for(about));
+    match plan {
+        Some(Ok(plan)) => Ok((call, plan)),
+        refused => {
+            let why = refused.and_then(Result::err);
+            post_end(app, call, CallStatus::Failed, "refused").await;
+            let hint = why.map_or_else(|| "try again".to_owned(), |refusal| refusal.hint);
+            Err(Trouble::new(
+                "overloaded",
+                "connect",
+                "this agent cannot take another conversation now",
+                hint,
+            ))
+        }
+    }
+}
+
+fn overloaded(hint: &str) -> Trouble {
+    Trouble::new(
+        "overloaded",
+        "connect",
+        "too many conversations at once",
+        hint,
+    )
 }
 
 impl Conversation {

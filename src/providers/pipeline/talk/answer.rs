@@ -154,11 +154,23 @@ impl Talk {
         for job in answer.jobs() {
             self.out.push(Do::Stop(job));
         }
-        if !answer.written.is_empty() {
-            self.say(AgentIn::AgentText {
+        let written = answer.written.trim();
+        if written.is_empty() {
+            return true;
+        }
+        self.say(AgentIn::AgentText {
+            utterance: answer.line,
+            text: written.to_owned(),
+            interim: false,
+        });
+        // What nobody made speech of was never said. How much of the rest was heard, the bridge
+        // knows better.
+        let said = self.memory.said(answer.line);
+        if said != written && !(answer.is_fallback && answer.heard) {
+            self.say(AgentIn::AgentCorrection {
                 utterance: answer.line,
-                text: answer.written,
-                interim: false,
+                original: written.to_owned(),
+                corrected: said,
             });
         }
         true

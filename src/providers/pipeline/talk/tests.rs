@@ -222,6 +222,23 @@ fn an_interruption_drops_everything_and_leaves_what_was_heard() {
 }
 
 #[test]
+fn words_nobody_heard_are_taken_back() {
+    let mut rig = Rig::open();
+    rig.typed("tell me");
+    rig.write("It is on Thursday at noon. Shall I book it for you? ");
+    let line = rig.line();
+    rig.tell(Told::Cancel);
+    let taken_back = AgentIn::AgentCorrection {
+        utterance: line,
+        original: "It is on Thursday at noon. Shall I book it for you?".into(),
+        corrected: String::new(),
+    };
+    assert_eq!(rig.said.last(), Some(&taken_back));
+    rig.typed("hello?");
+    assert_eq!(rig.messages().len(), 3, "and not remembered");
+}
+
+#[test]
 fn no_more_speech_is_made_than_the_ear_can_wait_for() {
     let mut rig = Rig::open();
     rig.typed("a story");
@@ -340,11 +357,8 @@ fn a_call_the_caller_talked_over_still_has_a_result() {
     let mut rig = Rig::open();
     rig.typed("where?");
     let job = rig.asked[0].0;
-    for data in [
-        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c1","function":{"name":"lookup","arguments":"{}"}}]}}]}"#,
-    ] {
-        rig.put(In::Delta(job, read_delta(data).unwrap().unwrap()));
-    }
+    let data = r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c1","function":{"name":"lookup","arguments":"{}"}}]}}]}"#;
+    rig.put(In::Delta(job, read_delta(data).unwrap().unwrap()));
     rig.written();
     rig.typed("never mind");
     let messages = rig.messages();
