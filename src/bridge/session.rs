@@ -6,6 +6,7 @@
 
 mod agent;
 mod end;
+mod renewal;
 mod typed;
 
 use std::time::Duration;
@@ -64,6 +65,9 @@ pub struct Session {
     /// Typed before the agent was there.
     typed: Vec<String>,
     typed_count: u64,
+    renewal: Option<renewal::Renewal>,
+    /// The agent that comes next need not speak first.
+    caller_is_next: bool,
     spent_usd: f64,
 }
 
@@ -117,6 +121,8 @@ impl Session {
             vendor_hears: false,
             typed: Vec::new(),
             typed_count: 0,
+            renewal: None,
+            caller_is_next: false,
             spent_usd: 0.0,
             plan,
         }
@@ -348,6 +354,7 @@ impl Session {
                     effects.fact(trouble("time_limit", "the agent's time limit was reached"));
                     self.drain(now, "time limit".into());
                 }
+                self.watch_renewal(now, effects);
                 self.watch_media(now, effects);
             }
             Phase::Draining { reason, until } => {

@@ -2,6 +2,7 @@
 
 mod endings;
 mod hearing;
+mod renewal;
 mod rig;
 mod talk;
 

@@ -299,6 +299,11 @@ pub trait CarrierControl: Send + Sync + Debug {
         order: RecordingOrder,
     ) -> BoxFuture<'static, Result<String, CarrierError>>;
 
+    /// Whether a running recording can be paused and resumed.
+    fn pauses_recordings(&self) -> bool {
+        true
+    }
+
     /// All calls the carrier considers live.
     fn live_calls(&self) -> BoxFuture<'static, Result<Vec<CarrierCall>, CarrierError>>;
 

@@ -46,7 +46,7 @@ class Parts:
 
     def __init__(self, binary):
         self.process = subprocess.Popen(
-            [binary, "simulate", "agent", "--kind", "pipeline"], stdout=subprocess.PIPE, text=True,
+            [binary, "simulate", "agent", "--vendor", "pipeline"], stdout=subprocess.PIPE, text=True,
             env={"PATH": os.environ["PATH"], "HOME": tempfile.gettempdir()})
         self.url = json.loads(self.process.stdout.readline())["url"]
 

@@ -166,6 +166,7 @@ fn openai(settings: &Settings) -> OpenAiConfig {
         vad_threshold: settings.figure("openai.vad_threshold").unwrap_or(0.7),
         silence_ms: millis(settings, "openai.silence_ms").unwrap_or(800),
         transcription_model: settings.text("openai.transcription_model"),
+        session_max: settings.span("openai.session_max"),
         instructions: settings.text("openai.instructions"),
     }
 }

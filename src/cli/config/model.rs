@@ -93,6 +93,7 @@ pub struct OpenAiConfig {
     pub vad_threshold: f64,
     pub silence_ms: u32,
     pub transcription_model: Option<String>,
+    pub session_max: Option<Duration>,
     pub instructions: Option<String>,
 }
 

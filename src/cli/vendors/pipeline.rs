@@ -21,7 +21,7 @@ pub const AGENT: Agent = Agent {
             (
                 format!("agent {} lacks a part: {}", agent.id, missing.join(", ")),
                 "set chat.asr.url, chat.llm.url and chat.tts.url; to try it without any server: \
-                 wallboard simulate agent --kind pipeline"
+                 wallboard simulate agent --vendor pipeline"
                     .into(),
             )
         })

@@ -148,6 +148,7 @@ pub(super) fn say(word: AgentIn) -> Option<Wire> {
         AgentIn::Refused { reason } => Said::Refused { reason },
         AgentIn::Trouble { code, message } => Said::Trouble { code, message },
         AgentIn::Interruption { .. }
+        | AgentIn::Lasts { .. }
         | AgentIn::Ping { .. }
         | AgentIn::ToolNews { .. }
         | AgentIn::Owing

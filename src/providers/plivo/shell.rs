@@ -352,6 +352,11 @@ impl CarrierControl for PlivoControl {
         async move { this.record_now(carrier_call_id, recording, order).await }.boxed()
     }
 
+    /// It starts and stops them, and knows nothing in between.
+    fn pauses_recordings(&self) -> bool {
+        false
+    }
+
     fn live_calls(&self) -> BoxFuture<'static, Result<Vec<CarrierCall>, CarrierError>> {
         let this = self.clone();
         async move { this.live_now().await }.boxed()

@@ -45,20 +45,20 @@ const RING_S: u32 = 25;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HookRoute {
     pub path: &'static str,
-    /// The carrier may be configured to ask with GET: routes that answer with a document.
+    /// The carrier may be configured to ask with GET.
     pub takes_get: bool,
 }
 
 impl HookRoute {
-    /// A route answered with a document, by GET or POST as the carrier's console says.
-    const fn document(path: &'static str) -> Self {
+    /// By whichever method the carrier's console says.
+    const fn by_get_or_post(path: &'static str) -> Self {
         Self {
             path,
             takes_get: true,
         }
     }
 
-    const fn callback(path: &'static str) -> Self {
+    const fn by_post(path: &'static str) -> Self {
         Self {
             path,
             takes_get: false,
@@ -105,7 +105,11 @@ pub enum Wanted {
     /// Only that we have it.
     Nothing,
     /// A document that connects this call to its agent.
-    Agent { carrier_call_id: String },
+    Agent {
+        carrier_call_id: String,
+        /// The whole call shall be recorded, and the document is how this carrier is told.
+        record: bool,
+    },
     /// A document for a call whose first document failed.
     Fallback { carrier_call_id: String },
     /// This document.
@@ -117,6 +121,8 @@ pub enum Wanted {
 pub struct StreamDocument<'a> {
     pub base: &'a Base,
     pub ticket: &'a str,
+    /// As in [`Wanted::Agent`].
+    pub record: bool,
     pub fallback: &'a Fallback,
 }
 
@@ -134,6 +140,9 @@ pub trait CarrierDesk: Send + Sync + Debug {
     fn unready(&self) -> Option<&'static str>;
 
     fn judge(&self, hook: &Hook<'_>) -> Judgement;
+
+    /// Whether a request bears this carrier's signature headers, valid or not.
+    fn has_signed(&self, headers: &HeaderMap) -> bool;
 
     /// As `judge`, for the upgrade of a media socket; `url` begins with `wss:` or `ws:`.
     fn judge_upgrade(&self, url: &str, headers: &HeaderMap) -> Judgement;
@@ -195,6 +204,16 @@ impl CarrierRoutes {
         self.desks.values()
     }
 
+    /// Who opens a stream at `desk`'s path: whoever has signed for it, else the path's own carrier.
+    pub(super) fn who_streams(
+        &self,
+        desk: &Arc<dyn CarrierDesk>,
+        headers: &HeaderMap,
+    ) -> Arc<dyn CarrierDesk> {
+        let signer = self.desks.values().find(|other| other.has_signed(headers));
+        Arc::clone(signer.unwrap_or(desk))
+    }
+
     /// The routes of all carriers.
     pub(super) fn router(&self) -> Router<Arc<App>> {
         let mut router = Router::new();
@@ -215,8 +234,8 @@ impl CarrierRoutes {
                 );
             }
             for path in desk.streams() {
-                let bare = super::media::route(Arc::clone(desk));
-                let nested = super::media::route(Arc::clone(desk));
+                let bare = super::media::route(self.clone(), Arc::clone(desk));
+                let nested = super::media::route(self.clone(), Arc::clone(desk));
                 router = router
                     .route(path, bare)
                     .route(&format!("{path}/{{*rest}}"), nested);

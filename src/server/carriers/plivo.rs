@@ -75,7 +75,12 @@ impl PlivoDesk {
                 AnswerNews::Answer(request) => {
                     let carrier_call_id = request.call.call_uuid.clone();
                     let key = format!("{carrier_call_id}/answer");
-                    (request.news(), key, Wanted::Agent { carrier_call_id })
+                    let record = AnswerQuery::read(hook.query).record;
+                    let wanted = Wanted::Agent {
+                        carrier_call_id,
+                        record,
+                    };
+                    (request.news(), key, wanted)
                 }
                 AnswerNews::Hangup(hangup) => {
                     (hangup.news(), hangup.content_key(), Wanted::Nothing)
@@ -163,16 +168,16 @@ impl CarrierDesk for PlivoDesk {
 
     fn hooks(&self) -> &'static [HookRoute] {
         const HOOKS: &[HookRoute] = &[
-            HookRoute::document(routes::ANSWER),
-            HookRoute::document(routes::FALLBACK),
-            HookRoute::document(routes::TRANSFER),
-            HookRoute::document(routes::DIAL_ACTION),
-            HookRoute::callback(routes::RING),
-            HookRoute::callback(routes::HANGUP),
-            HookRoute::callback(routes::MACHINE),
-            HookRoute::callback(routes::RECORDING),
-            HookRoute::callback(routes::STREAM_STATUS),
-            HookRoute::callback(routes::DIAL_STATUS),
+            HookRoute::by_get_or_post(routes::ANSWER),
+            HookRoute::by_get_or_post(routes::FALLBACK),
+            HookRoute::by_get_or_post(routes::TRANSFER),
+            HookRoute::by_get_or_post(routes::DIAL_ACTION),
+            HookRoute::by_get_or_post(routes::RING),
+            HookRoute::by_get_or_post(routes::HANGUP),
+            HookRoute::by_get_or_post(routes::MACHINE),
+            HookRoute::by_get_or_post(routes::RECORDING),
+            HookRoute::by_get_or_post(routes::STREAM_STATUS),
+            HookRoute::by_get_or_post(routes::DIAL_STATUS),
         ];
         HOOKS
     }
@@ -208,6 +213,10 @@ impl CarrierDesk for PlivoDesk {
             &self.keys,
             hook.other_urls,
         ))
+    }
+
+    fn has_signed(&self, headers: &HeaderMap) -> bool {
+        self.headers(headers) != SignatureHeaders::default()
     }
 
     fn judge_upgrade(&self, url: &str, headers: &HeaderMap) -> Judgement {
@@ -263,7 +272,9 @@ impl CarrierDesk for PlivoDesk {
             status_callback: Some(base.http(routes::STREAM_STATUS)),
             extra_headers: vec![(routes::TICKET.to_owned(), document.ticket.to_owned())],
         };
-        plivo::connect_stream(&stream, None, &self.after(base, document.fallback))
+        let recording = document.record.then(|| base.callback(routes::RECORDING));
+        let after = self.after(base, document.fallback);
+        plivo::connect_stream(&stream, recording.as_deref(), &after)
     }
 
     fn fall_back(&self, base: &Base, fallback: &Fallback) -> String {

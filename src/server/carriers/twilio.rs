@@ -74,16 +74,16 @@ impl CarrierDesk for TwilioDesk {
 
     fn hooks(&self) -> &'static [HookRoute] {
         const HOOKS: &[HookRoute] = &[
-            HookRoute::document(INCOMING),
-            HookRoute::document(OUTBOUND),
-            HookRoute::document(FALLBACK),
-            HookRoute::document(DIAL_RESULT),
-            HookRoute::callback(STATUS),
-            HookRoute::callback(AMD),
-            HookRoute::callback(RECORDING),
-            HookRoute::callback(QUALITY),
-            HookRoute::callback(STREAM_STATUS),
-            HookRoute::callback(CONFERENCE),
+            HookRoute::by_get_or_post(INCOMING),
+            HookRoute::by_get_or_post(OUTBOUND),
+            HookRoute::by_get_or_post(FALLBACK),
+            HookRoute::by_get_or_post(DIAL_RESULT),
+            HookRoute::by_post(STATUS),
+            HookRoute::by_post(AMD),
+            HookRoute::by_post(RECORDING),
+            HookRoute::by_post(QUALITY),
+            HookRoute::by_post(STREAM_STATUS),
+            HookRoute::by_post(CONFERENCE),
         ];
         HOOKS
     }
@@ -114,6 +114,10 @@ impl CarrierDesk for TwilioDesk {
             hook.other_urls,
         );
         judgement(verdict)
+    }
+
+    fn has_signed(&self, headers: &HeaderMap) -> bool {
+        headers.contains_key(SIGNATURE_HEADER)
     }
 
     fn judge_upgrade(&self, url: &str, headers: &HeaderMap) -> Judgement {
@@ -196,7 +200,12 @@ fn read_form(
         INCOMING | OUTBOUND => {
             let request = VoiceRequest::read(form)?;
             let carrier_call_id = request.call.call_sid.clone();
-            (Some(request.news()), Wanted::Agent { carrier_call_id })
+            let wanted = Wanted::Agent {
+                carrier_call_id,
+                // The carrier was told when the call was placed.
+                record: false,
+            };
+            (Some(request.news()), wanted)
         }
         FALLBACK => {
             let request = VoiceRequest::read(form)?;

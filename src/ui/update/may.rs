@@ -1,9 +1,10 @@
 //! May the operator do this now? And if not, why: role, backend, link, or the call's state.
 
-use crate::call::CallStatus;
-use crate::engine::LinkState;
+use crate::call::{Call, CallStatus};
+use crate::engine::{LinkState, no_record_pause};
 use crate::ui::keymap::{Act, Needs, binding};
 use crate::ui::model::Model;
+use crate::ui::words;
 
 /// Abilities every backend must name in its hello; the others are taken for granted unless it is a
 /// foreign one (`compat`).
@@ -36,6 +37,9 @@ pub(crate) fn why_not(model: &Model, act: Act) -> Option<String> {
         }
     }
     let call = model.selected();
+    if let (Act::Record, Some(why)) = (act, call.and_then(|call| no_pause(model, call))) {
+        return Some(why);
+    }
     match (binding.needs, call) {
         (Needs::Nothing, _) => None,
         (_, None) => Some("no call is selected".into()),
@@ -47,4 +51,20 @@ pub(crate) fn why_not(model: &Model, act: Act) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// A recording runs, and the call's carrier can only stop it.
+fn no_pause(model: &Model, call: &Call) -> Option<String> {
+    let carrier = call.facts.carrier.as_str();
+    let hello = model.hello.as_ref()?;
+    let cannot = no_record_pause(carrier);
+    let is_open = call
+        .recording()
+        .is_some_and(|recording| recording.state.is_open());
+    (is_open && hello.features.contains(&cannot)).then(|| {
+        format!(
+            "{} cannot pause a recording; rec stop ends it",
+            words::vendor(carrier)
+        )
+    })
 }
