@@ -158,6 +158,18 @@ impl DemoRun {
     }
 }
 
+/// The pipeline agent's three servers are one here.
+fn place_parts(config: &mut Config, stage: &Stage) {
+    let parts = Some(stage.parts.url().to_owned());
+    for service in [
+        &mut config.chat.asr,
+        &mut config.chat.llm,
+        &mut config.chat.tts,
+    ] {
+        service.url.clone_from(&parts);
+    }
+}
+
 /// The configuration of a backend whose vendors are the simulated ones.
 fn place_backend(config: &mut Config, stage: &Stage) -> Outcome {
     let port = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
@@ -203,14 +215,7 @@ fn place_backend(config: &mut Config, stage: &Stage) -> Outcome {
         .elevenlabs
         .ws_base()
         .clone_into(&mut config.elevenlabs.ws_base);
-    let parts = Some(stage.parts.url().to_owned());
-    for service in [
-        &mut config.chat.asr,
-        &mut config.chat.llm,
-        &mut config.chat.tts,
-    ] {
-        service.url.clone_from(&parts);
-    }
+    place_parts(config, stage);
     config.auth.admin_token = None;
     config.agents = vec![
         agent("Ava", elevenlabs::VENDOR),

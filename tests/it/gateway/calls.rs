@@ -129,6 +129,7 @@ fallback = {{ say = "Sorry." }}
         self.plivo
             .place_inbound(PlivoInbound {
                 from: from.to_owned(),
+                caller_name: None,
                 answer_url: format!("{url}/answer#rc=3&rp=all"),
                 fallback_url: Some(format!("{url}/fallback#rc=3&rp=all")),
                 hangup_url: Some(format!("{url}/hangup#rc=3&rp=all")),

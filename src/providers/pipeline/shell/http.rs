@@ -306,7 +306,8 @@ async fn begin(request: RequestBuilder) -> Result<Response, PartFailure> {
     let response = match sent {
         Err(_) => return Err(PartFailure::Timeout),
         Ok(Err(error)) if error.is_timeout() => return Err(PartFailure::Timeout),
-        Ok(Err(_)) => return Err(PartFailure::Unreachable),
+        Ok(Err(error)) if error.is_connect() => return Err(PartFailure::Unreachable),
+        Ok(Err(_)) => return Err(PartFailure::Unreadable("the connection broke".into())),
         Ok(Ok(response)) => response,
     };
     if response.status().is_success() {
