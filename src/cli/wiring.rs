@@ -78,6 +78,7 @@ impl Backend {
             backend_id: config.server.name.clone().unwrap_or_else(machine_name),
             default_carrier,
             carriers,
+            vendors: plans::callers(config)?,
             plans: plans::plans(config)?,
             transfers: config
                 .transfers

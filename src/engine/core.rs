@@ -18,7 +18,7 @@ use crate::media::Thresholds;
 use super::commands::Commands;
 use super::dialling::Dialling;
 use super::plan::CallPlan;
-use super::ports::{Carriers, Journal, RecordingVault};
+use super::ports::{Carriers, Journal, RecordingVault, Vendors};
 use super::presence::Presence;
 use super::{Bridges, Clock, Gauges, Plans, Switchboard, Taps, Tasks};
 
@@ -44,6 +44,8 @@ pub struct Core {
     pub vault: Option<Arc<dyn RecordingVault>>,
     /// Named transfer targets (`[[transfer]]`), by name.
     pub transfers: Arc<BTreeMap<String, String>>,
+    /// The agent vendors that can place calls by themselves.
+    pub vendors: Arc<Vendors>,
     /// The carrier that places calls when nobody names one.
     pub default_carrier: Option<String>,
     /// Where a call's figures turn from good to fair to bad.
@@ -62,6 +64,7 @@ pub struct CoreParts {
     pub plans: Plans,
     pub vault: Option<Arc<dyn RecordingVault>>,
     pub transfers: BTreeMap<String, String>,
+    pub vendors: Vendors,
     pub default_carrier: Option<String>,
     /// Where a call's figures turn from good to fair to bad.
     pub quality: Thresholds,
@@ -78,6 +81,7 @@ impl CoreParts {
             plans: Plans::default(),
             vault: None,
             transfers: BTreeMap::new(),
+            vendors: Vendors::new(),
             default_carrier: None,
             quality: Thresholds::default(),
         }
@@ -104,6 +108,7 @@ impl Core {
             presence: Presence::default(),
             vault: parts.vault,
             transfers: Arc::new(parts.transfers),
+            vendors: Arc::new(parts.vendors),
             default_carrier: parts.default_carrier,
             quality: parts.quality,
         }

@@ -82,6 +82,7 @@ impl Stage {
     /// The carriers' and the agent vendors' secrets of every demo. They open nothing else.
     pub const AUTH_TOKEN: &'static str = "simulated-auth-token";
     pub const API_KEY: &'static str = "simulated-api-key";
+    pub const WEBHOOK_SECRET: &'static str = "wsec_wallboard_demo_0123456789ab";
     pub const AGENT_ID: &'static str = "agent_demo";
     /// The pipeline agent that answers visitors of the voice gateway.
     pub const GATEWAY_AGENT: &'static str = "Maya";

@@ -7,6 +7,7 @@ mod follow;
 mod leads;
 mod listen;
 mod look;
+mod said;
 
 pub use act::{call, end};
 pub use chat::run as chat;
@@ -15,3 +16,4 @@ pub use follow::{events, tail};
 pub use leads::run as leads;
 pub use listen::run as listen;
 pub use look::{alerts, ls, show, webhooks};
+pub use said::{export, lead, purge, search};
