@@ -159,6 +159,18 @@ impl DemoRun {
     }
 }
 
+/// Calls the vendor places itself (`--via elevenlabs`) are told of by its webhooks.
+fn place_webhooks(config: &mut Config, stage: &Stage, port: u16) {
+    let secret = Secret::new(Stage::WEBHOOK_SECRET);
+    stage.elevenlabs.tell(Webhooks {
+        base: format!("http://127.0.0.1:{port}"),
+        secret: secret.clone(),
+        pace: std::time::Duration::from_millis(1_500),
+    });
+    config.elevenlabs.webhook_secret = Some(secret);
+    config.elevenlabs.phone_number_id = Some("phnum_demo".into());
+}
+
 /// The pipeline agent's three servers are one here.
 fn place_parts(config: &mut Config, stage: &Stage) {
     let parts = Some(stage.parts.url().to_owned());
@@ -217,15 +229,7 @@ fn place_backend(config: &mut Config, stage: &Stage) -> Outcome {
         .ws_base()
         .clone_into(&mut config.elevenlabs.ws_base);
     place_parts(config, stage);
-    // Calls the vendor places itself (`--via elevenlabs`) are told of by its webhooks.
-    let secret = Secret::new(Stage::WEBHOOK_SECRET);
-    stage.elevenlabs.tell(Webhooks {
-        base: format!("http://127.0.0.1:{port}"),
-        secret: secret.clone(),
-        pace: std::time::Duration::from_millis(1_500),
-    });
-    config.elevenlabs.webhook_secret = Some(secret);
-    config.elevenlabs.phone_number_id = Some("phnum_demo".into());
+    place_webhooks(config, stage, port);
     config.auth.admin_token = None;
     config.agents = vec![
         agent("Ava", elevenlabs::VENDOR),
