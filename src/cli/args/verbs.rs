@@ -194,9 +194,12 @@ pub struct ChatArgs {
 }
 
 #[derive(Clone, Debug, Args)]
-pub struct Listing {
+pub struct AlertsArgs {
     #[command(flatten)]
     pub remote: Remote,
+    /// Go on until Ctrl-C: what is raised, acknowledged and cleared.
+    #[arg(long, short, env = "WALLBOARD_FOLLOW", value_parser = FalseyValueParser::new())]
+    pub follow: bool,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -505,6 +508,9 @@ pub struct SnapshotArgs {
     /// Which screen.
     #[arg(long, value_enum, default_value_t = SnapshotScene::Board, env = "WALLBOARD_SCENE")]
     pub scene: SnapshotScene,
+    /// How the calls are laid out.
+    #[arg(long, value_enum, default_value_t = SnapshotView::Cards, env = "WALLBOARD_VIEW")]
+    pub view: SnapshotView,
     /// Keys to press first, separated by blanks.
     #[arg(
         long,
@@ -515,6 +521,12 @@ pub struct SnapshotArgs {
     pub keys: String,
     #[arg(long, value_enum, default_value_t = SnapshotFormat::Text, env = "WALLBOARD_SNAPSHOT_FORMAT")]
     pub format: SnapshotFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SnapshotView {
+    Cards,
+    Table,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
