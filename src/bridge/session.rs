@@ -7,6 +7,7 @@
 mod agent;
 mod end;
 mod renewal;
+mod typed;
 
 use std::time::Duration;
 
@@ -61,6 +62,9 @@ pub struct Session {
     loss_told_at: Option<Duration>,
     /// The vendor's detector hears the caller speak.
     vendor_hears: bool,
+    /// Typed before the agent was there.
+    typed: Vec<String>,
+    typed_count: u64,
     renewal: Option<renewal::Renewal>,
     /// The agent that comes next need not speak first.
     caller_is_next: bool,
@@ -115,6 +119,8 @@ impl Session {
             tapper: None,
             loss_told_at: None,
             vendor_hears: false,
+            typed: Vec::new(),
+            typed_count: 0,
             renewal: None,
             caller_is_next: false,
             spent_usd: 0.0,
@@ -259,6 +265,8 @@ impl Session {
             CarrierIn::Dtmf { digit } => effects.fact(Fact::Dtmf {
                 digit: text::clean_label(&digit).chars().take(8).collect(),
             }),
+            CarrierIn::Typed { text } => self.typed(now, text, effects),
+            CarrierIn::Hush => self.hush(now, effects),
             CarrierIn::Trouble { code, message } => effects.fact(trouble(&code, &message)),
             CarrierIn::Stop => self.finish(now, End::Orderly, "the carrier ended it", effects),
             CarrierIn::Connected

@@ -163,6 +163,19 @@ impl Turns {
         self.say(Track::FromCaller, vendor_id, words, interim, now, effects);
     }
 
+    /// A line the caller wrote: an answer to it is timed from now.
+    pub(super) fn caller_typed(
+        &mut self,
+        line: u64,
+        words: &str,
+        now: Duration,
+        effects: &mut Effects,
+    ) {
+        self.question = None;
+        self.transcript_at = Some(now);
+        self.say(Track::FromCaller, line, words, false, now, effects);
+    }
+
     /// `unheard`: the agent is paused, nobody will hear this.
     pub(super) fn agent_text(
         &mut self,
@@ -176,6 +189,7 @@ impl Turns {
         let is_void = self.is_void(vendor_id) || unheard;
         let index = self.find_or_add(Track::FromAgent, vendor_id);
         if let Some(said) = self.utterances.get_mut(index) {
+            said.text_at = said.text_at.or(Some(now));
             if is_void && said.audio_ms == 0 {
                 said.cut_at_ms = said.cut_at_ms.or(Some(0));
             }
@@ -217,6 +231,7 @@ impl Turns {
         }
         said.sent = true;
         let audio_at = said.audio_at.unwrap_or(now);
+        let text_at = said.text_at;
         let greeting = !std::mem::replace(&mut self.greeted, true);
         let question = self.question.take();
         let transcript_at = self.transcript_at.take();
@@ -244,6 +259,7 @@ impl Turns {
             turn,
             latency_ms,
             ears_ms: transcript_at.and_then(|at| since(spoke_until, at)),
+            token_ms: transcript_at.and_then(|at| since(at, text_at?)),
             think_ms: transcript_at.and_then(|at| since(at, audio_at)),
             voice_ms: since(audio_at, now),
         };

@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::media::MediaFormat;
 
@@ -55,6 +56,12 @@ pub enum CarrierIn {
     Dtmf {
         digit: String,
     },
+    /// The caller wrote instead of speaking.
+    Typed {
+        text: String,
+    },
+    /// The caller wants the agent to stop talking.
+    Hush,
     /// Everything sent before the mark of this name has been played (or flushed by a clear).
     MarkReached {
         name: String,
@@ -97,7 +104,7 @@ pub trait CarrierCodec: Send + Debug {
 }
 
 /// What the agent is told when a conversation begins.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AgentBrief {
     pub prompt: Option<String>,
     pub first_message: Option<String>,
@@ -232,8 +239,12 @@ pub enum AgentOut {
     Context {
         text: String,
     },
-    /// Typed text of the caller or operator, triggers a turn.
+    /// Words to be spoken by an agent that [`AgentCodec::can_say`]; others take them as the caller's.
     UserText {
+        text: String,
+    },
+    /// What the caller typed instead of saying it: their turn.
+    Typed {
         text: String,
     },
     /// Stop generating (vendors that do not stop by themselves).

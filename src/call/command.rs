@@ -119,6 +119,8 @@ pub enum Verb {
     Takeover,
     Record,
     Dial,
+    /// To talk to an agent through the voice gateway.
+    Chat,
     Claim,
     Flag,
     Note,
@@ -133,7 +135,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::View,
         Self::Transcript,
         Self::History,
@@ -148,6 +150,7 @@ impl Verb {
         Self::Takeover,
         Self::Record,
         Self::Dial,
+        Self::Chat,
         Self::Claim,
         Self::Flag,
         Self::Note,
@@ -177,6 +180,7 @@ impl Verb {
             Self::Takeover => "takeover",
             Self::Record => "record",
             Self::Dial => "dial",
+            Self::Chat => "chat",
             Self::Claim => "claim",
             Self::Flag => "flag",
             Self::Note => "note",
@@ -210,6 +214,7 @@ impl Verb {
             | Self::Takeover
             | Self::Record
             | Self::Dial
+            | Self::Chat
             | Self::Claim
             | Self::Flag
             | Self::Note

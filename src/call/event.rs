@@ -115,6 +115,9 @@ pub struct TurnTiming {
     /// End of caller speech → the vendor's transcript of it ("ears").
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ears_ms: Option<u32>,
+    /// Transcript → first words of the answer, where they come before its audio.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_ms: Option<u32>,
     /// Transcript → first audio byte from the vendor ("think and voice").
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub think_ms: Option<u32>,

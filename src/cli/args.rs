@@ -159,6 +159,8 @@ pub enum Verb {
     /// The people to be called: a list taken in, and what became of them.
     #[command(subcommand)]
     Leads(LeadsVerb),
+    /// Write to an agent through the voice gateway; text only, a line is a turn.
+    Chat(ChatArgs),
     /// Everything said with one lead, by voice and by text.
     Lead(OneLead),
     /// Words in all transcripts, newest first.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::call::Secret;
 use crate::engine::{Tasks, random};
-use crate::providers::{elevenlabs, openai, plivo};
+use crate::providers::{elevenlabs, openai, pipeline, plivo};
 use crate::simulator::elevenlabs::Webhooks;
 use crate::simulator::{Demo, DemoFleet, DemoTarget, Stage};
 
@@ -159,6 +159,30 @@ impl DemoRun {
     }
 }
 
+/// Calls the vendor places itself (`--via elevenlabs`) are told of by its webhooks.
+fn place_webhooks(config: &mut Config, stage: &Stage, port: u16) {
+    let secret = Secret::new(Stage::WEBHOOK_SECRET);
+    stage.elevenlabs.tell(Webhooks {
+        base: format!("http://127.0.0.1:{port}"),
+        secret: secret.clone(),
+        pace: std::time::Duration::from_millis(1_500),
+    });
+    config.elevenlabs.webhook_secret = Some(secret);
+    config.elevenlabs.phone_number_id = Some("phnum_demo".into());
+}
+
+/// The pipeline agent's three servers are one here.
+fn place_parts(config: &mut Config, stage: &Stage) {
+    let parts = Some(stage.parts.url().to_owned());
+    for service in [
+        &mut config.chat.asr,
+        &mut config.chat.llm,
+        &mut config.chat.tts,
+    ] {
+        service.url.clone_from(&parts);
+    }
+}
+
 /// The configuration of a backend whose vendors are the simulated ones.
 fn place_backend(config: &mut Config, stage: &Stage) -> Outcome {
     let port = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
@@ -204,21 +228,19 @@ fn place_backend(config: &mut Config, stage: &Stage) -> Outcome {
         .elevenlabs
         .ws_base()
         .clone_into(&mut config.elevenlabs.ws_base);
-    // Calls the vendor places itself (`--via elevenlabs`) are told of by its webhooks.
-    let secret = Secret::new(Stage::WEBHOOK_SECRET);
-    stage.elevenlabs.tell(Webhooks {
-        base: format!("http://127.0.0.1:{port}"),
-        secret: secret.clone(),
-        pace: std::time::Duration::from_millis(1_500),
-    });
-    config.elevenlabs.webhook_secret = Some(secret);
-    config.elevenlabs.phone_number_id = Some("phnum_demo".into());
+    place_parts(config, stage);
+    place_webhooks(config, stage, port);
     config.auth.admin_token = None;
     config.agents = vec![
         agent("Ava", elevenlabs::VENDOR),
         agent("Noah", elevenlabs::VENDOR),
         agent("Mia", openai::VENDOR),
         agent("Leo", openai::VENDOR),
+        AgentConfig {
+            welcome: Some("Good morning, Harborview Dental, this is Maya. How can I help?".into()),
+            agent_id: None,
+            ..agent(Stage::GATEWAY_AGENT, pipeline::VENDOR)
+        },
     ];
     config.routes = vec![
         RouteConfig {

@@ -157,6 +157,7 @@ async fn perform(verb: &Verb, global: &Global, loaded: &Loaded) -> Outcome {
         Verb::Listen(args) => verbs::listen(args, &config).await,
         Verb::End(args) => verbs::end(args, &config, as_json).await,
         Verb::Call(args) => verbs::call(args, &config, as_json).await,
+        Verb::Chat(args) => verbs::chat(args, &config, as_json).await,
         Verb::Lead(args) => verbs::lead(args, &config, as_json).await,
         Verb::Search(args) => verbs::search(args, &config, as_json).await,
         Verb::Export(args) => verbs::export(args, &config).await,

@@ -11,6 +11,7 @@ use crate::engine::Tasks;
 use crate::simulator::elevenlabs::{AgentFaults, ElevenLabsSimConfig};
 use crate::simulator::load::{CarrierLoad, Vendor, run_agent, run_carrier, run_realtime};
 use crate::simulator::openai::OpenAiSimConfig;
+use crate::simulator::pipeline::{PipelineSim, PipelineSimConfig};
 use crate::simulator::twilio::{CutHow, Faults};
 
 use super::args::{AgentName, CarrierName, Remote, SimulateAgent, SimulateCarrier, SimulateVerb};
@@ -169,8 +170,10 @@ async fn realtime(args: &SimulateAgent, config: &Config, tasks: &Tasks) -> Outco
 async fn agent(args: &SimulateAgent, config: &Config) -> Outcome {
     let tasks = Tasks::new();
     stop_on_signal(&tasks)?;
-    if args.vendor == AgentName::OpenAi {
-        return realtime(args, config, &tasks).await;
+    match args.vendor {
+        AgentName::Pipeline => return pipeline(args, &tasks).await,
+        AgentName::OpenAi => return realtime(args, config, &tasks).await,
+        AgentName::ElevenLabs => {}
     }
     let mut cfg = ElevenLabsSimConfig {
         listen: address(&args.listen)?,
@@ -193,6 +196,26 @@ async fn agent(args: &SimulateAgent, config: &Config) -> Outcome {
     .map_err(|error| not_listening(&args.listen, &error))?;
     tasks.shutdown(Duration::from_secs(2)).await;
     out::json(&figures)
+}
+
+/// The three servers of a pipeline agent, until a signal.
+async fn pipeline(args: &SimulateAgent, tasks: &Tasks) -> Outcome {
+    let cfg = PipelineSimConfig {
+        listen: address(&args.listen)?,
+        ..PipelineSimConfig::default()
+    };
+    let sim = PipelineSim::start(cfg, tasks)
+        .await
+        .map_err(|error| not_listening(&args.listen, &error))?;
+    // A reader that has gone is noticed when the figures are printed.
+    let _gone = out::json(&json!({"url": sim.url()}));
+    tasks.token().cancelled().await;
+    tasks.shutdown(Duration::from_secs(2)).await;
+    let seen = sim.view();
+    out::json(&json!({
+        "requests": sim.requests(), "transcriptions": seen.heard.len(),
+        "completions": seen.asked.len(), "speeches": seen.spoken.len(), "dropped": seen.dropped,
+    }))
 }
 
 fn not_listening(listen: &str, error: &std::io::Error) -> Failure {

@@ -10,8 +10,8 @@ use url::Url;
 use crate::call::{Grant, Role, Secret};
 use crate::engine::{Clock, Core, CoreParts, EmbeddedBackend, RecordingVault, Tasks, watch_calls};
 use crate::server::{
-    Auth, CarrierRoutes, ConversationSettings, Network, Server, ServerParts, ServerSettings,
-    StartError, TlsFiles, TokenStore,
+    Auth, CarrierRoutes, ChatDesk, ConversationSettings, Network, Server, ServerParts,
+    ServerSettings, StartError, TlsFiles, TokenStore,
 };
 
 use crate::store::{self, Recordings, Retention, SqliteJournal};
@@ -68,11 +68,15 @@ impl Backend {
             .recording
             .fetch
             .then(|| Arc::new(Recordings::new(journal.clone())) as Arc<dyn RecordingVault>);
-        let carriers = plans::carriers(config)?;
+        let mut carriers = plans::carriers(config)?;
+        let default_carrier = plans::default_carrier(config, &carriers);
+        // Not one that places calls, but its own are given orders like any other's.
+        let chat = ChatDesk::new();
+        carriers.insert(chat.control().name(), chat.control());
         let core = Core::new(CoreParts {
             vault,
             backend_id: config.server.name.clone().unwrap_or_else(machine_name),
-            default_carrier: plans::default_carrier(config, &carriers),
+            default_carrier,
             carriers,
             vendors: plans::callers(config)?,
             plans: plans::plans(config)?,
@@ -96,6 +100,7 @@ impl Backend {
         }
         let parts = ServerParts {
             carriers: carrier_routes(config),
+            chat,
             conversations: ConversationSettings {
                 webhook_secret: config.elevenlabs.webhook_secret.clone(),
                 has_agent: config.elevenlabs.agent_id.is_some(),
@@ -276,6 +281,7 @@ fn server_settings(config: &Config, options: StartOptions) -> Outcome<ServerSett
         trusted_proxies,
         insecure_skip_signatures: options.insecure_skip_signatures,
         public_namespace: config.auth.public_namespace,
+        chat_public: config.auth.chat_public,
         ..ServerSettings::on(listen)
     })
 }

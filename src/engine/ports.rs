@@ -349,6 +349,11 @@ pub trait CarrierControl: Send + Sync + Debug {
     /// For instance `twilio`.
     fn name(&self) -> &'static str;
 
+    /// Whether it can place calls at all.
+    fn dials(&self) -> bool {
+        true
+    }
+
     /// Places a call and returns the carrier's id for it.
     fn dial(&self, order: DialOrder) -> BoxFuture<'static, Result<String, CarrierError>>;
 

@@ -41,7 +41,10 @@ pub use stereo::{LegTimeline, StereoFrame, StereoTapper, mix_ulaw};
 pub use talk::{DeadAir, Speaking, Talk, TalkShares};
 pub use tone::{goertzel, sine};
 pub use vad::{Vad, VadConfig, VadEvent};
-pub use wav::{ULAW_HEADER_LEN, Wav, WavError, WavFormat, ulaw_header, ulaw_size_patches};
+pub use wav::{
+    PCM16_HEADER_LEN, ULAW_HEADER_LEN, Wav, WavError, WavFormat, pcm16_header, ulaw_header,
+    ulaw_size_patches,
+};
 
 /// Rate of a telephone leg.
 pub const TELEPHONE_RATE_HZ: u32 = 8_000;

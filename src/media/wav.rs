@@ -66,6 +66,36 @@ pub fn ulaw_header(channels: u16, data_len: Option<u32>) -> [u8; ULAW_HEADER_LEN
     header
 }
 
+/// Bytes of [`pcm16_header`].
+pub const PCM16_HEADER_LEN: usize = 44;
+
+/// Header of a mono file of 16-bit samples. `data_len` in bytes; what does not fit the format's 32
+/// bits is written as unknown.
+pub fn pcm16_header(rate_hz: u32, data_len: usize) -> [u8; PCM16_HEADER_LEN] {
+    let data = u32::try_from(data_len).unwrap_or(UNKNOWN);
+    let mut header = [0u8; PCM16_HEADER_LEN];
+    let mut at = 0;
+    let mut put = |bytes: &[u8]| {
+        header[at..at + bytes.len()].copy_from_slice(bytes);
+        at += bytes.len();
+    };
+    put(b"RIFF");
+    put(&data
+        .saturating_add(PCM16_HEADER_LEN as u32 - 8)
+        .to_le_bytes());
+    put(b"WAVEfmt ");
+    put(&16u32.to_le_bytes());
+    put(&1u16.to_le_bytes());
+    put(&1u16.to_le_bytes());
+    put(&rate_hz.to_le_bytes());
+    put(&rate_hz.saturating_mul(2).to_le_bytes());
+    put(&2u16.to_le_bytes());
+    put(&16u16.to_le_bytes());
+    put(b"data");
+    put(&data.to_le_bytes());
+    header
+}
+
 /// What to overwrite when a file with an open header is finished: offset and bytes.
 pub fn ulaw_size_patches(channels: u16, data_len: u32) -> [(u64, [u8; 4]); 3] {
     let (riff, samples, data) = sizes(channels, Some(data_len));
@@ -247,6 +277,15 @@ mod tests {
                 .collect();
             assert!((goertzel(&heard, 8_000, 1_000.0) - 9_000.0).abs() < 150.0);
         }
+    }
+
+    #[test]
+    fn a_file_of_samples_reads_back() {
+        let mut file = pcm16_header(16_000, 4).to_vec();
+        file.extend([1, 2, 3, 4]);
+        let wav = Wav::parse(&file).unwrap();
+        assert_eq!((wav.format, wav.rate_hz), (WavFormat::Pcm16, 16_000));
+        assert_eq!(wav.data, [1, 2, 3, 4]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 pub mod elevenlabs;
 mod json;
 pub mod openai;
+pub mod pipeline;
 pub mod plivo;
 pub mod shell;
 pub mod twilio;

@@ -6,6 +6,7 @@
 
 mod attach;
 mod backend;
+mod chat;
 mod compat;
 mod http;
 mod link;
@@ -21,6 +22,7 @@ use url::Url;
 use crate::call::Secret;
 
 pub use backend::RemoteBackend;
+pub use chat::{ChatLink, ChatNews};
 
 /// Asked for the token before every attempt, so that a renewed one is used at once.
 pub type TokenSource = Arc<dyn Fn() -> Option<Secret> + Send + Sync>;

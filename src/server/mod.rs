@@ -6,6 +6,7 @@ mod api;
 mod auth;
 mod caller;
 mod carriers;
+mod chat;
 mod compat;
 mod conversations;
 mod error;
@@ -28,6 +29,7 @@ pub use carriers::{
     Base, CarrierDesk, CarrierRoutes, Hook, HookRoute, Judgement, PlivoDesk, RETRIES, Reading,
     StreamDocument, TwilioDesk, Wanted, WebhookEntry, WebhookLog, WebhookVerdict,
 };
+pub use chat::ChatDesk;
 pub use conversations::ConversationSettings;
 pub use settings::{
     CONNECTIONS_MAX, CONNECTIONS_PER_IP_MAX, Network, NetworkError, ServerSettings, TlsFiles,

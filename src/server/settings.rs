@@ -31,6 +31,8 @@ pub struct ServerSettings {
     pub insecure_skip_signatures: bool,
     /// Opens namespace `/` to anybody.
     pub public_namespace: bool,
+    /// Opens the voice gateway `/chat/v1` to anybody.
+    pub chat_public: bool,
     /// How long a webhook waits for its facts to be kept before it is answered 503.
     pub webhook_wait: Duration,
     pub connections_max: usize,
@@ -49,6 +51,7 @@ impl ServerSettings {
             trusted_proxies: Vec::new(),
             insecure_skip_signatures: false,
             public_namespace: false,
+            chat_public: false,
             webhook_wait: Duration::from_secs(4),
             connections_max: CONNECTIONS_MAX,
             connections_per_ip_max: CONNECTIONS_PER_IP_MAX,

@@ -22,12 +22,13 @@ use crate::engine::{Core, ListenUrl, Target};
 use super::api;
 use super::auth::Auth;
 use super::carriers::{CarrierRoutes, WebhookLog};
+use super::chat::ChatDesk;
 use super::conversations::{ConversationSettings, end_forgotten};
 use super::guard::{guard, origin_is_allowed};
 use super::listener::Gate;
 use super::settings::{ServerSettings, TlsFiles};
 use super::state::App;
-use super::{compat, hub};
+use super::{chat as gateway, compat, hub};
 
 /// A request's head must be whole within this.
 pub(super) const HEAD_WITHIN: Duration = Duration::from_secs(10);
@@ -45,6 +46,8 @@ pub struct ServerParts {
     pub settings: ServerSettings,
     pub auth: Auth,
     pub carriers: CarrierRoutes,
+    /// The conversations of the voice gateway; its control belongs among the core's carriers.
+    pub chat: ChatDesk,
     /// Webhooks of conversations the agent vendor runs by itself.
     pub conversations: ConversationSettings,
     /// Makes `/metrics` answer.
@@ -59,6 +62,7 @@ impl ServerParts {
             settings,
             auth,
             carriers: CarrierRoutes::new(),
+            chat: ChatDesk::new(),
             conversations: ConversationSettings::default(),
             metrics: None,
         }
@@ -94,6 +98,7 @@ impl Server {
             settings,
             auth,
             carriers,
+            chat,
             conversations,
             metrics,
         } = parts;
@@ -121,11 +126,13 @@ impl Server {
             settings,
             auth,
             carriers,
+            chat,
             conversations,
             metrics,
         ));
         let (sockets, io) = hub::layer(&app);
         compat::attach(&io, &app);
+        gateway::attach(&io, &app);
         end_forgotten(&app);
         let router = router(&app).layer(sockets);
         let router = outer_layers(router, &app);

@@ -10,6 +10,7 @@ use crate::engine::{Core, Tasks};
 
 use super::auth::Auth;
 use super::carriers::{CarrierRoutes, Seen, WebhookLog};
+use super::chat::ChatDesk;
 use super::conversations::{ConversationSettings, Conversations};
 use super::hub::Encoder;
 use super::settings::ServerSettings;
@@ -29,6 +30,7 @@ pub(super) struct App {
     pub settings: ServerSettings,
     pub auth: Auth,
     pub carriers: CarrierRoutes,
+    pub chat: ChatDesk,
     pub webhooks: Arc<WebhookLog>,
     pub seen: Seen,
     pub conversations: Conversations,
@@ -60,6 +62,7 @@ impl App {
         settings: ServerSettings,
         auth: Auth,
         carriers: CarrierRoutes,
+        chat: ChatDesk,
         conversation_settings: ConversationSettings,
         metrics: Option<PrometheusHandle>,
     ) -> Self {
@@ -71,6 +74,7 @@ impl App {
             settings,
             auth,
             carriers,
+            chat,
             webhooks: Arc::default(),
             seen: Seen::default(),
             conversations: Conversations::default(),

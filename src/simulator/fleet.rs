@@ -13,15 +13,24 @@ use crate::call::Direction;
 use crate::engine::Tasks;
 
 use super::cast::Cast;
+use super::chat::ChatClient;
 use super::elevenlabs::{AgentFaults, ElevenLabsSim, ElevenLabsSimConfig};
 use super::openai::{OpenAiSim, OpenAiSimConfig};
+use super::pipeline::{PipelineSim, PipelineSimConfig};
 use super::plivo::{PlivoCallView, PlivoInbound, PlivoSim, PlivoSimConfig};
 use super::schedule::{Demo, Planned, Schedule};
+use super::speech::library;
 use super::twilio::{CallView, Faults, InboundCall, TwilioSim, TwilioSimConfig};
 
 /// How long a call of a finished `--once` demo may take to end.
 const LAST_CALL_MAX: Duration = Duration::from_secs(900);
 const OUTBOUND_WITHIN: Duration = Duration::from_secs(10);
+
+/// When the demo's visitor comes to the voice gateway, and how long they stay away.
+const VISIT_AT: Duration = Duration::from_secs(4);
+const VISIT_AGAIN: Duration = Duration::from_secs(60);
+/// What they talk about.
+const VISIT_SCRIPT: &str = "appointment";
 
 /// All simulated peers, with the credentials a backend needs to use them.
 #[derive(Clone, Debug)]
@@ -29,6 +38,8 @@ pub struct Stage {
     pub twilio: TwilioSim,
     pub plivo: PlivoSim,
     pub elevenlabs: ElevenLabsSim,
+    /// The three servers of the pipeline agent.
+    pub parts: PipelineSim,
     pub openai: OpenAiSim,
 }
 
@@ -73,6 +84,8 @@ impl Stage {
     pub const API_KEY: &'static str = "simulated-api-key";
     pub const WEBHOOK_SECRET: &'static str = "wsec_wallboard_demo_0123456789ab";
     pub const AGENT_ID: &'static str = "agent_demo";
+    /// The pipeline agent that answers visitors of the voice gateway.
+    pub const GATEWAY_AGENT: &'static str = "Maya";
     /// What its simulated OpenAI must be told: by the numbers it knows which conversation to act.
     pub const INSTRUCTIONS: &'static str =
         "Be friendly and brief. This call is from {{caller_number}} to {{called_number}}.";
@@ -127,6 +140,7 @@ impl Stage {
             twilio: TwilioSim::start(twilio, tasks).await?,
             plivo: PlivoSim::start(plivo, tasks).await?,
             elevenlabs: ElevenLabsSim::start(elevenlabs, tasks).await?,
+            parts: PipelineSim::start(PipelineSimConfig::default(), tasks).await?,
             openai: OpenAiSim::start(openai, tasks).await?,
         })
     }
@@ -135,6 +149,7 @@ impl Stage {
         self.twilio.stop();
         self.plivo.stop();
         self.elevenlabs.stop();
+        self.parts.stop();
         self.openai.stop();
     }
 
@@ -180,6 +195,7 @@ impl DemoFleet {
     pub async fn run(&self, demo: Demo) {
         let began = Instant::now();
         let token = self.tasks.token().clone();
+        self.visit(&demo);
         for planned in Schedule::new(demo) {
             tokio::select! {
                 biased;
@@ -198,6 +214,44 @@ impl DemoFleet {
             () = token.cancelled() => {}
             _ = timeout_at(last, all_over) => {}
         }
+    }
+
+    /// Somebody talks to an agent through the voice gateway, once or again and again.
+    fn visit(&self, demo: &Demo) {
+        let target = self.target.clone();
+        let once = demo.once;
+        let token = self.tasks.token().clone();
+        let visits = async move {
+            let mut pause = VISIT_AT;
+            loop {
+                tokio::time::sleep(pause).await;
+                let auth = json!({
+                    "token": target.token, "agentId": Stage::GATEWAY_AGENT,
+                    "name": "Grace Holloway", "format": "mulaw",
+                });
+                let script = library().iter().find(|script| script.id == VISIT_SCRIPT);
+                let talk = async {
+                    let client = ChatClient::join(&target.base_url, &auth).await?;
+                    match script {
+                        Some(script) => client.act(script).await,
+                        None => client.leave().await,
+                    }
+                };
+                if let Err(error) = talk.await {
+                    tracing::debug!(%error, "demo: the visitor was cut off");
+                }
+                if once {
+                    return;
+                }
+                pause = VISIT_AGAIN;
+            }
+        };
+        self.tasks.spawn("demo visitor", async move {
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = visits => {}
+            }
+        });
     }
 
     fn place(&self, planned: Planned) {

@@ -4,10 +4,12 @@
 //! a call came through a socket or from the script both peers were given.
 
 mod cast;
+pub mod chat;
 pub mod elevenlabs;
 mod fleet;
 pub mod load;
 pub mod openai;
+pub mod pipeline;
 pub mod plivo;
 mod rng;
 mod schedule;

@@ -92,6 +92,7 @@ fn said(call: &mut Call, ago_s: i64, track: Track, text: &str, latency_ms: Optio
             turn,
             latency_ms,
             ears_ms: Some(latency_ms / 8),
+            token_ms: None,
             think_ms: Some(latency_ms * 5 / 8),
             voice_ms: Some(latency_ms / 4),
         });

@@ -43,8 +43,22 @@ def free_port():
         return probe.getsockname()[1]
 
 
-class Backend:
+class Parts:
+    """The three servers of a pipeline agent, simulated."""
+
     def __init__(self, binary):
+        self.process = subprocess.Popen(
+            [binary, "simulate", "agent", "--vendor", "pipeline"], stdout=subprocess.PIPE, text=True,
+            env={"PATH": os.environ["PATH"], "HOME": tempfile.gettempdir()})
+        self.url = json.loads(self.process.stdout.readline())["url"]
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+
+class Backend:
+    def __init__(self, binary, parts):
         self.binary = binary
         self.dir = tempfile.mkdtemp(prefix="wallboard-interop-")
         self.port = free_port()
@@ -64,6 +78,9 @@ class Backend:
             "ELEVENLABS_AGENT_ID": "agent_interop",
             "ELEVENLABS_CONVERSATION_EVENTS_WEBHOOK_SECRET": conversations.SECRET,
             "WALLBOARD_ELEVENLABS__API_BASE": "http://127.0.0.1:9",
+            "WALLBOARD_CHAT__ASR__URL": parts.url,
+            "WALLBOARD_CHAT__LLM__URL": parts.url,
+            "WALLBOARD_CHAT__TTS__URL": parts.url,
         }
         self.log = open(self.dir + "/serve.log", "wb")
         self.process = subprocess.Popen(
@@ -322,6 +339,72 @@ def test_attach_compat_to_an_older_backend(_backend):
         server.kill()
 
 
+def test_chat_with_python_socketio(backend):
+    for transports in (["websocket"], ["polling"]):
+        client = socketio.Client()
+        events = {"audio": [], "text": [], "error": []}
+        for name, seen in events.items():
+            client.on(name, seen.append, namespace="/chat/v1")
+        client.connect(backend.url, namespaces=["/chat/v1"], transports=transports,
+                       auth={"token": backend.token, "agentId": "pipeline"})
+        backend.until(lambda: events["text"], "the welcome", 20)
+        ack = client.call("text", {"data": "hello"}, namespace="/chat/v1", timeout=5)
+        assert ack == {"ok": True}, ack
+        backend.until(lambda: len(events["text"]) == 2, "the answer", 30)
+        assert events["text"][1]["data"].startswith("Hello! I am the rehearsal agent."), events["text"]
+        assert events["audio"][-1]["meta_info"]["end_of_synthesizer_stream"], events["audio"][-1]["meta_info"]
+        speech = pathlib.Path(__file__).parent.parent / "fixtures/pipeline/thursday.ulaw"
+        client.emit("audio", {"data": speech.read_bytes(), "meta_info": {"format": "mulaw"}}, namespace="/chat/v1")
+        backend.until(lambda: len(events["text"]) == 3, "the answer to a binary attachment", 30)
+        assert events["text"][2]["data"].startswith("Yes, Mill Street"), events["text"][2]
+        client.emit("audio", {"data": "?"}, namespace="/chat/v1")
+        backend.until(lambda: events["error"], "an error", 20)
+        assert events["error"][0]["code"] == "bad_base64" and client.connected
+        client.disconnect()
+
+
+def test_the_readmes_sample_client_talks_to_an_agent(backend):
+    sample = subprocess.Popen(
+        ["node", "talk.mjs", backend.url, "pipeline"], cwd=OPTIONS.node, text=True, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env={**os.environ, "WALLBOARD_TOKEN": backend.token})
+    said = ""
+    try:
+        for wanted, then in (("How can I help?", "When are you open?\n"), ("nine to five", "exit\n")):
+            while wanted not in said:
+                line = sample.stdout.readline()
+                assert line, f"the sample ended: {said}"
+                said += line
+            sample.stdin.write(then)
+            sample.stdin.flush()
+        sample.wait(10)
+    finally:
+        sample.kill()
+    assert "[connected to pipeline]" in said and "[answer-1.wav]" in said, said
+
+
+def test_chat_verb_talks_in_a_terminal(backend):
+    env = {"PATH": os.environ["PATH"], "HOME": backend.dir, "WALLBOARD_TOKEN": backend.token}
+    said = subprocess.run(
+        [OPTIONS.binary, "chat", "--url", backend.url, "--agent", "pipeline"], env=env, text=True, timeout=60,
+        input="When are you open?\n", capture_output=True)
+    assert said.returncode == 0, said
+    assert "pipeline: Hello, this is the rehearsal agent. How can I help?" in said.stdout, said
+    assert "pipeline: We are open from nine to five, Monday to Friday." in said.stdout, said
+
+
+def chat_client(transport):
+    def test(backend):
+        speech = pathlib.Path(__file__).parent.parent / "fixtures/pipeline/thursday.ulaw"
+        ran = subprocess.run(
+            ["node", "chat_gateway.mjs", backend.url, backend.token, transport, str(speech)],
+            cwd=OPTIONS.node, text=True, capture_output=True, timeout=240)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+
+    test.__name__ = f"chat_gateway_over_{transport}"
+    return test
+
+
 def test_errors_name_code_message_and_hint(backend):
     answer = requests.get(backend.url + "/api/calls/active", timeout=5)
     assert answer.status_code == 401, answer.status_code
@@ -333,8 +416,11 @@ def main():
     tests = [value for name, value in globals().items() if name.startswith("test_") and callable(value)]
     tests += [value for name, value in vars(conversations).items() if name.startswith("test_")]
     tests += [node_client("websocket"), node_client("polling")]
+    tests += [chat_client("websocket"), chat_client("polling")]
+    tests = [test for test in tests if not OPTIONS.only or OPTIONS.only in test.__name__]
     passed, failed = 0, 0
-    backend = Backend(OPTIONS.binary)
+    parts = Parts(OPTIONS.binary)
+    backend = Backend(OPTIONS.binary, parts)
     try:
         for test in tests:
             try:
@@ -346,6 +432,7 @@ def main():
                 print(f"FAIL {test.__name__}: {error!r}", flush=True)
     finally:
         backend.stop()
+        parts.stop()
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 
@@ -354,5 +441,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", required=True)
     parser.add_argument("--node", required=True)
+    parser.add_argument("--only", default="", help="tests with this in their name")
     OPTIONS = parser.parse_args()
     main()

@@ -8,6 +8,7 @@ mod cli_rig;
 mod cli_verbs;
 mod e2e;
 mod faults;
+mod gateway;
 mod providers;
 mod remote;
 mod second;

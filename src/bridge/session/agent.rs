@@ -170,6 +170,9 @@ impl Session {
         for payload in self.caller.open(takes) {
             effects.tell_agent(AgentOut::Audio(payload));
         }
+        for text in std::mem::take(&mut self.typed) {
+            effects.tell_agent(AgentOut::Typed { text });
+        }
     }
 
     pub(super) fn agent_audio(

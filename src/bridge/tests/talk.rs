@@ -143,6 +143,7 @@ fn a_turn_is_timed_from_the_end_of_speech_to_the_first_frame_sent() {
             turn: 2,
             latency_ms: 800,
             ears_ms: Some(300),
+            token_ms: None,
             think_ms: Some(500),
             voice_ms: Some(0)
         }]

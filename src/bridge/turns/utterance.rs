@@ -20,6 +20,8 @@ pub(super) struct Utterance {
     /// Audio received for it.
     pub(super) audio_ms: u64,
     pub(super) audio_at: Option<Duration>,
+    /// When its first words came.
+    pub(super) text_at: Option<Duration>,
     pub(super) sent: bool,
     pub(super) latency_ms: Option<u32>,
     /// Audio heard before it was cut off.
@@ -42,6 +44,7 @@ impl Utterance {
             is_final: false,
             audio_ms: 0,
             audio_at: None,
+            text_at: None,
             sent: false,
             latency_ms: None,
             cut_at_ms: None,

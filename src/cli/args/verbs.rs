@@ -84,6 +84,7 @@ pub enum AgentName {
     ElevenLabs,
     #[value(name = "openai")]
     OpenAi,
+    Pipeline,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -146,10 +147,11 @@ pub struct SimulateCarrier {
 
 #[derive(Clone, Debug, Args)]
 pub struct SimulateAgent {
-    /// Whom to play.
-    #[arg(long, value_enum, default_value_t = AgentName::ElevenLabs, env = "WALLBOARD_VENDOR")]
+    /// Whom to play; pipeline is the three OpenAI-compatible servers of a pipeline agent.
+    #[arg(long, visible_alias = "kind", value_enum, default_value_t = AgentName::ElevenLabs, env = "WALLBOARD_VENDOR")]
     pub vendor: AgentName,
-    /// Address to listen on; set it as elevenlabs.api_base and ws_base, or in openai.realtime_url.
+    /// Address to listen on; set it as elevenlabs.api_base and ws_base, in openai.realtime_url, or as
+    /// chat.asr.url, chat.llm.url and chat.tts.url.
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -175,6 +177,20 @@ pub struct SimulateAgent {
         env = "WALLBOARD_FAULTS"
     )]
     pub fault: Vec<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ChatArgs {
+    /// The agent's id in the backend's configuration.
+    #[arg(
+        long,
+        value_name = "ID",
+        default_value = "pipeline",
+        env = "WALLBOARD_AGENT"
+    )]
+    pub agent: String,
+    #[command(flatten)]
+    pub remote: Remote,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -38,6 +38,14 @@ impl Config {
                 asr: chat_service(settings, "asr"),
                 llm: chat_service(settings, "llm"),
                 tts: chat_service(settings, "tts"),
+                silence: Duration::from_millis(
+                    millis(settings, "chat.silence_ms").unwrap_or(800).into(),
+                ),
+                fallback_line: settings.text("chat.fallback_line"),
+                usd_asr_minute: settings.figure("chat.usd_asr_minute"),
+                usd_llm_in: settings.figure("chat.usd_llm_in"),
+                usd_llm_out: settings.figure("chat.usd_llm_out"),
+                usd_tts: settings.figure("chat.usd_tts"),
             },
             bridge: BridgeConfig {
                 transfer_number: settings.text("bridge.transfer_number"),

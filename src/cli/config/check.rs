@@ -147,10 +147,6 @@ impl Judge<'_> {
         match vendors::agent(kind).map(|vendor| (vendor.lacks)(config, agent)) {
             Some(Some((message, fix))) => self.error(message, fix),
             Some(None) => {}
-            None if kind == "pipeline" => self.warn(
-                format!("agent {id}: this version cannot bridge agents of kind {kind}"),
-                "calls routed to this agent get their fallback",
-            ),
             None => self.error(
                 format!("agent {id} has an unknown kind: {kind}"),
                 format!("kind is {}", vendors::agent_kinds().join(" or ")),

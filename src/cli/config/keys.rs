@@ -186,6 +186,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "OpenAI Realtime: the built-in agent \"openai\", default for Plivo calls.",
     ),
     (
+        "chat",
+        "The pipeline agent: recognition, a language model and speech, any OpenAI-compatible servers.",
+    ),
+    (
         "chat.asr",
         "Speech recognition of the pipeline agent: any OpenAI-compatible server.",
     ),
@@ -269,6 +273,12 @@ pub const KEYS: &[Key] = &[
     key("openai.transcription_model", Kind::Text, "gpt-realtime-whisper", "Writes down what the caller says."),
     key("openai.session_max", Kind::Span, "60m", "How long the server lets one conversation last. Shortly before, another one takes over."),
     key("openai.instructions", Kind::Text, "", "What the agent is told. A sensible default is used when unset."),
+    key("chat.silence_ms", MILLIS, "800", "Silence that ends a caller's turn with the pipeline agent, milliseconds."),
+    key("chat.fallback_line", Kind::Text, "", "Said by the pipeline agent when one of its parts is down. A sensible line is used when unset."),
+    key("chat.usd_asr_minute", USD, "", "Price of a minute of recognised speech, US dollars. Without prices calls have no cost estimate."),
+    key("chat.usd_llm_in", USD, "", "Price of a million tokens the model reads."),
+    key("chat.usd_llm_out", USD, "", "Price of a million tokens the model writes."),
+    key("chat.usd_tts", USD, "", "Price of a million characters spoken."),
     key("chat.asr.url", Kind::HttpUrl, "", "Base that ends in /v1, for instance http://127.0.0.1:8000/v1."),
     key("chat.asr.model", Kind::Text, "", "Model name."),
     key("chat.asr.api_key", Kind::Secret, "", "API key, if that server wants one."),

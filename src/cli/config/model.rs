@@ -102,6 +102,15 @@ pub struct ChatConfig {
     pub asr: ChatService,
     pub llm: ChatService,
     pub tts: ChatService,
+    /// Silence that ends the caller's turn.
+    pub silence: Duration,
+    /// Said when a part is down; `None`: a built-in line.
+    pub fallback_line: Option<String>,
+    /// US dollars: a minute heard, a million tokens in and out, a million characters spoken.
+    pub usd_asr_minute: Option<f64>,
+    pub usd_llm_in: Option<f64>,
+    pub usd_llm_out: Option<f64>,
+    pub usd_tts: Option<f64>,
 }
 
 /// One OpenAI-compatible server of the pipeline agent.

@@ -6,6 +6,7 @@
 
 mod elevenlabs;
 mod openai;
+mod pipeline;
 mod plivo;
 mod twilio;
 
@@ -24,7 +25,7 @@ use super::doctor::Check;
 pub const CARRIERS: &[Carrier] = &[twilio::CARRIER, plivo::CARRIER];
 
 /// Kinds of agents, in the order they are shown.
-pub const AGENTS: &[Agent] = &[elevenlabs::AGENT, openai::AGENT];
+pub const AGENTS: &[Agent] = &[elevenlabs::AGENT, openai::AGENT, pipeline::AGENT];
 
 /// What stands in the way, in the setting's own words.
 pub type SetupResult<T> = Result<T, String>;

@@ -295,10 +295,14 @@ fn tidy(request: DialRequest) -> Result<DialRequest, Refusal> {
 }
 
 fn carrier_for<'a>(core: &'a Core, wanted: Option<&str>) -> Result<&'a str, Refusal> {
-    let known = |name: &str| core.carriers.get_key_value(name).map(|(name, _)| *name);
+    let able = || {
+        let able = core.carriers.iter().filter(|(_, carrier)| carrier.dials());
+        able.map(|(name, _)| *name)
+    };
+    let known = |name: &str| able().find(|able| *able == name);
     if let Some(wanted) = wanted {
         return known(&wanted.to_ascii_lowercase()).ok_or_else(|| {
-            let names: Vec<&str> = core.carriers.keys().copied().collect();
+            let names: Vec<&str> = able().collect();
             invalid(
                 format!("there is no carrier {wanted}"),
                 format!("configured: {}", names.join(", ")),
@@ -309,7 +313,7 @@ fn carrier_for<'a>(core: &'a Core, wanted: Option<&str>) -> Result<&'a str, Refu
         .as_deref()
         .and_then(known)
         .or_else(|| known("twilio"))
-        .or_else(|| core.carriers.keys().next().copied())
+        .or_else(|| able().next())
         .ok_or_else(|| {
             Refusal::new(
                 ErrorCode::Unavailable,

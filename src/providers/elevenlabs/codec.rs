@@ -254,7 +254,9 @@ impl AgentCodec for ElevenLabsCodec {
                 "is_error": !ok,
             }),
             AgentOut::Context { text } => json!({"type": "contextual_update", "text": text}),
-            AgentOut::UserText { text } => json!({"type": "user_message", "text": text}),
+            AgentOut::UserText { text } | AgentOut::Typed { text } => {
+                json!({"type": "user_message", "text": text})
+            }
             // The vendor stops by itself and keeps its own account of what was heard.
             AgentOut::Cancel | AgentOut::Truncate { .. } | AgentOut::Owed => return Vec::new(),
         };

@@ -208,6 +208,18 @@ impl AgentCodec for OpenAiCodec {
                 self.answers.want(verbatim(text));
                 self.owed()
             }
+            AgentOut::Typed { text } => {
+                let item = json!({
+                    "type": "conversation.item.create",
+                    "item": {
+                        "type": "message",
+                        "role": "user",
+                        "content": [{"type": "input_text", "text": text}],
+                    },
+                });
+                self.answers.want(Value::Null);
+                std::iter::once(wire(item)).chain(self.owed()).collect()
+            }
             AgentOut::Cancel => self.cancel(),
             AgentOut::Truncate {
                 utterance,

@@ -28,8 +28,9 @@ pub const PROTOCOL: u8 = 1;
 /// Packets that may wait for one client, two megabytes at most. Full: its hub waits a moment, then
 /// it is told that it lags.
 const PACKETS_MAX: usize = 64;
-/// Largest message taken from a client, bytes.
-const MESSAGE_MAX: usize = 256 * 1024;
+/// Largest message taken from a client, bytes: the protocol's own default, which a client of the
+/// voice gateway may count on.
+const MESSAGE_MAX: usize = 1_000_000;
 
 /// The Socket.IO layer with this namespace on it.
 pub(super) fn layer(app: &Arc<App>) -> (SocketIoLayer, SocketIo) {

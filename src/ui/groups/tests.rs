@@ -61,6 +61,7 @@ fn the_slow_layer_is_named() {
         turn: 1,
         latency_ms: ears + think + voice,
         ears_ms: Some(ears),
+        token_ms: None,
         think_ms: Some(think),
         voice_ms: Some(voice),
     };

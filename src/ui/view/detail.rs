@@ -168,6 +168,7 @@ fn whole_call(pen: &Pen<'_>, turns: &Layers, scale: u32, columns: u16, lines: &m
             turn: 0,
             latency_ms: ms.unwrap_or(0),
             ears_ms: parts[0],
+            token_ms: None,
             think_ms: parts[1],
             voice_ms: parts[2],
         };

@@ -151,6 +151,8 @@ fn split<'a>(pen: &Pen<'_>, call: &Call) -> Vec<Seg<'a>> {
         ("voice ", last.voice_ms),
     ];
     let longest = parts.iter().filter_map(|(_, ms)| *ms).max();
+    // Of the thinking, where the vendor tells it: how long until the first word was written.
+    let token = last.token_ms.map(|ms| format!(" (word {})", tenths(ms)));
     for (index, (label, ms)) in parts.into_iter().enumerate() {
         if index > 0 {
             segs.push(pen.seg(" · ", Role::Dim));
@@ -159,6 +161,9 @@ fn split<'a>(pen: &Pen<'_>, call: &Call) -> Vec<Seg<'a>> {
         let role = if blame { Role::Warn } else { Role::Text };
         segs.push(pen.seg(label, Role::Dim));
         segs.push(pen.seg(ms.map_or_else(|| "–".into(), tenths), role));
+        if let Some(token) = token.as_ref().filter(|_| label == "think ") {
+            segs.push(pen.seg(token.clone(), Role::Dim));
+        }
     }
     if call.interruptions > 0 {
         let text = format!("   cut off {}×", call.interruptions);

@@ -15,8 +15,8 @@ use wallboard::providers::elevenlabs::sign_webhook;
 use wallboard::providers::plivo::PlivoSettings;
 use wallboard::providers::twilio::{TwilioSettings, sign};
 use wallboard::server::{
-    Auth, CarrierRoutes, ConversationSettings, PlivoDesk, Server, ServerParts, ServerSettings,
-    TokenStore, TwilioDesk,
+    Auth, CarrierRoutes, ChatDesk, ConversationSettings, PlivoDesk, Server, ServerParts,
+    ServerSettings, TokenStore, TwilioDesk,
 };
 use wallboard::store::{self, Recordings};
 
@@ -94,6 +94,8 @@ impl Backend {
         let mut core_parts =
             CoreParts::new(Tasks::new(), Clock::start(), Arc::new(journal.clone()));
         core_parts.plans = plans();
+        let chat = ChatDesk::new();
+        core_parts.carriers.insert("chat", chat.control());
         parts(&mut core_parts);
         let core = Core::new(core_parts);
         let mut server_settings = ServerSettings::on("127.0.0.1:0".parse().unwrap());
@@ -107,6 +109,7 @@ impl Backend {
             ..TwilioSettings::default()
         };
         let mut server_parts = ServerParts::new(core.clone(), server_settings, auth.clone());
+        server_parts.chat = chat;
         server_parts.conversations = ConversationSettings {
             webhook_secret: Some(Secret::new(ELEVENLABS_SECRET)),
             has_agent: true,

@@ -165,6 +165,7 @@ fn the_change_is_against_the_last_quarter_of_an_hour() {
         turn: 40,
         latency_ms: 9_000,
         ears_ms: Some(300),
+        token_ms: None,
         think_ms: Some(8_600),
         voice_ms: Some(100),
     };

@@ -1,0 +1,4 @@
+//! The pipeline agent and the voice gateway, with the real program and simulated parts.
+
+mod calls;
+mod chat;
