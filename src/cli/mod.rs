@@ -115,7 +115,12 @@ fn act(cli: Cli) -> Outcome {
         ),
         verb => {
             let loaded = read(global, verb);
-            runtime()?.block_on(perform(verb, global, &loaded))
+            let runtime = runtime()?;
+            let outcome = runtime.block_on(perform(verb, global, &loaded));
+            // A read of standard input cannot be taken back: waiting for it would keep a finished
+            // program alive until the next key.
+            runtime.shutdown_background();
+            outcome
         }
     }
 }
