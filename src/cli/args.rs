@@ -146,6 +146,23 @@ pub enum Verb {
     Listen(ListenArgs),
     /// End a call and wait until the carrier says so.
     End(EndArgs),
+    /// Hint to the agent; the caller hears nothing.
+    Whisper(TextArgs),
+    /// Have words spoken to the caller.
+    Say(TextArgs),
+    /// Silence the agent.
+    Pause(SteerArgs),
+    /// Let the agent speak again.
+    Resume(SteerArgs),
+    /// Take a call over: the agent is silent, `wallboard say` speaks to the caller.
+    Takeover(SteerArgs),
+    /// Give a call back to the agent, which goes on and does not greet.
+    Handback(HandbackArgs),
+    /// Hand the caller to a number or a configured place.
+    Transfer(TransferArgs),
+    /// Start, pause, resume or stop a recording.
+    #[command(subcommand)]
+    Record(RecordVerb),
     /// Place a call and wait until the carrier has taken it.
     Call(CallArgs),
     /// The people to be called: a list taken in, and what became of them.

@@ -8,6 +8,7 @@ mod config_verbs;
 mod crash;
 mod demo;
 mod doctor;
+mod extras;
 mod failure;
 mod local;
 mod logging;
@@ -151,6 +152,16 @@ async fn perform(verb: &Verb, global: &Global, loaded: &Loaded) -> Outcome {
         Verb::Listen(args) => verbs::listen(args, &config).await,
         Verb::End(args) => verbs::end(args, &config, as_json).await,
         Verb::Call(args) => verbs::call(args, &config, as_json).await,
+        Verb::Whisper(args) => {
+            verbs::text(&args.steer, "whisper", &args.text, &config, as_json).await
+        }
+        Verb::Say(args) => verbs::text(&args.steer, "say", &args.text, &config, as_json).await,
+        Verb::Pause(args) => verbs::steer(args, "pause", &config, as_json).await,
+        Verb::Resume(args) => verbs::steer(args, "resume", &config, as_json).await,
+        Verb::Takeover(args) => verbs::steer(args, "takeover", &config, as_json).await,
+        Verb::Handback(args) => verbs::hand_back(args, &config, as_json).await,
+        Verb::Transfer(args) => verbs::transfer(args, &config, as_json).await,
+        Verb::Record(verb) => verbs::record(verb, &config, as_json).await,
         Verb::Leads(verb) => verbs::leads(verb, &config, as_json).await,
         Verb::Trigger(args) => trigger::run(args, &config, as_json).await,
         Verb::Simulate(verb) => simulate::run(verb, &config).await,

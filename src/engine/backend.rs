@@ -30,6 +30,9 @@ pub struct Hello {
     pub leads: Option<Vec<String>>,
     /// What this backend can do, for instance `listen`, `record`, `dial`, `compat`.
     pub features: Vec<String>,
+    /// Names of the places a caller can be handed to.
+    #[serde(default)]
+    pub transfers: Vec<String>,
 }
 
 /// State of the line between screen and backend.

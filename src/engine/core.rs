@@ -44,6 +44,8 @@ pub struct Core {
     pub vault: Option<Arc<dyn RecordingVault>>,
     /// Named transfer targets (`[[transfer]]`), by name.
     pub transfers: Arc<BTreeMap<String, String>>,
+    /// Where an agent's transfer goes that names no target.
+    pub transfer_number: Option<String>,
     /// The carrier that places calls when nobody names one.
     pub default_carrier: Option<String>,
     /// Where a call's figures turn from good to fair to bad.
@@ -62,6 +64,8 @@ pub struct CoreParts {
     pub plans: Plans,
     pub vault: Option<Arc<dyn RecordingVault>>,
     pub transfers: BTreeMap<String, String>,
+    /// Where an agent's transfer goes that names no target.
+    pub transfer_number: Option<String>,
     pub default_carrier: Option<String>,
     /// Where a call's figures turn from good to fair to bad.
     pub quality: Thresholds,
@@ -78,6 +82,7 @@ impl CoreParts {
             plans: Plans::default(),
             vault: None,
             transfers: BTreeMap::new(),
+            transfer_number: None,
             default_carrier: None,
             quality: Thresholds::default(),
         }
@@ -104,6 +109,7 @@ impl Core {
             presence: Presence::default(),
             vault: parts.vault,
             transfers: Arc::new(parts.transfers),
+            transfer_number: parts.transfer_number,
             default_carrier: parts.default_carrier,
             quality: parts.quality,
         }

@@ -93,6 +93,7 @@ impl EmbeddedBackend {
                 .as_ref()
                 .map(|leads| leads.iter().cloned().collect()),
             features: features.into_iter().map(str::to_owned).collect(),
+            transfers: self.core.transfers.keys().cloned().collect(),
         }
     }
 

@@ -15,6 +15,7 @@ mod feed;
 mod gauges;
 mod house;
 mod leads;
+mod limits;
 mod listen;
 mod memory;
 mod plan;
@@ -29,6 +30,7 @@ mod taps;
 mod tasks;
 #[cfg(test)]
 pub(crate) mod testing;
+mod tools;
 
 pub use attention::{Bounds, Detector, Thresholds, watch_calls};
 pub use backend::*;
@@ -43,9 +45,9 @@ pub use feed::{BATCH_EVERY, BATCH_MAX, Batch, Feed};
 pub use gauges::Gauges;
 pub use house::Drained;
 pub use memory::MemoryJournal;
-pub use plan::{AgentPlan, Amd, CallPlan, Fallback, OnMachine, Plans, Route};
+pub use plan::{AgentExtras, AgentPlan, Amd, CallPlan, Fallback, OnMachine, Plans, Route};
 pub use ports::*;
-pub use presence::{AWAY_MAX, Presence, Present};
+pub use presence::{AWAY_MAX, LEASE, Presence, Present};
 pub use pricing::Rates;
 pub use reconcile::Recovered;
 pub use runner::attach_stream;

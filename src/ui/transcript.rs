@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::call::text::clean;
-use crate::call::{Call, CallId, Line, LineBody, Track};
+use crate::call::{ActionState, Call, CallId, Line, LineBody, Track};
 
 use super::words::seconds;
 use super::wrap::wrap;
@@ -458,7 +458,16 @@ fn lay(line: &Line, columns: Columns) -> Entry {
             let tail = (!result.is_empty()).then(|| format!("└ {result}"));
             (text, tail)
         }
-        LineBody::Mark { text } => (clean(text).into_owned(), None),
+        LineBody::Mark { text, state, .. } => {
+            let receipt = match state {
+                None => "",
+                Some(ActionState::Accepted) => " · queued",
+                Some(ActionState::Done) => " · delivered",
+                Some(ActionState::Failed) => " · not delivered",
+                Some(ActionState::Unconfirmed) => " · unconfirmed",
+            };
+            (format!("{}{receipt}", clean(text)), None)
+        }
     };
     Entry {
         rows: wrap(&text, columns.text),

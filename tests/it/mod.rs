@@ -7,6 +7,7 @@ mod cli_rig;
 mod cli_verbs;
 mod e2e;
 mod faults;
+mod hands;
 mod providers;
 mod remote;
 mod second;

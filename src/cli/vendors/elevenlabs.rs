@@ -44,19 +44,23 @@ fn agent_id<'a>(config: &'a Config, agent: &'a AgentConfig) -> Option<&'a String
 }
 
 fn dialer(config: &Config, agent: &AgentConfig) -> SetupResult<Arc<dyn AgentDialer>> {
+    let settings = settings(config);
+    let agent_id = agent_id(config, agent).ok_or("no agent_id")?;
+    ElevenLabsDialer::new(&settings, agent_id)
+        .map(|dialer| Arc::new(dialer) as Arc<dyn AgentDialer>)
+        .map_err(|error| error.to_string())
+}
+
+pub(in crate::cli) fn settings(config: &Config) -> ElevenLabsSettings {
     let vendor = &config.elevenlabs;
-    let settings = ElevenLabsSettings {
+    ElevenLabsSettings {
         api_key: vendor.api_key.clone(),
         agent_id: vendor.agent_id.clone(),
         phone_number_id: vendor.phone_number_id.clone(),
         webhook_secret: vendor.webhook_secret.clone(),
         api_base: vendor.api_base.clone(),
         ws_base: vendor.ws_base.clone(),
-    };
-    let agent_id = agent_id(config, agent).ok_or("no agent_id")?;
-    ElevenLabsDialer::new(&settings, agent_id)
-        .map(|dialer| Arc::new(dialer) as Arc<dyn AgentDialer>)
-        .map_err(|error| error.to_string())
+    }
 }
 
 fn check(config: &Config) -> Check {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::call::{CallId, Refusal};
-use crate::cli::args::{CallArgs, EndArgs};
+use crate::cli::args::{CallArgs, EndArgs, HandbackArgs, RecordVerb, SteerArgs, TransferArgs};
 use crate::cli::config::{Config, is_phone};
 use crate::cli::out;
 use crate::cli::{Exit, Failure, Outcome};
@@ -74,14 +74,80 @@ pub async fn call(args: &CallArgs, config: &Config, as_json: bool) -> Outcome {
     report(&answer, "the call", &words, as_json)
 }
 
-/// How an outcome is told to a person.
-struct Words {
-    done: &'static str,
-    accepted: &'static str,
-    what: &'static str,
+/// An order that needs no words.
+pub async fn steer(args: &SteerArgs, verb: &str, config: &Config, as_json: bool) -> Outcome {
+    order(args, &[verb], json!({}), config, as_json).await
 }
 
-fn report(answer: &Answer, asked: &str, words: &Words, as_json: bool) -> Outcome {
+/// An order with words for the agent or the caller.
+pub async fn text(
+    args: &SteerArgs,
+    verb: &str,
+    text: &str,
+    config: &Config,
+    as_json: bool,
+) -> Outcome {
+    order(args, &[verb], json!({ "text": text }), config, as_json).await
+}
+
+pub async fn hand_back(args: &HandbackArgs, config: &Config, as_json: bool) -> Outcome {
+    let body = match &args.note {
+        Some(note) => json!({ "note": note }),
+        None => json!({}),
+    };
+    order(&args.steer, &["handback"], body, config, as_json).await
+}
+
+pub async fn transfer(args: &TransferArgs, config: &Config, as_json: bool) -> Outcome {
+    let mut body = json!({ "to": args.to });
+    if let Some(reason) = &args.reason {
+        body["reason"] = json!(reason);
+    }
+    order(&args.steer, &["transfer"], body, config, as_json).await
+}
+
+pub async fn record(verb: &RecordVerb, config: &Config, as_json: bool) -> Outcome {
+    let (args, word) = match verb {
+        RecordVerb::Start(args) => (args, "start"),
+        RecordVerb::Pause(args) => (args, "pause"),
+        RecordVerb::Resume(args) => (args, "resume"),
+        RecordVerb::Stop(args) => (args, "stop"),
+    };
+    order(args, &["record", word], json!({}), config, as_json).await
+}
+
+async fn order(
+    args: &SteerArgs,
+    verb: &[&str],
+    body: Value,
+    config: &Config,
+    as_json: bool,
+) -> Outcome {
+    let client = Client::find(&args.remote, config)?;
+    let path = [&["api", "calls", args.call.as_str()], verb].concat();
+    let mut url = client.url(&path);
+    url.query_pairs_mut()
+        .append_pair("wait", if args.no_wait { "false" } else { "true" });
+    let answer: Answer = client.post(url, &body).await?;
+    let what = verb.join(" ");
+    let done = format!("{what}: done");
+    let accepted = format!("{what}: accepted");
+    let words = Words {
+        done: &done,
+        accepted: &accepted,
+        what: &what,
+    };
+    report(&answer, &args.call, &words, as_json)
+}
+
+/// How an outcome is told to a person.
+struct Words<'a> {
+    done: &'a str,
+    accepted: &'a str,
+    what: &'a str,
+}
+
+fn report(answer: &Answer, asked: &str, words: &Words<'_>, as_json: bool) -> Outcome {
     let ok = matches!(answer.state.as_str(), "done" | "accepted");
     let id = answer.call.map(|id| id.to_string());
     if as_json {

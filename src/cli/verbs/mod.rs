@@ -7,7 +7,7 @@ mod leads;
 mod listen;
 mod look;
 
-pub use act::{call, end};
+pub use act::{call, end, hand_back, record, steer, text, transfer};
 pub use client::{Client, Place, http, parse_url, store_token, stored_token};
 pub use follow::{events, tail};
 pub use leads::run as leads;

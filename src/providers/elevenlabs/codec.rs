@@ -256,7 +256,11 @@ impl AgentCodec for ElevenLabsCodec {
             AgentOut::Context { text } => json!({"type": "contextual_update", "text": text}),
             AgentOut::UserText { text } => json!({"type": "user_message", "text": text}),
             // The vendor stops by itself and keeps its own account of what was heard.
-            AgentOut::Cancel | AgentOut::Truncate { .. } | AgentOut::Owed => return Vec::new(),
+            AgentOut::Cancel
+            | AgentOut::Truncate { .. }
+            | AgentOut::Owed
+            | AgentOut::Hush
+            | AgentOut::Unhush { .. } => return Vec::new(),
         };
         vec![Wire::Text(message.to_string())]
     }

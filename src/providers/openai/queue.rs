@@ -32,6 +32,8 @@ pub(super) struct Answers {
     /// The request under way, in case it comes too early.
     asked: Option<Value>,
     discarded: VecDeque<String>,
+    /// The present answer says words it was given.
+    given: Option<String>,
     requests: u64,
 }
 
@@ -70,6 +72,12 @@ impl Answers {
 
     /// The vendor began an answer, ours or one of its own.
     pub(super) fn began(&mut self, id: &str) {
+        let ours = self.phase == Phase::Asked;
+        let words = self
+            .asked
+            .as_ref()
+            .filter(|params| params["metadata"]["given"] == "yes");
+        self.given = words.filter(|_| ours).map(|_| id.to_owned());
         self.phase = Phase::Answering {
             id: id.to_owned(),
             cancelled: false,
@@ -88,6 +96,16 @@ impl Answers {
             self.asked = None;
         }
         self.discarded.retain(|gone| gone != id);
+    }
+
+    /// Whether this answer was asked for with its words.
+    pub(super) fn is_given(&self, id: &str) -> bool {
+        self.given.as_deref() == Some(id)
+    }
+
+    /// Nothing that waits is wanted any more.
+    pub(super) fn forget(&mut self) {
+        self.waiting.clear();
     }
 
     /// Our request came while another answer was being made: it waits for that one's end.

@@ -203,6 +203,7 @@ impl Hub {
                 .as_ref()
                 .map(|leads| leads.iter().cloned().collect()),
             features,
+            transfers: core.transfers.keys().cloned().collect(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! May the operator do this now? And if not, why: role, backend, link, or the call's state.
 
-use crate::call::CallStatus;
+use crate::call::{Call, CallStatus, RecordingState};
 use crate::engine::LinkState;
 use crate::ui::keymap::{Act, Needs, binding};
 use crate::ui::model::Model;
@@ -45,6 +45,35 @@ pub(crate) fn why_not(model: &Model, act: Act) -> Option<String> {
         (Needs::InCall, Some(call)) if call.status != CallStatus::InProgress => {
             Some("not answered yet".into())
         }
+        (_, Some(call)) => not_on_this_call(model, act, call),
+    }
+}
+
+/// What stands against an act on this very call: what its vendors cannot do, and who speaks on it.
+fn not_on_this_call(model: &Model, act: Act, call: &Call) -> Option<String> {
+    let recording = call.recording().map(|recording| recording.state);
+    let action = match (act, recording) {
+        (Act::Say, _) => "say",
+        (Act::TakeOver, _) => "take_over",
+        (Act::Record, Some(RecordingState::Started | RecordingState::InProgress)) => "record_pause",
+        (Act::Record, Some(RecordingState::Paused)) => "record_resume",
+        _ => "",
+    };
+    if let Some(reason) = call.limit(action) {
+        return Some(crate::call::text::clean_label(reason).into_owned());
+    }
+    let speaks = act == Act::HandBack
+        || matches!(
+            act,
+            Act::Say | Act::TakeOver | Act::PauseAgent | Act::Transfer
+        );
+    match call.held_by.as_deref() {
+        Some(by) if speaks && by != model.user() => Some(format!(
+            "{} speaks to the caller",
+            crate::call::text::clean_label(by)
+        )),
+        Some(_) if act == Act::PauseAgent => Some("you speak; the agent is silent".into()),
+        None if act == Act::HandBack => Some("nobody has taken this call over".into()),
         _ => None,
     }
 }

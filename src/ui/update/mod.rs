@@ -23,6 +23,7 @@ use super::view;
 pub(crate) use acts::agent_is_paused;
 pub(crate) use list::visible;
 pub(crate) use may::why_not;
+pub(crate) use prompts::places;
 pub(crate) use prompts::{Choice, choices, shown_number};
 
 /// Takes one message in. The caller has set `model.now`.

@@ -260,6 +260,7 @@ fn plans(kind: &str, dialer: Arc<dyn AgentDialer>) -> Plans {
         },
         minutes_max: None,
         concurrent_max: None,
+        extras: wallboard::engine::AgentExtras::default(),
     };
     Plans {
         routes: vec![Route::default()],
