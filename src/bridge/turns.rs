@@ -351,6 +351,7 @@ impl Turns {
             turn: cut_turn.or(playing).unwrap_or(self.turn),
             reaction_ms: None,
             dropped_ms: clamp(dropped_ms),
+            kind: None,
         });
     }
 

@@ -13,6 +13,7 @@ use super::{Call, CallEvent, CallId, Envelope, Fact};
 pub struct Board {
     calls: BTreeMap<CallId, Call>,
     by_carrier_id: HashMap<String, CallId>,
+    by_conversation: HashMap<String, CallId>,
     notices: Vec<(DateTime<Utc>, Fact)>,
     seq: u64,
 }
@@ -57,11 +58,12 @@ impl Board {
         self.calls.get(&id)
     }
 
-    /// Finds a call by our id or the carrier's.
+    /// Finds a call by our id, the carrier's, or the agent vendor's for its conversation.
     pub fn find(&self, key: &str) -> Option<&Call> {
         let id = self
             .by_carrier_id
             .get(key)
+            .or_else(|| self.by_conversation.get(key))
             .copied()
             .or_else(|| key.parse().ok())?;
         self.get(id)
@@ -92,6 +94,9 @@ impl Board {
         if let Some(carrier_id) = &call.facts.carrier_call_id {
             self.by_carrier_id.insert(carrier_id.clone(), call.id);
         }
+        if let Some(conversation) = &call.conversation_id {
+            self.by_conversation.insert(conversation.clone(), call.id);
+        }
         self.calls.insert(call.id, call);
     }
 
@@ -110,6 +115,13 @@ impl Board {
                     self.by_carrier_id.remove(&carrier_id);
                 }
             }
+        }
+        if !gone.is_empty() {
+            // Ids a call had in between go with it: promoted ones, earlier conversations. `gone` is
+            // in order, as the map is.
+            let left = |id: &CallId| gone.binary_search(id).is_err();
+            self.by_conversation.retain(|_, id| left(id));
+            self.by_carrier_id.retain(|_, id| left(id));
         }
         gone.len()
     }
@@ -163,6 +175,13 @@ impl Board {
         call.take(envelope);
         if let Some(carrier_id) = call.facts.carrier_call_id.clone() {
             self.by_carrier_id.entry(carrier_id).or_insert(id);
+        }
+        if let Fact::ConversationStarted { conversation_id }
+        | Fact::ConversationMapped { conversation_id } = fact
+        {
+            self.by_conversation
+                .entry(conversation_id.clone())
+                .or_insert(id);
         }
     }
 }

@@ -33,6 +33,16 @@ pub enum CallEvent {
     Unknown(Value),
 }
 
+impl Envelope {
+    /// The lead a fact beside all calls is about.
+    pub fn lead(&self) -> Option<&str> {
+        match &self.event {
+            CallEvent::Known(Fact::LeadMessaged { message }) => Some(&message.lead_id),
+            _ => None,
+        }
+    }
+}
+
 impl From<Fact> for CallEvent {
     fn from(fact: Fact) -> Self {
         Self::Known(fact)
@@ -77,6 +87,9 @@ pub struct CallFacts {
     /// Seen first as a media stream, not through a webhook or a dial of ours.
     #[serde(default)]
     pub adopted: bool,
+    /// Known only by what the agent vendor tells: its audio does not pass through here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub observed: bool,
 }
 
 /// One recording as the board shows it. `url` is always our own `/api/recordings/{id}`.
@@ -176,6 +189,22 @@ pub struct Limit {
     pub reason: String,
 }
 
+/// One text message of a lead, beside its calls. The words of whoever wrote it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LeadMessage {
+    /// Same for every telling of the same message.
+    pub id: String,
+    pub lead_id: String,
+    /// `user`: the lead wrote it; else `agent`, or the name of an operator.
+    pub sent_by: String,
+    /// How it travelled: `sms`, `chat` …
+    pub channel: String,
+    /// The lead's number, where there is one. Masked before it leaves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    pub text: String,
+}
+
 /// Everything that can have happened. Tag `type`, snake_case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -235,6 +264,17 @@ pub enum Fact {
     ConversationEnded {
         conversation_id: String,
         reason: String,
+        /// The vendor's own figure.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        duration_ms: Option<u64>,
+    },
+    /// Which conversation of the agent vendor belongs to this call; it may not have begun.
+    ConversationMapped {
+        conversation_id: String,
+    },
+    /// Nobody has spoken for this long.
+    SilenceNoted {
+        duration_ms: u64,
     },
     /// Text that may still change; the same `turn` and `track` replaces it.
     UtteranceInterim {
@@ -278,6 +318,9 @@ pub enum Fact {
         reaction_ms: Option<u32>,
         /// Agent audio thrown away.
         dropped_ms: u32,
+        /// The vendor's word for it, where it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kind: Option<String>,
     },
     TurnTimed {
         #[serde(flatten)]
@@ -418,6 +461,11 @@ pub enum Fact {
         duration_s: Option<u32>,
         #[serde(default)]
         source: Source,
+    },
+    /// About a lead, not a call.
+    LeadMessaged {
+        #[serde(flatten)]
+        message: LeadMessage,
     },
     /// About the backend, not a call: draining, disk full, signatures switched off.
     Notice {

@@ -45,13 +45,17 @@ impl Call {
 #[expect(clippy::too_many_lines, reason = "one flat match over the facts")]
 fn fold_call(call: &mut Call, at: DateTime<Utc>, fact: &Fact) {
     match fact {
-        Fact::CallSeen { .. } | Fact::StatusIgnored { .. } | Fact::Notice { .. } => {}
+        Fact::CallSeen { .. }
+        | Fact::StatusIgnored { .. }
+        | Fact::LeadMessaged { .. }
+        | Fact::Notice { .. } => {}
         Fact::CallDescribed { facts } => describe(&mut call.facts, facts),
         Fact::StatusChanged { status, .. } => move_to(call, *status, at),
         Fact::AnsweredBy { verdict, .. } => call.answered_by = Some(*verdict),
         Fact::StreamStarted { stream_id } => {
             call.stream_id = Some(stream_id.clone());
             call.media_link = MediaLink::Up;
+            call.facts.observed = false;
         }
         Fact::StreamStopped { stream_id, .. } => {
             // A stream that was replaced stops late; only the present one counts.
@@ -65,10 +69,11 @@ fn fold_call(call: &mut Call, at: DateTime<Utc>, fact: &Fact) {
             call.agent_link = *link;
             call.agent_link_reason.clone_from(reason);
         }
-        Fact::ConversationStarted { conversation_id } => {
+        Fact::ConversationStarted { conversation_id }
+        | Fact::ConversationMapped { conversation_id } => {
             call.conversation_id = Some(conversation_id.clone());
         }
-        Fact::ConversationEnded { .. } => {}
+        Fact::ConversationEnded { .. } | Fact::SilenceNoted { .. } => {}
         Fact::UtteranceInterim { turn, track, text } => {
             speak(call, at, *turn, *track, text, Finality::Interim);
         }
@@ -327,6 +332,7 @@ fn describe(into: &mut CallFacts, from: &CallFacts) {
             old.clone_from(new);
         }
     }
+    into.observed |= from.observed;
 }
 
 fn move_to(call: &mut Call, next: CallStatus, at: DateTime<Utc>) {

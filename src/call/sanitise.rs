@@ -39,7 +39,7 @@ impl Fact {
             Self::StatusChanged { .. }
             | Self::StatusIgnored { .. }
             | Self::AnsweredBy { .. }
-            | Self::BargedIn { .. }
+            | Self::SilenceNoted { .. }
             | Self::TurnTimed { .. }
             | Self::CallSummarised { .. } => {}
             Self::StreamStarted { stream_id } => label(stream_id),
@@ -47,10 +47,13 @@ impl Fact {
             Self::MediaLinkChanged { reason, .. } | Self::AgentLinkChanged { reason, .. } => {
                 reason.iter_mut().for_each(label);
             }
-            Self::ConversationStarted { conversation_id } => label(conversation_id),
+            Self::BargedIn { kind, .. } => kind.iter_mut().for_each(label),
+            Self::ConversationStarted { conversation_id }
+            | Self::ConversationMapped { conversation_id } => label(conversation_id),
             Self::ConversationEnded {
                 conversation_id,
                 reason,
+                ..
             } => labels([conversation_id, reason]),
             Self::UtteranceInterim { text, .. } | Self::UtteranceFinal { text, .. } => free(text),
             Self::UtteranceTruncated { heard, .. } => free(heard),
@@ -146,6 +149,16 @@ impl Fact {
             } => {
                 ended_by.iter_mut().for_each(label);
                 cause.iter_mut().for_each(label);
+            }
+            Self::LeadMessaged { message } => {
+                labels([
+                    &mut message.id,
+                    &mut message.lead_id,
+                    &mut message.sent_by,
+                    &mut message.channel,
+                ]);
+                message.phone.iter_mut().for_each(label);
+                free(&mut message.text);
             }
             Self::Notice { code, text, .. } => {
                 label(code);

@@ -10,8 +10,8 @@ use url::Url;
 use crate::call::{Grant, Role, Secret};
 use crate::engine::{Clock, Core, CoreParts, EmbeddedBackend, RecordingVault, Tasks, watch_calls};
 use crate::server::{
-    Auth, CarrierRoutes, Network, Server, ServerParts, ServerSettings, StartError, TlsFiles,
-    TokenStore,
+    Auth, CarrierRoutes, ConversationSettings, Network, Server, ServerParts, ServerSettings,
+    StartError, TlsFiles, TokenStore,
 };
 
 use crate::store::{self, Recordings, Retention, SqliteJournal};
@@ -96,6 +96,10 @@ impl Backend {
         }
         let parts = ServerParts {
             carriers: carrier_routes(config),
+            conversations: ConversationSettings {
+                webhook_secret: config.elevenlabs.webhook_secret.clone(),
+                has_agent: config.elevenlabs.agent_id.is_some(),
+            },
             metrics: metrics(&tasks),
             ..ServerParts::new(
                 core.clone(),

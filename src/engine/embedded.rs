@@ -149,11 +149,16 @@ impl EmbeddedBackend {
                     items
                         .into_iter()
                         .filter(|envelope| {
-                            envelope.call.is_none_or(|id| {
-                                board.get(id).is_some_and(|call| {
-                                    self.grant.sees_lead(call.facts.lead_id.as_deref())
-                                })
-                            })
+                            let lead = match envelope.call {
+                                Some(id) => match board.get(id) {
+                                    Some(call) => call.facts.lead_id.as_deref(),
+                                    None => return false,
+                                },
+                                // What is about nobody in particular is for everybody.
+                                None if envelope.lead().is_none() => return true,
+                                None => envelope.lead(),
+                            };
+                            self.grant.sees_lead(lead)
                         })
                         .collect()
                 });

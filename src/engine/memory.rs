@@ -5,7 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{BoxFuture, ready};
 
-use crate::call::{Board, Call, CallId, Envelope, Lead, LeadKey, LineBody};
+use chrono::{DateTime, Utc};
+
+use crate::call::{
+    Board, Call, CallEvent, CallId, Envelope, Fact, Lead, LeadKey, LeadMessage, LineBody,
+};
 
 use super::backend::{HistoryPage, HistoryQuery};
 use super::ports::{AuditEntry, Journal, StoreError};
@@ -132,6 +136,33 @@ impl Journal for MemoryJournal {
         carrier_call_id: String,
     ) -> BoxFuture<'static, Option<CallId>> {
         Box::pin(ready(self.ended(&carrier, &carrier_call_id)))
+    }
+
+    fn conversation_call(&self, conversation_id: String) -> BoxFuture<'static, Option<CallId>> {
+        let call = self.lock().board.find(&conversation_id).map(|call| call.id);
+        Box::pin(ready(call))
+    }
+
+    fn messages(
+        &self,
+        lead: String,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<(DateTime<Utc>, LeadMessage)>, StoreError>> {
+        let kept = self.lock();
+        let mut found: Vec<_> = kept
+            .envelopes
+            .iter()
+            .rev()
+            .filter_map(|envelope| match &envelope.event {
+                CallEvent::Known(Fact::LeadMessaged { message }) if message.lead_id == lead => {
+                    Some((envelope.at, message.clone()))
+                }
+                _ => None,
+            })
+            .take(limit)
+            .collect();
+        found.reverse();
+        Box::pin(ready(Ok(found)))
     }
 
     fn lead(&self, key: LeadKey) -> BoxFuture<'static, Result<Option<Lead>, StoreError>> {

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::bridge::{AgentCodec, Wire};
 use crate::call::{
     Call, CallId, CallStatus, CommandId, DialRequest, Direction, Envelope, Fact, Lead, LeadKey,
-    Recording,
+    LeadMessage, Recording,
 };
 
 use super::backend::{HistoryPage, HistoryQuery};
@@ -58,6 +58,20 @@ pub trait Journal: Send + Sync + Debug {
         _carrier_call_id: String,
     ) -> BoxFuture<'static, Option<CallId>> {
         Box::pin(std::future::ready(None))
+    }
+
+    /// Our id of the call an agent vendor's conversation belonged to, on the board or not.
+    fn conversation_call(&self, _conversation_id: String) -> BoxFuture<'static, Option<CallId>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    /// The newest text messages of a lead with their times, oldest first.
+    fn messages(
+        &self,
+        _lead: String,
+        _limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<(DateTime<Utc>, LeadMessage)>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
     /// One lead; `None` when nobody of this id or number is known.
@@ -151,7 +165,7 @@ pub struct KeptRecording {
     /// Our own id, the one of `/api/recordings/{id}`.
     pub id: String,
     pub call: CallId,
-    /// A WAV file below the data folder, named after our id.
+    /// A WAV or MP3 file below the data folder, named after our id.
     pub path: PathBuf,
     pub bytes: u64,
 }
@@ -175,6 +189,28 @@ pub trait RecordingVault: Send + Sync + Debug {
         recording: String,
         audio: Bytes,
     ) -> BoxFuture<'static, Result<String, StoreError>>;
+
+    /// A new place for a recording that is received piece by piece: its id and a path nothing refers
+    /// to yet. The caller writes the file and removes it if it is not kept.
+    fn begin(&self) -> BoxFuture<'static, Result<(String, PathBuf), StoreError>> {
+        Box::pin(std::future::ready(Err(StoreError::Write(
+            "recordings are not kept here".into(),
+        ))))
+    }
+
+    /// Keeps what was written to the place `id` (MP3) as this recording and returns the id it is
+    /// served under: another one, if the recording was kept before.
+    fn keep_received(
+        &self,
+        _call: CallId,
+        _recording: String,
+        _id: String,
+        _bytes: u64,
+    ) -> BoxFuture<'static, Result<String, StoreError>> {
+        Box::pin(std::future::ready(Err(StoreError::Write(
+            "recordings are not kept here".into(),
+        ))))
+    }
 
     /// Looks a kept recording up; anything that is not an id of ours is `None`.
     fn find(&self, id: String) -> BoxFuture<'static, Result<Option<KeptRecording>, StoreError>>;

@@ -78,6 +78,28 @@ impl Core {
         Ok(Recovered { restored })
     }
 
+    /// Asks the carrier what has become of a call, where we may ask it. `false`: this carrier is not
+    /// ours to ask, so somebody else's word has to do.
+    pub fn ask_carrier(&self, call: CallId) -> bool {
+        let carrier = self
+            .switchboard
+            .read(|board| board.get(call).map(|call| call.facts.carrier.clone()));
+        if !carrier.is_some_and(|name| self.carriers.contains_key(name.as_str())) {
+            return false;
+        }
+        let core = self.clone();
+        self.tasks.spawn("look up", async move {
+            let token = core.tasks.token().clone();
+            // A question that is cut short is asked again by the sweep.
+            tokio::select! {
+                biased;
+                () = token.cancelled() => {}
+                () = look_up(&core, call) => {}
+            }
+        });
+        true
+    }
+
     /// Posts what is only lost when the call has left the board or the backend ends.
     pub(super) async fn post_about(&self, call: Option<CallId>, facts: Vec<Fact>) {
         let target = call.map_or(Target::Backend, Target::Call);
@@ -105,7 +127,8 @@ fn lost_by(call: &Call) -> Vec<Fact> {
             reason: why(),
         });
     }
-    if !matches!(call.agent_link, AgentLink::None | AgentLink::Lost) {
+    // The conversation of a call we only observe does not pass through here: nothing broke.
+    if !call.facts.observed && !matches!(call.agent_link, AgentLink::None | AgentLink::Lost) {
         facts.push(Fact::AgentLinkChanged {
             link: AgentLink::Lost,
             reason: why(),
@@ -357,15 +380,17 @@ pub(super) async fn look_up(core: &Core, call: CallId) {
 }
 
 async fn ask_about(core: &Core, call: CallId) -> Option<Fact> {
-    let (carrier, carrier_call_id, answered) = core.switchboard.read(|board| {
+    let (facts, answered) = core.switchboard.read(|board| {
         let call = board.get(call).filter(|call| call.is_live())?;
-        let id = call.facts.carrier_call_id.clone()?;
-        Some((call.facts.carrier.clone(), id, call.answered_at.is_some()))
+        Some((call.facts.clone(), call.answered_at.is_some()))
     })?;
+    let (carrier, carrier_call_id) = (facts.carrier, facts.carrier_call_id?);
     let carrier = core.carriers.get(carrier.as_str())?;
     let found = tokio::time::timeout(REQUEST_WITHIN, carrier.find(carrier_call_id)).await;
     match found {
         Ok(Ok(Some(found))) => Some(said(&found)),
+        // The agent vendor may have placed it on an account of its own.
+        Ok(Ok(None)) if facts.observed => None,
         // A call the carrier does not know cannot be live.
         Ok(Ok(None) | Err(CarrierError::AlreadyEnded)) => {
             let status = if answered {

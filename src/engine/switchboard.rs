@@ -53,6 +53,8 @@ pub enum Target {
         carrier: String,
         carrier_call_id: String,
     },
+    /// A call of ours that may have left the board: its history takes everything that is said.
+    Past(CallId),
     Backend,
 }
 

@@ -7,15 +7,18 @@ mod auth;
 mod caller;
 mod carriers;
 mod compat;
+mod conversations;
 mod error;
 mod guard;
 mod hub;
+mod leads;
 mod listener;
 mod media;
 mod settings;
 mod shape;
 mod start;
 mod state;
+mod stream;
 mod tickets;
 mod tokens;
 mod wire;
@@ -25,6 +28,7 @@ pub use carriers::{
     Base, CarrierDesk, CarrierRoutes, Hook, HookRoute, Judgement, PlivoDesk, RETRIES, Reading,
     StreamDocument, TwilioDesk, Wanted, WebhookEntry, WebhookLog, WebhookVerdict,
 };
+pub use conversations::ConversationSettings;
 pub use settings::{
     CONNECTIONS_MAX, CONNECTIONS_PER_IP_MAX, Network, NetworkError, ServerSettings, TlsFiles,
 };

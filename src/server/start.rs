@@ -22,6 +22,7 @@ use crate::engine::{Core, ListenUrl, Target};
 use super::api;
 use super::auth::Auth;
 use super::carriers::{CarrierRoutes, WebhookLog};
+use super::conversations::{ConversationSettings, end_forgotten};
 use super::guard::{guard, origin_is_allowed};
 use super::listener::Gate;
 use super::settings::{ServerSettings, TlsFiles};
@@ -44,6 +45,8 @@ pub struct ServerParts {
     pub settings: ServerSettings,
     pub auth: Auth,
     pub carriers: CarrierRoutes,
+    /// Webhooks of conversations the agent vendor runs by itself.
+    pub conversations: ConversationSettings,
     /// Makes `/metrics` answer.
     pub metrics: Option<PrometheusHandle>,
 }
@@ -56,6 +59,7 @@ impl ServerParts {
             settings,
             auth,
             carriers: CarrierRoutes::new(),
+            conversations: ConversationSettings::default(),
             metrics: None,
         }
     }
@@ -90,6 +94,7 @@ impl Server {
             settings,
             auth,
             carriers,
+            conversations,
             metrics,
         } = parts;
         let address = settings.listen;
@@ -111,9 +116,17 @@ impl Server {
             let _stopped = core.switchboard.post(Target::Backend, vec![notice]).await;
         }
         auth.follow(&core.tasks);
-        let app = Arc::new(App::new(core, settings, auth, carriers, metrics));
+        let app = Arc::new(App::new(
+            core,
+            settings,
+            auth,
+            carriers,
+            conversations,
+            metrics,
+        ));
         let (sockets, io) = hub::layer(&app);
         compat::attach(&io, &app);
+        end_forgotten(&app);
         let router = router(&app).layer(sockets);
         let router = outer_layers(router, &app);
         let handle = Handle::new();
@@ -167,6 +180,8 @@ fn router(app: &Arc<App>) -> Router {
     app.carriers
         .router()
         .merge(api::router())
+        .merge(super::conversations::router())
+        .merge(super::stream::router())
         .fallback(api::not_found)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(Arc::clone(app))

@@ -10,13 +10,17 @@ use crate::engine::{Core, Tasks};
 
 use super::auth::Auth;
 use super::carriers::{CarrierRoutes, Seen, WebhookLog};
+use super::conversations::{ConversationSettings, Conversations};
 use super::hub::Encoder;
 use super::settings::ServerSettings;
+use super::stream::StreamHub;
 use super::tickets::{BrowserTickets, MediaTickets};
 
 /// Media sockets that have not said whose they are. Full: further ones are refused, so that strangers
 /// cannot hold what callers need.
 const UNPROVEN_STREAMS_MAX: usize = 256;
+/// Recordings received by webhook at once. Full: 503, and the vendor comes again.
+const RECORDINGS_IN_MAX: usize = 4;
 
 /// The state behind the routes.
 #[derive(Debug)]
@@ -27,6 +31,11 @@ pub(super) struct App {
     pub carriers: CarrierRoutes,
     pub webhooks: Arc<WebhookLog>,
     pub seen: Seen,
+    pub conversations: Conversations,
+    pub streams: StreamHub,
+    pub conversation_settings: ConversationSettings,
+    /// Recordings being received by webhook: they are large, and no stranger may fill the disk.
+    pub recordings_in: Arc<Semaphore>,
     pub media_tickets: MediaTickets,
     pub tickets: BrowserTickets,
     pub encoder: Encoder,
@@ -51,16 +60,22 @@ impl App {
         settings: ServerSettings,
         auth: Auth,
         carriers: CarrierRoutes,
+        conversation_settings: ConversationSettings,
         metrics: Option<PrometheusHandle>,
     ) -> Self {
+        let tasks = core.tasks.child();
         Self {
-            tasks: core.tasks.child(),
+            streams: StreamHub::start(&core, &tasks),
+            tasks,
             core,
             settings,
             auth,
             carriers,
             webhooks: Arc::default(),
             seen: Seen::default(),
+            conversations: Conversations::default(),
+            conversation_settings,
+            recordings_in: Arc::new(Semaphore::new(RECORDINGS_IN_MAX)),
             media_tickets: MediaTickets::default(),
             tickets: BrowserTickets::default(),
             encoder: Encoder::default(),

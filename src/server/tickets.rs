@@ -91,6 +91,8 @@ struct Waiting {
     /// Our call id or a lead.
     target: String,
     until: Duration,
+    /// Streams open on it.
+    open: u32,
 }
 
 /// Browser tickets that were made and not yet used.
@@ -128,9 +130,36 @@ impl BrowserTickets {
                 purpose,
                 target,
                 until: now + lives,
+                open: 0,
             },
         );
         ticket
+    }
+
+    /// Opens the event stream of `lead`. Browsers come again by themselves with the same URL, so the
+    /// ticket stays good while its stream is open and [`OPEN_WITHIN`] after it.
+    pub fn open_stream(&self, ticket: &str, lead: &str, now: Duration) -> Option<Session> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = waiting.get_mut(ticket)?;
+        let fits = entry.until > now && entry.purpose == TicketUse::Sse && entry.target == lead;
+        if !fits {
+            waiting.remove(ticket);
+            return None;
+        }
+        entry.until = Duration::MAX;
+        entry.open += 1;
+        Some(entry.session.clone())
+    }
+
+    /// The stream of this ticket has ended.
+    pub fn left_stream(&self, ticket: &str, now: Duration) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = waiting.get_mut(ticket) {
+            entry.open = entry.open.saturating_sub(1);
+            if entry.open == 0 {
+                entry.until = now + OPEN_WITHIN;
+            }
+        }
     }
 
     /// Takes a ticket; it is gone afterwards, whether it fits or not.
@@ -189,6 +218,14 @@ mod tests {
                 .redeem(&good, TicketUse::Listen, "c", at(59))
                 .is_none()
         );
+        let stream = tickets.issue(session(), TicketUse::Sse, "L1".into(), at(0), OPEN_WITHIN);
+        assert!(tickets.open_stream(&stream, "L1", at(59)).is_some());
+        assert!(tickets.open_stream(&stream, "L1", at(4_000)).is_some());
+        tickets.left_stream(&stream, at(5_000));
+        assert!(tickets.open_stream(&stream, "L1", at(9_000)).is_some());
+        tickets.left_stream(&stream, at(9_000));
+        tickets.left_stream(&stream, at(9_000));
+        assert!(tickets.open_stream(&stream, "L1", at(9_061)).is_none());
         assert!(
             tickets
                 .redeem(&issue(), TicketUse::Wav, "c", at(1))

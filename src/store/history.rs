@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use crate::call::{Call, CallId};
+use crate::call::{Call, CallId, LeadMessage};
 use crate::engine::{AuditEntry, HistoryPage, HistoryQuery};
 
 use super::lines::{self, Wanted};
@@ -110,6 +110,33 @@ pub(super) fn quoted(text: &str) -> Option<String> {
         return None;
     }
     Some(format!("{}*", words.join(" ")))
+}
+
+/// The newest text messages of a lead, oldest first.
+pub(super) fn messages(
+    connection: &Connection,
+    lead: &str,
+    limit: usize,
+) -> rusqlite::Result<Vec<(DateTime<Utc>, LeadMessage)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT at, id, sent_by, channel, phone, text FROM messages
+         WHERE lead_id = ?1 ORDER BY at DESC, id DESC LIMIT ?2",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = statement.query_map(rusqlite::params![lead, limit], |row| {
+        let message = LeadMessage {
+            id: row.get(1)?,
+            lead_id: lead.to_owned(),
+            sent_by: row.get(2)?,
+            channel: row.get(3)?,
+            phone: row.get(4)?,
+            text: row.get(5)?,
+        };
+        Ok((time(row.get(0)?), message))
+    })?;
+    let mut messages: Vec<_> = rows.collect::<Result<_, _>>()?;
+    messages.reverse();
+    Ok(messages)
 }
 
 /// The calls that had not ended, oldest first.

@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use tokio::sync::{oneshot, watch};
 
-use crate::call::{Call, CallEvent, CallId, Envelope, Fact, Lead, LeadKey, Severity};
+use crate::call::{Call, CallEvent, CallId, Envelope, Fact, Lead, LeadKey, LeadMessage, Severity};
 use crate::engine::{
     AuditEntry, Clock, HistoryPage, HistoryQuery, Journal, LeadPage, LeadQuery, StoreError,
     StoreHealth, Tasks,
@@ -205,24 +205,37 @@ impl SqliteJournal {
     }
 
     async fn find_ended(&self, carrier: String, carrier_call_id: String) -> Option<CallId> {
+        self.find_call(
+            "SELECT id FROM calls
+             WHERE carrier_call_id = ?1 AND carrier = ?2 AND live = 0
+             ORDER BY id DESC LIMIT 1",
+            [carrier_call_id, carrier],
+        )
+        .await
+    }
+
+    /// The call a query names; `None` also when the answer takes too long, said in the log.
+    async fn find_call<const N: usize>(
+        &self,
+        query: &'static str,
+        keys: [String; N],
+    ) -> Option<CallId> {
         let look = self.read(move |connection| {
             connection
-                .prepare_cached(
-                    "SELECT id FROM calls
-                     WHERE carrier_call_id = ?1 AND carrier = ?2 AND live = 0
-                     ORDER BY id DESC LIMIT 1",
-                )?
-                .query_row([carrier_call_id, carrier], |row| row.get::<_, String>(0))
+                .prepare_cached(query)?
+                .query_row(rusqlite::params_from_iter(keys), |row| {
+                    row.get::<_, String>(0)
+                })
                 .optional()
         });
         match tokio::time::timeout(LOOK_WITHIN, look).await {
             Ok(Ok(found)) => found.and_then(|id| id.parse().ok()),
             Ok(Err(error)) => {
-                tracing::warn!(%error, "could not ask the journal about an ended call");
+                tracing::warn!(%error, "could not ask the journal about a call");
                 None
             }
             Err(_) => {
-                tracing::warn!("the journal was too slow to say whether a call had ended");
+                tracing::warn!("the journal was too slow to say what it knows of a call");
                 None
             }
         }
@@ -313,11 +326,36 @@ impl Journal for SqliteJournal {
         Box::pin(async move { journal.find_ended(carrier, carrier_call_id).await })
     }
 
+    fn conversation_call(&self, conversation_id: String) -> BoxFuture<'static, Option<CallId>> {
+        let journal = self.clone();
+        Box::pin(async move {
+            journal
+                .find_call(
+                    "SELECT id FROM calls WHERE conversation_id = ?1 ORDER BY id DESC LIMIT 1",
+                    [conversation_id],
+                )
+                .await
+        })
+    }
+
     fn lead(&self, key: LeadKey) -> BoxFuture<'static, Result<Option<Lead>, StoreError>> {
         let journal = self.clone();
         Box::pin(async move {
             journal
                 .read(move |connection| log::lead(connection, &key))
+                .await
+        })
+    }
+
+    fn messages(
+        &self,
+        lead: String,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<(DateTime<Utc>, LeadMessage)>, StoreError>> {
+        let journal = self.clone();
+        Box::pin(async move {
+            journal
+                .read(move |connection| history::messages(connection, &lead, limit))
                 .await
         })
     }

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use crate::call::{Call, CallId, Line, RecordingState};
+use crate::call::{Call, CallId, LeadMessage, Line, RecordingState};
 use crate::engine::AuditEntry;
 
 use super::project::{Projection, Row, Tracked};
@@ -33,8 +33,8 @@ fn write_call(connection: &Connection, tracked: &Tracked) -> rusqlite::Result<()
         .prepare_cached(
             "INSERT OR REPLACE INTO calls (id, carrier, carrier_call_id, direction, from_number,
                 to_number, name, lead_id, agent, status, live, started_at, answered_at, ended_at,
-                duration_s, state)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                duration_s, state, conversation_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )?
         .execute(params![
             id,
@@ -53,6 +53,7 @@ fn write_call(connection: &Connection, tracked: &Tracked) -> rusqlite::Result<()
             call.ended_at.map(|at| at.timestamp_millis()),
             call.duration_s,
             state,
+            call.conversation_id,
         ])?;
     for no in &tracked.lines {
         // A line that memory has let go of since was written when it was last changed.
@@ -192,6 +193,7 @@ fn write_row(connection: &Connection, run: i64, row: &Row) -> rusqlite::Result<(
                 *bytes as i64,
                 at
             ])?,
+        Row::Message { at, message } => return write_message(connection, *at, message),
         Row::Audit(entry) => return write_audit(connection, entry),
         Row::Lead(lead) => return log::import_lead(connection, lead),
     };
@@ -235,6 +237,24 @@ fn write_alert(
                 alert.since.timestamp_millis()
             ])?;
     }
+    Ok(())
+}
+
+fn write_message(connection: &Connection, at: i64, message: &LeadMessage) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO messages (id, lead_id, at, sent_by, channel, phone, text)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            message.id,
+            message.lead_id,
+            at,
+            message.sent_by,
+            message.channel,
+            message.phone,
+            message.text
+        ])?;
     Ok(())
 }
 

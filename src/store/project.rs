@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use rusqlite::Connection;
 
 use crate::call::{
-    Alert, Call, CallEvent, CallId, CommandId, Envelope, Fact, Lead, Quality, TurnTiming,
+    Alert, Call, CallEvent, CallId, CommandId, Envelope, Fact, Lead, LeadMessage, Quality,
+    TurnTiming,
 };
 use crate::engine::AuditEntry;
 
@@ -72,6 +73,10 @@ pub(super) enum Row {
         bytes: u64,
         at: i64,
     },
+    Message {
+        at: i64,
+        message: LeadMessage,
+    },
     Audit(AuditEntry),
     /// A row of an imported list.
     Lead(Box<Lead>),
@@ -114,6 +119,12 @@ impl Projection {
         rows.extend(event_row(envelope, fact));
         if let Some(fact) = fact {
             rows.extend(audit_row(envelope, fact).map(Row::Audit));
+            if let Fact::LeadMessaged { message } = fact {
+                rows.push(Row::Message {
+                    at: envelope.at.timestamp_millis(),
+                    message: message.clone(),
+                });
+            }
             if let Some(id) = envelope.call {
                 rows.extend(detail_row(id, envelope.at.timestamp_millis(), fact));
             }
@@ -194,7 +205,11 @@ impl Tracked {
 
 /// The timeline row; text that is rewritten is not part of it.
 fn event_row(envelope: &Envelope, fact: Option<&Fact>) -> Option<Row> {
-    if matches!(fact, Some(Fact::UtteranceInterim { .. })) {
+    // A message has a table of its own, where it can be removed with its lead.
+    if matches!(
+        fact,
+        Some(Fact::UtteranceInterim { .. } | Fact::LeadMessaged { .. })
+    ) {
         return None;
     }
     let body = serde_json::to_string(&envelope.event).ok()?;

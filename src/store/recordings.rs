@@ -1,4 +1,4 @@
-//! Recording files: WAVs under names of our own making, below one folder, readable by the owner
+//! Recording files: WAVs and MP3s under names of our own making, below one folder, readable by the owner
 //! only. No name from outside ever becomes part of a path.
 
 use std::fs;
@@ -20,6 +20,7 @@ use super::writer::Message;
 
 /// The folder below the data folder.
 const FOLDER: &str = "recordings";
+const MP3: &str = "mp3";
 /// Missing recordings looked for at once.
 const MISSING_MAX: u32 = 200;
 /// After this a recording that could not be fetched is left with the carrier.
@@ -73,15 +74,68 @@ impl Recordings {
             Err(_) => return Err(StoreError::Write("the journal has stopped".into())),
         }
         let file_id = id.to_string();
+        self.note(call, recording, file_id.clone(), bytes).await?;
+        Ok(file_id)
+    }
+
+    async fn begin_new(&self) -> Result<(String, PathBuf), StoreError> {
+        let clock = self.journal.clock();
+        let id = uuid::Builder::from_unix_timestamp_millis(clock.unix_ms(), &random()).into_uuid();
+        let folder = self.journal.dir().join(FOLDER);
+        let part = folder.join(format!("{id}.part"));
+        let made = self.journal.tasks().spawn_blocking(move || {
+            fs::create_dir_all(&folder)?;
+            only_owner(&folder, 0o700)
+        });
+        match made.await {
+            Ok(Ok(())) => Ok((id.to_string(), part)),
+            Ok(Err(error)) => Err(StoreError::Write(error.to_string())),
+            Err(_) => Err(StoreError::Write("the journal has stopped".into())),
+        }
+    }
+
+    async fn keep_part(
+        &self,
+        call: CallId,
+        recording: String,
+        id: String,
+        bytes: u64,
+    ) -> Result<String, StoreError> {
+        if let Some(known) = self.kept_as(call, recording.clone()).await? {
+            return Ok(known);
+        }
+        let uuid = Uuid::try_parse(&id).map_err(|error| StoreError::Write(error.to_string()))?;
+        let folder = self.journal.dir().join(FOLDER);
+        let renamed = self.journal.tasks().spawn_blocking(move || {
+            let kept = folder.join(format!("{uuid}.{MP3}"));
+            only_owner(&folder.join(format!("{uuid}.part")), 0o600)?;
+            fs::rename(folder.join(format!("{uuid}.part")), kept)
+        });
+        match renamed.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(StoreError::Write(error.to_string())),
+            Err(_) => return Err(StoreError::Write("the journal has stopped".into())),
+        }
+        self.note(call, recording, id.clone(), bytes).await?;
+        Ok(id)
+    }
+
+    /// Writes down that a file is a recording's, and returns once that is on disk.
+    async fn note(
+        &self,
+        call: CallId,
+        recording: String,
+        file_id: String,
+        bytes: u64,
+    ) -> Result<(), StoreError> {
         self.journal.send(Message::Row(Box::new(Row::Kept {
             call,
             recording,
-            file_id: file_id.clone(),
+            file_id,
             bytes,
-            at: clock.now().timestamp_millis(),
+            at: self.journal.clock().now().timestamp_millis(),
         })))?;
-        self.journal.asked(Message::Flush).await?;
-        Ok(file_id)
+        self.journal.asked(Message::Flush).await
     }
 
     async fn look(&self, id: String) -> Result<Option<KeptRecording>, StoreError> {
@@ -147,8 +201,15 @@ fn missing((id, duration_s, state): (String, Option<u32>, String)) -> Option<Mis
     })
 }
 
-fn file_of(dir: &Path, id: Uuid) -> PathBuf {
+/// Where a new WAV goes.
+fn wav_of(dir: &Path, id: Uuid) -> PathBuf {
     dir.join(FOLDER).join(format!("{id}.wav"))
+}
+
+/// Where a kept file is: what agent vendors send is MP3, all else is WAV.
+fn file_of(dir: &Path, id: Uuid) -> PathBuf {
+    let mp3 = dir.join(FOLDER).join(format!("{id}.{MP3}"));
+    if mp3.is_file() { mp3 } else { wav_of(dir, id) }
 }
 
 /// Writes a new file under its final name only once it is complete and on disk.
@@ -164,7 +225,7 @@ fn write_file(dir: &Path, id: Uuid, audio: &[u8]) -> io::Result<()> {
         fs::remove_file(&part).ok();
         return Err(error);
     }
-    fs::rename(&part, file_of(dir, id))
+    fs::rename(&part, wav_of(dir, id))
 }
 
 /// Removes a file of ours; a file that is gone already counts as removed.
@@ -187,6 +248,22 @@ impl RecordingVault for Recordings {
     ) -> BoxFuture<'static, Result<String, StoreError>> {
         let vault = self.clone();
         Box::pin(async move { vault.keep_new(call, recording, audio).await })
+    }
+
+    fn begin(&self) -> BoxFuture<'static, Result<(String, PathBuf), StoreError>> {
+        let vault = self.clone();
+        Box::pin(async move { vault.begin_new().await })
+    }
+
+    fn keep_received(
+        &self,
+        call: CallId,
+        recording: String,
+        id: String,
+        bytes: u64,
+    ) -> BoxFuture<'static, Result<String, StoreError>> {
+        let vault = self.clone();
+        Box::pin(async move { vault.keep_part(call, recording, id, bytes).await })
     }
 
     fn find(&self, id: String) -> BoxFuture<'static, Result<Option<KeptRecording>, StoreError>> {

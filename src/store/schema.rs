@@ -7,7 +7,7 @@ use rusqlite::Connection;
 pub(super) const APPLICATION_ID: i64 = 0x5741_4C42;
 
 /// One script per version, in order. Version 1 is the first.
-pub(super) const MIGRATIONS: [&str; 3] = [V1, V2, V3];
+pub(super) const MIGRATIONS: [&str; 4] = [V1, V2, V3, V4];
 
 /// The version this build writes.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -186,6 +186,25 @@ UPDATE leads SET call_status = CASE transferred_to_human WHEN 1 THEN 'transferre
 ALTER TABLE call_log ADD COLUMN carrier_status TEXT;
 UPDATE call_log SET carrier_status = status,
     status = CASE transferred WHEN 1 THEN 'transferred' ELSE 'called' END;
+";
+
+/// Calls are found by the agent vendor's conversation too, and text messages of a lead are kept
+/// beside its calls.
+const V4: &str = "
+ALTER TABLE calls ADD COLUMN conversation_id TEXT;
+UPDATE calls SET conversation_id = json_extract(state, '$.conversation_id');
+CREATE INDEX calls_by_conversation ON calls (conversation_id) WHERE conversation_id IS NOT NULL;
+CREATE TABLE messages (
+    id TEXT PRIMARY KEY,
+    lead_id TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    sent_by TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    phone TEXT,
+    text TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX messages_by_lead ON messages (lead_id, at);
+CREATE INDEX messages_by_time ON messages (at);
 ";
 
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {

@@ -68,6 +68,7 @@ fn base(who: &Who<'_>, status: CallStatus, age_s: i64, answered_s: Option<i64>) 
         agent: Some(who.agent.into()),
         agent_kind: Some(who.vendors.1.into()),
         adopted: false,
+        observed: false,
     };
     let at = now();
     let mut call = Call::new(id(who.n), facts, status, at - TimeDelta::seconds(age_s));

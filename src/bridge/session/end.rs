@@ -84,6 +84,7 @@ impl Session {
             effects.fact(Fact::ConversationEnded {
                 conversation_id,
                 reason: text::clean_label(reason).into_owned(),
+                duration_ms: None,
             });
         }
     }

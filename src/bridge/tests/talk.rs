@@ -64,7 +64,8 @@ fn a_barge_in_clears_then_cancels_then_truncates() {
         &Effect::Fact(Fact::BargedIn {
             turn: 1,
             reaction_ms: None,
-            dropped_ms: 3_000
+            dropped_ms: 3_000,
+            kind: None
         })
     );
 }

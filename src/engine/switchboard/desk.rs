@@ -118,6 +118,16 @@ impl Desk {
                 }
                 Some(id)
             }
+            Target::Past(id) => {
+                if self.read().get(id).is_none() {
+                    let taken = facts.len();
+                    for fact in facts {
+                        self.stamp(Some(id), fact);
+                    }
+                    return Ok(self.posted(Some(id), false, taken));
+                }
+                Some(id)
+            }
             Target::Known {
                 carrier,
                 carrier_call_id,

@@ -1,13 +1,15 @@
-//! ElevenLabs Agents: the conversation socket and the signature of its webhooks.
+//! ElevenLabs Agents: the conversation socket, its webhooks and their signature.
 //! Pure but for `shell`, which opens conversations.
 
 mod codec;
+mod events;
 pub mod shell;
 mod signature;
 
 use crate::call::Secret;
 
 pub use codec::ElevenLabsCodec;
+pub use events::*;
 pub use signature::*;
 
 /// The vendor's name everywhere.

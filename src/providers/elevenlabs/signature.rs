@@ -29,6 +29,75 @@ pub enum SignatureVerdict {
     Mismatch,
 }
 
+/// A signature being judged while its body comes in.
+#[derive(Debug)]
+pub struct SignatureCheck {
+    mac: Hmac<Sha256>,
+    presented: Vec<String>,
+}
+
+impl SignatureCheck {
+    /// Begins with the header's value, at `now_unix_s`.
+    ///
+    /// # Errors
+    /// Whatever the body is, this header cannot be right.
+    pub fn begin(
+        header: Option<&str>,
+        secret: &Secret,
+        now_unix_s: u64,
+    ) -> Result<Self, SignatureVerdict> {
+        let Some(header) = header.map(str::trim).filter(|header| !header.is_empty()) else {
+            return Err(SignatureVerdict::Missing);
+        };
+        let mut timestamp = None;
+        let mut presented = Vec::new();
+        for part in header.split(',') {
+            match part.trim().split_once('=') {
+                Some(("t", value)) => timestamp = Some(value),
+                Some(("v0", value)) => presented.push(value.to_owned()),
+                _ => {}
+            }
+        }
+        let digits = timestamp.filter(|text| {
+            (1..=TIMESTAMP_DIGITS_MAX).contains(&text.len())
+                && text.bytes().all(|b| b.is_ascii_digit())
+        });
+        let Some((text, at)) = digits.and_then(|text| Some((text, text.parse::<u64>().ok()?)))
+        else {
+            return Err(SignatureVerdict::Malformed);
+        };
+        if presented.is_empty() || secret.is_empty() {
+            return Err(SignatureVerdict::Malformed);
+        }
+        if at + AGE_S_MAX < now_unix_s || at > now_unix_s + AHEAD_S_MAX {
+            return Err(SignatureVerdict::Stale);
+        }
+        Ok(Self {
+            mac: mac_of(text, secret),
+            presented,
+        })
+    }
+
+    /// Takes the next bytes of the raw body.
+    pub fn update(&mut self, chunk: &[u8]) {
+        self.mac.update(chunk);
+    }
+
+    /// Judges, in constant time, once the body is whole.
+    pub fn finish(self) -> SignatureVerdict {
+        let right = hex(self.mac);
+        let mut matches = false;
+        for given in self.presented {
+            matches |= bool::from(given.as_bytes().ct_eq(right.as_bytes()));
+        }
+        if matches {
+            SignatureVerdict::Valid
+        } else {
+            SignatureVerdict::Mismatch
+        }
+    }
+}
+
 /// Judges the raw body against the header's value, at `now_unix_s`.
 pub fn verify_signature(
     header: Option<&str>,
@@ -36,59 +105,35 @@ pub fn verify_signature(
     secret: &Secret,
     now_unix_s: u64,
 ) -> SignatureVerdict {
-    let Some(header) = header.map(str::trim).filter(|header| !header.is_empty()) else {
-        return SignatureVerdict::Missing;
-    };
-    let mut timestamp = None;
-    let mut presented = Vec::new();
-    for part in header.split(',') {
-        match part.trim().split_once('=') {
-            Some(("t", value)) => timestamp = Some(value),
-            Some(("v0", value)) => presented.push(value),
-            _ => {}
+    match SignatureCheck::begin(header, secret, now_unix_s) {
+        Ok(mut check) => {
+            check.update(body);
+            check.finish()
         }
-    }
-    let digits = timestamp.filter(|text| {
-        (1..=TIMESTAMP_DIGITS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
-    });
-    let Some((text, at)) = digits.and_then(|text| Some((text, text.parse::<u64>().ok()?))) else {
-        return SignatureVerdict::Malformed;
-    };
-    if presented.is_empty() || secret.is_empty() {
-        return SignatureVerdict::Malformed;
-    }
-    if at + AGE_S_MAX < now_unix_s || at > now_unix_s + AHEAD_S_MAX {
-        return SignatureVerdict::Stale;
-    }
-    let right = mac_hex(text, body, secret);
-    let mut matches = false;
-    for given in presented {
-        matches |= bool::from(given.as_bytes().ct_eq(right.as_bytes()));
-    }
-    if matches {
-        SignatureVerdict::Valid
-    } else {
-        SignatureVerdict::Mismatch
+        Err(verdict) => verdict,
     }
 }
 
 /// Signs as the vendor does: for simulators and `trigger`.
 pub fn sign_webhook(body: &[u8], secret: &Secret, now_unix_s: u64) -> String {
     let at = now_unix_s.to_string();
-    format!("t={at},v0={}", mac_hex(&at, body, secret))
+    let mut mac = mac_of(&at, secret);
+    mac.update(body);
+    format!("t={at},v0={}", hex(mac))
 }
 
+/// The MAC over a timestamp and the dot after it; the body is still to come.
 #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
-fn mac_hex(timestamp: &str, body: &[u8], secret: &Secret) -> String {
-    let mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).expect("any key length");
-    let bytes = mac
+fn mac_of(timestamp: &str, secret: &Secret) -> Hmac<Sha256> {
+    Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes())
+        .expect("any key length")
         .chain_update(timestamp.as_bytes())
         .chain_update(b".")
-        .chain_update(body)
-        .finalize()
-        .into_bytes();
+}
+
+fn hex(mac: Hmac<Sha256>) -> String {
     let mut hex = String::with_capacity(64);
-    for byte in bytes {
+    for byte in mac.finalize().into_bytes() {
         // Writing to a String cannot fail.
         let _infallible = write!(hex, "{byte:02x}");
     }

@@ -61,6 +61,7 @@ impl Translator {
             Fact::ConversationEnded {
                 conversation_id,
                 reason,
+                duration_ms: None,
             },
         ));
         let link = Fact::AgentLinkChanged {

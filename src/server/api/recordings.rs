@@ -31,6 +31,16 @@ enum Source {
 }
 
 impl Source {
+    /// Media type and ending of a file's name.
+    fn kind(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::File { path, .. } if path.extension().is_some_and(|end| end == "mp3") => {
+                ("audio/mpeg", "mp3")
+            }
+            _ => ("audio/wav", "wav"),
+        }
+    }
+
     fn length(&self) -> u64 {
         match self {
             Self::File { length, .. } => *length,
@@ -148,6 +158,7 @@ async fn serve(
     } else {
         span.end() - span.start() + 1
     };
+    let (media_type, ending) = source.kind();
     let body = match source {
         Source::Memory(bytes) => {
             let from = usize::try_from(*span.start()).unwrap_or(usize::MAX);
@@ -159,7 +170,7 @@ async fn serve(
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     let fixed = [
-        (header::CONTENT_TYPE, "audio/wav"),
+        (header::CONTENT_TYPE, media_type),
         (header::ACCEPT_RANGES, "bytes"),
         (header::CACHE_CONTROL, "private, no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -168,7 +179,7 @@ async fn serve(
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(count));
-    let name = format!("inline; filename=\"{id}.wav\"");
+    let name = format!("inline; filename=\"{id}.{ending}\"");
     if let Ok(value) = HeaderValue::try_from(name) {
         headers.insert(header::CONTENT_DISPOSITION, value);
     }

@@ -91,7 +91,9 @@ pub(super) async fn issue(
 }
 
 fn escaped(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+    // In a path a plus is a plus.
+    let escaped: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    escaped.replace('+', "%20")
 }
 
 /// Makes listen URLs for the screen in the same process. `base` is where browsers reach us.

@@ -28,8 +28,9 @@ use super::settings::ServerSettings;
 use super::state::App;
 
 pub use log::{WebhookEntry, WebhookLog, WebhookVerdict};
+pub(super) use pipeline::may_log_refusal;
 pub use plivo::PlivoDesk;
-pub(super) use seen::Seen;
+pub(super) use seen::{Seen, content_key};
 pub use twilio::TwilioDesk;
 
 /// Retry override every URL we hand to a carrier ends in: by default a 5xx is not tried again.

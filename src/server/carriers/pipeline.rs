@@ -29,6 +29,11 @@ const BODY_WITHIN: Duration = Duration::from_secs(10);
 static REFUSALS_LOGGED: LazyLock<DefaultDirectRateLimiter> =
     LazyLock::new(|| RateLimiter::direct(Quota::per_second(NonZeroU32::MIN)));
 
+/// Whether there is room for another refusal in the log; the rest is only counted.
+pub(in crate::server) fn may_log_refusal() -> bool {
+    REFUSALS_LOGGED.check().is_ok()
+}
+
 /// Takes one webhook and answers it.
 pub(super) async fn take(
     State(app): State<Arc<App>>,
@@ -246,7 +251,7 @@ impl Visit {
     fn note(&self, verdict: WebhookVerdict, response: &Response) {
         let status = response.status();
         if status.is_client_error() || status.is_server_error() {
-            if REFUSALS_LOGGED.check().is_ok() {
+            if may_log_refusal() {
                 tracing::warn!(
                     carrier = self.desk.carrier(),
                     path = self.path,

@@ -46,7 +46,7 @@ fn mark_of(key: &str) -> Mark {
 }
 
 /// A key made of the content, for carriers and requests without one of their own.
-pub(super) fn content_key(query: &str, body: &[u8]) -> String {
+pub(in crate::server) fn content_key(query: &str, body: &[u8]) -> String {
     let sum = Sha256::new()
         .chain_update(query.as_bytes())
         .chain_update([0])

@@ -166,6 +166,7 @@ fn update_of(fact: &Fact, scene: Scene<'_>) -> Option<(&'static str, Value)> {
         Fact::ConversationEnded {
             conversation_id,
             reason,
+            ..
         } => (
             "conversation_ended",
             json!({

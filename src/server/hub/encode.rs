@@ -75,7 +75,10 @@ fn has_number(envelope: &Envelope) -> bool {
     matches!(
         &envelope.event,
         CallEvent::Known(
-            Fact::CallSeen { .. } | Fact::CallDescribed { .. } | Fact::Transferred { .. }
+            Fact::CallSeen { .. }
+                | Fact::CallDescribed { .. }
+                | Fact::Transferred { .. }
+                | Fact::LeadMessaged { .. }
         )
     )
 }
@@ -87,6 +90,9 @@ fn masked(envelope: &Envelope) -> Envelope {
             mask_facts(facts);
         }
         CallEvent::Known(Fact::Transferred { to, .. }) => *to = mask_number(to),
+        CallEvent::Known(Fact::LeadMessaged { message }) => {
+            message.phone = message.phone.as_deref().map(mask_number);
+        }
         _ => {}
     }
     copy

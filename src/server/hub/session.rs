@@ -394,7 +394,8 @@ impl Hub {
             return true;
         }
         let Some(call) = envelope.call else {
-            return true;
+            let lead = envelope.lead();
+            return lead.is_none() || self.grant.sees_lead(lead);
         };
         let board = &self.app.core.switchboard;
         board.read(|board| {

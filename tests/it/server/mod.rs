@@ -2,8 +2,10 @@
 
 mod api;
 mod compat;
+mod conversations;
 mod faults;
 mod hub;
 mod listen;
 mod media;
+mod stream;
 mod webhooks;

@@ -11,13 +11,17 @@ use wallboard::engine::{
     AgentConnection, AgentDialer, AgentError, AgentPlan, Clock, Core, CoreParts, Fallback,
     MemoryJournal, Plans, Tasks,
 };
+use wallboard::providers::elevenlabs::sign_webhook;
 use wallboard::providers::twilio::{TwilioSettings, sign};
 use wallboard::server::{
-    Auth, CarrierRoutes, Server, ServerParts, ServerSettings, TokenStore, TwilioDesk,
+    Auth, CarrierRoutes, ConversationSettings, Server, ServerParts, ServerSettings, TokenStore,
+    TwilioDesk,
 };
+use wallboard::store::{self, Recordings};
 
 pub const PUBLIC: &str = "https://wb.example.com";
 pub const TWILIO_TOKEN: &str = "wallboard_test_token_0123456789ab";
+pub const ELEVENLABS_SECRET: &str = "wsec_9f3c1d7b2a5e4f60817263544938271f";
 pub const ADMIN: &str = "wb_test_admin_token";
 
 /// An agent that never answers the phone.
@@ -49,9 +53,38 @@ impl Backend {
         Self::start_with(|_| {}, |_| {}).await
     }
 
+    /// With no secret for conversation webhooks.
+    pub async fn start_open() -> Self {
+        let no_secret = |parts: &mut ServerParts| {
+            parts.conversations = ConversationSettings::default();
+        };
+        Self::build(|_| {}, |_| {}, no_secret).await
+    }
+
+    /// With a journal and recordings in `dir`. What `journal` shows is empty then.
+    pub async fn start_on_disk(dir: &std::path::Path) -> Self {
+        Self::start_with(
+            |_| {},
+            |parts| {
+                let journal = store::open(dir, &parts.tasks, parts.clock).unwrap();
+                parts.vault = Some(Arc::new(Recordings::new(journal.clone())));
+                parts.journal = Arc::new(journal);
+            },
+        )
+        .await
+    }
+
     pub async fn start_with(
         settings: impl FnOnce(&mut ServerSettings),
         parts: impl FnOnce(&mut CoreParts),
+    ) -> Self {
+        Self::build(settings, parts, |_| {}).await
+    }
+
+    async fn build(
+        settings: impl FnOnce(&mut ServerSettings),
+        parts: impl FnOnce(&mut CoreParts),
+        server: impl FnOnce(&mut ServerParts),
     ) -> Self {
         let _set_already = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
@@ -72,7 +105,12 @@ impl Backend {
             ..TwilioSettings::default()
         };
         let mut server_parts = ServerParts::new(core.clone(), server_settings, auth);
+        server_parts.conversations = ConversationSettings {
+            webhook_secret: Some(Secret::new(ELEVENLABS_SECRET)),
+            has_agent: true,
+        };
         server_parts.carriers = CarrierRoutes::new().with(TwilioDesk::new(&twilio));
+        server(&mut server_parts);
         let server = Server::start(server_parts).await.unwrap();
         let url = format!("http://{}", server.local_addr());
         let http = reqwest::Client::builder().use_rustls_tls().build().unwrap();
@@ -116,6 +154,20 @@ impl Backend {
                 sign(over, &pairs, &Secret::new(token)),
             )
             .form(&pairs)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    /// Posts a conversation event signed as ElevenLabs would, now.
+    pub async fn event(&self, path: &str, body: &Value) -> reqwest::Response {
+        let body = body.to_string();
+        let now = u64::try_from(self.core.clock.now().timestamp()).unwrap();
+        let signature = sign_webhook(body.as_bytes(), &Secret::new(ELEVENLABS_SECRET), now);
+        self.http
+            .post(format!("{}{path}", self.url))
+            .header("elevenlabs-signature", signature)
+            .body(body)
             .send()
             .await
             .unwrap()

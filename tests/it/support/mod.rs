@@ -3,3 +3,4 @@
 pub mod backend;
 pub mod pty;
 pub mod socketio;
+pub mod sse;

@@ -1,0 +1,306 @@
+//! Webhooks of conversations whose audio does not pass through here.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use wallboard::call::{AgentLink, Call, CallStatus, LineBody, MediaLink, Track};
+use wallboard::server::WebhookVerdict;
+
+use crate::it::support::backend::{Backend, sid};
+
+pub const EVENTS: &str = "/api/webhooks/elevenlabs/conversation-events";
+const POST_CALL: &str = "/api/webhooks/elevenlabs/post-call";
+
+pub fn said(kind: &str, conversation: &str, text: &str) -> Value {
+    json!({"type": kind, "event_timestamp": stamp(), "data":
+        {"conversation_id": conversation, "message": text}})
+}
+
+/// A time no other event has.
+pub fn stamp() -> f64 {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    1_795_219_200.0 + f64::from(NEXT.fetch_add(1, Ordering::Relaxed)) / 1000.0
+}
+
+pub fn started(conversation: &str, lead: Option<&str>) -> Value {
+    let mut body = json!({"type": "conversation_started", "event_timestamp": stamp(), "data":
+        {"conversation_id": conversation, "metadata": {"phone_number": "+14155550134"}}});
+    if let Some(lead) = lead {
+        body["data"]["conversation_initiation_client_data"] =
+            json!({"dynamic_variables": {"lead_id": lead}});
+    }
+    body
+}
+
+pub fn ended(conversation: &str) -> Value {
+    json!({"type": "conversation_ended", "event_timestamp": stamp(), "data":
+        {"conversation_id": conversation, "duration_ms": 45_000, "end_reason": "caller hung up"}})
+}
+
+async fn send(backend: &Backend, events: &[Value]) {
+    for event in events {
+        let answer = backend.event(EVENTS, event).await;
+        assert_eq!(answer.status(), 200, "{event}");
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(body["success"], true);
+    }
+}
+
+fn spoken(call: &Call) -> Vec<(Track, String)> {
+    let lines = call.lines.iter();
+    lines
+        .filter_map(|line| match &line.body {
+            LineBody::Speech { track, text, .. } => Some((*track, text.clone())),
+            _ => None,
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_conversation_told_of_becomes_an_observed_call_and_ends() {
+    let backend = Backend::start().await;
+    send(
+        &backend,
+        &[
+            started("conv_1", Some("L1")),
+            said("agent_message", "conv_1", "Hello, this is Ann."),
+            said("user_message", "conv_1", "Hi."),
+            said("user_message", "conv_1", "Hi."),
+        ],
+    )
+    .await;
+    let call = backend.call("conv_1").unwrap();
+    assert!(call.facts.observed);
+    assert_eq!(call.facts.lead_id.as_deref(), Some("L1"));
+    assert_eq!(call.status, CallStatus::InProgress);
+    assert_eq!(call.media_link, MediaLink::None);
+    assert_eq!(call.agent_link, AgentLink::Connected);
+    let expected = [
+        (Track::FromAgent, "Hello, this is Ann.".to_owned()),
+        (Track::FromCaller, "Hi.".to_owned()),
+        (Track::FromCaller, "Hi.".to_owned()),
+    ];
+    assert_eq!(spoken(&call), expected);
+    send(&backend, &[ended("conv_1"), ended("conv_1")]).await;
+    let call = backend.call("conv_1").unwrap();
+    assert_eq!(call.status, CallStatus::Completed);
+    assert_eq!(call.duration_s, Some(45));
+    assert_eq!(call.end_cause.as_deref(), Some("caller hung up"));
+    assert_eq!(backend.calls(), 1);
+}
+
+#[tokio::test]
+async fn forged_old_and_unreadable_events_are_refused_and_nothing_is_created() {
+    use crate::it::support::backend::ELEVENLABS_SECRET;
+    use wallboard::call::Secret;
+    use wallboard::providers::elevenlabs::sign_webhook;
+
+    let backend = Backend::start().await;
+    let now = u64::try_from(backend.core.clock.now().timestamp()).unwrap();
+    let body = started("conv_1", Some("L1")).to_string();
+    let right = Secret::new(ELEVENLABS_SECRET);
+    let sign = |secret: &Secret, at: u64| sign_webhook(body.as_bytes(), secret, at);
+    let rows = [
+        ("elevenlabs-signature", String::new()),
+        ("elevenlabs-signature", "hello".to_owned()),
+        (
+            "elevenlabs-signature",
+            sign(&Secret::new("wsec_other"), now),
+        ),
+        ("elevenlabs-signature", sign(&right, now - 2_000)),
+        ("elevenlabs-signature", sign(&right, now + 2_000)),
+        ("xi-signature", "1".to_owned()),
+    ];
+    for (header, value) in rows {
+        let request = backend.http.post(format!("{}{EVENTS}", backend.url));
+        let answer = request
+            .header(header, &value)
+            .body(body.clone())
+            .send()
+            .await;
+        let answer = answer.unwrap();
+        assert_eq!(answer.status(), 401, "{value}");
+        let told: Value = answer.json().await.unwrap();
+        assert_eq!(told, json!({"error": "invalid signature"}));
+    }
+    assert_eq!(backend.calls(), 0);
+    assert!(backend.journal.envelopes().is_empty());
+    // The alias is a place for the same proof.
+    let request = backend.http.post(format!("{}{EVENTS}", backend.url));
+    let request = request.header("xi-signature", sign(&right, now));
+    assert_eq!(
+        request.body(body.clone()).send().await.unwrap().status(),
+        200
+    );
+    // The same delivery again is taken once.
+    let request = backend.http.post(format!("{}{EVENTS}", backend.url));
+    let request = request.header("elevenlabs-signature", sign(&right, now));
+    assert_eq!(
+        request.body(body.clone()).send().await.unwrap().status(),
+        200
+    );
+    let log = backend.server.webhooks().entries();
+    assert_eq!(log.last().unwrap().verdict, WebhookVerdict::Duplicate);
+    for body in [json!([1]), json!({"data": {}}), json!("text")] {
+        assert_eq!(backend.event(EVENTS, &body).await.status(), 400, "{body}");
+    }
+    let big = json!({"type": "user_message", "message": "x".repeat(1_100_000)});
+    assert_eq!(backend.event(EVENTS, &big).await.status(), 413);
+    assert_eq!(
+        backend
+            .event(EVENTS, &json!({"type": "news"}))
+            .await
+            .status(),
+        200
+    );
+    let health = backend.http.get(format!("{}{EVENTS}", backend.url)).send();
+    let health: Value = health.await.unwrap().json().await.unwrap();
+    assert_eq!(health["status"], "healthy");
+    assert_eq!(health["environment"]["hasWebhookSecret"], true);
+}
+
+#[tokio::test]
+async fn without_a_secret_the_route_says_so() {
+    let backend = Backend::start_open().await;
+    let answer = backend.event(EVENTS, &started("conv_1", None)).await;
+    assert_eq!(answer.status(), 503);
+    assert_eq!(backend.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_temporary_id_is_promoted_and_the_carriers_id_joins() {
+    let backend = Backend::start().await;
+    let carrier = sid("CA", 9);
+    let begun = json!({"type": "call_initiated", "data": {
+        "temp_conversation_id": "temp_1", "to_number": "+14155550134", "lead_id": "L1"}});
+    let real = json!({"type": "conversation_started", "data": {"conversation_id": "conv_1",
+        "conversation_initiation_client_data": {"temp_conversation_id": "temp_1"}}});
+    let sid = json!({"type": "agent_message", "data":
+        {"conversation_id": "conv_1", "call_sid": carrier, "message": "Hello"}});
+    send(&backend, &[begun, real, sid]).await;
+    assert_eq!(backend.calls(), 1);
+    let call = backend.call("conv_1").unwrap();
+    assert_eq!(call.facts.carrier, "twilio");
+    assert_eq!(
+        call.facts.carrier_call_id.as_deref(),
+        Some(carrier.as_str())
+    );
+    assert_eq!(call.facts.lead_id.as_deref(), Some("L1"));
+    assert_eq!(call.facts.to, "+14155550134");
+    assert!(backend.call(&carrier).is_some() && backend.call("temp_1").is_some());
+}
+
+#[tokio::test]
+async fn a_call_the_carrier_told_of_gets_its_conversation() {
+    let backend = Backend::start().await;
+    let carrier = sid("CA", 3);
+    backend.status(&carrier, "in-progress", "1").await;
+    send(&backend, &[started("conv_1", Some("L1"))]).await;
+    assert_eq!(backend.calls(), 1);
+    let call = backend.call("conv_1").unwrap();
+    assert_eq!(
+        call.facts.carrier_call_id.as_deref(),
+        Some(carrier.as_str())
+    );
+    assert!(call.facts.observed);
+    // The carrier's own word comes here: it ends the call, in its own words.
+    backend.status(&carrier, "completed", "2").await;
+    let call = backend.call("conv_1").unwrap();
+    assert_eq!(
+        (call.status, call.duration_s),
+        (CallStatus::Completed, Some(47))
+    );
+}
+
+#[tokio::test]
+async fn the_record_after_the_call_fills_gaps_and_repeats_nothing() {
+    let backend = Backend::start().await;
+    send(
+        &backend,
+        &[
+            started("conv_1", Some("L1")),
+            said("agent_message", "conv_1", "Hello"),
+            ended("conv_1"),
+        ],
+    )
+    .await;
+    let record = |id: &str| {
+        json!({"type": "post_call_transcription", "event_timestamp": stamp(), "data": {
+            "conversation_id": id, "status": "done", "agent_name": "Sales",
+            "transcript": [
+                {"role": "agent", "message": "Hello"},
+                {"role": "user", "message": "Hi there"},
+                {"role": "agent", "message": "Hello"},
+            ],
+            "metadata": {"call_duration_secs": 45, "cost_fiat": 0.02,
+                "phone_call": {"agent_number": "+15557650000", "external_number": "+14155550199",
+                    "direction": "outbound", "call_result": "answered"}},
+            "analysis": {"transcript_summary": "A greeting.", "call_successful": "success"}}})
+    };
+    for _ in 0..2 {
+        assert_eq!(
+            backend.event(POST_CALL, &record("conv_1")).await.status(),
+            200
+        );
+    }
+    let call = backend.call("conv_1").unwrap();
+    let texts: Vec<String> = spoken(&call).into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, ["Hello", "Hi there", "Hello"]);
+    let analysis = call.analysis.unwrap();
+    assert_eq!(analysis.summary.as_deref(), Some("A greeting."));
+    assert_eq!((analysis.sentiment, analysis.topics.len()), (None, 0));
+    assert_eq!(call.cost_usd, Some(0.02));
+    // One nobody told of while it lasted.
+    assert_eq!(
+        backend.event(POST_CALL, &record("conv_2")).await.status(),
+        200
+    );
+    let call = backend.call("conv_2").unwrap();
+    assert_eq!(call.status, CallStatus::Completed);
+    assert_eq!(
+        (spoken(&call).len(), call.facts.to.as_str()),
+        (3, "+14155550199")
+    );
+    let busy = json!({"type": "call_initiation_failure", "data":
+        {"conversation_id": "conv_3", "failure_reason": "busy"}});
+    assert_eq!(backend.event(POST_CALL, &busy).await.status(), 200);
+    assert_eq!(backend.call("conv_3").unwrap().status, CallStatus::Busy);
+}
+
+#[tokio::test]
+async fn a_recording_streams_to_the_disk_and_is_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let backend = Backend::start_on_disk(dir.path()).await;
+    send(&backend, &[started("conv_1", Some("L1"))]).await;
+    let sound: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let audio = |sound: &[u8]| {
+        json!({"type": "post_call_audio", "event_timestamp": 1_795_219_200, "data":
+            {"agent_id": "a", "conversation_id": "conv_1", "full_audio": STANDARD.encode(sound)}})
+    };
+    // Forged: nothing stays.
+    let request = backend.http.post(format!("{}{POST_CALL}", backend.url));
+    let now = backend.core.clock.now().timestamp();
+    let forged = request.header(
+        "elevenlabs-signature",
+        format!("t={now},v0={}", "0".repeat(64)),
+    );
+    let forged = forged.body(audio(&sound).to_string()).send().await.unwrap();
+    assert_eq!(forged.status(), 401);
+    let files = || {
+        std::fs::read_dir(dir.path().join("recordings"))
+            .unwrap()
+            .count()
+    };
+    assert_eq!(files(), 0);
+    for _ in 0..2 {
+        assert_eq!(backend.event(POST_CALL, &audio(&sound)).await.status(), 200);
+    }
+    assert_eq!(files(), 1);
+    let call = backend.call("conv_1").unwrap();
+    assert_eq!(call.recordings.len(), 1);
+    let url = call.recordings[0].url.clone().unwrap();
+    let answer = backend.get(&url, crate::it::support::backend::ADMIN).await;
+    assert_eq!(answer.headers()["content-type"], "audio/mpeg");
+    assert_eq!(answer.bytes().await.unwrap(), sound);
+}
