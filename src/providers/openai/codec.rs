@@ -213,7 +213,7 @@ impl AgentCodec for OpenAiCodec {
                 },
             }))],
             AgentOut::UserText { text } => {
-                self.answers.want(verbatim(text));
+                self.answers.want_given(verbatim(text));
                 self.owed()
             }
             AgentOut::Cancel => self.cancel(),

@@ -58,8 +58,6 @@ pub(super) fn verbatim(text: &str) -> Value {
     // As JSON, so that quotes in it cannot end the quotation.
     let quoted = Value::from(text);
     json!({
-        // Ours to recognise; the vendor only keeps it.
-        "metadata": {"given": "yes"},
         "instructions": format!(
             "Say exactly the following to the caller, word for word, and nothing else: {quoted}"
         ),

@@ -200,7 +200,8 @@ fn turns_alone(session: &Value, beta: bool) -> Option<Result<Told, Wrong>> {
     };
     let turns = session.pointer(at)?;
     let settles = ["instructions", "model", "voice", "modalities"];
-    if settles.iter().any(|key| session.get(key).is_some()) {
+    let settles_sound = session.pointer("/audio/output").is_some();
+    if settles_sound || settles.iter().any(|key| session.get(key).is_some()) {
         return None;
     }
     let known = || {
