@@ -1,6 +1,7 @@
 //! How the call sounds and flows: levels, arrival, speech, shares, one opinion score. Gauges four
 //! times a second, a fact only when the band changes, one summary at the end.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::call::{Band, CallId, CallSummary, Fact, Gauge, Quality};
@@ -15,6 +16,8 @@ const GAUGE_EVERY: Duration = Duration::from_millis(250);
 const JUDGE_EVERY: Duration = Duration::from_secs(1);
 /// Judgements before the first band is published.
 const SETTLED_AFTER: u32 = 5;
+/// Frames over which the agent's zero crossings are counted: a second.
+const CROSSING_FRAMES: usize = 50;
 /// Missed ticks made up for at most; a machine that slept did not hold a conversation.
 const TICKS_MAX: u32 = 500;
 
@@ -24,6 +27,8 @@ pub(super) struct Health {
     arrivals: Arrivals,
     meter_in: Meter,
     meter_out: Meter,
+    /// Zero crossings of the last frames to the caller, newest last.
+    crossings: VecDeque<u16>,
     vad: Vad,
     talk: Talk,
     thresholds: Thresholds,
@@ -54,6 +59,7 @@ impl Health {
             arrivals: Arrivals::new(),
             meter_in: Meter::new(),
             meter_out: Meter::new(),
+            crossings: VecDeque::with_capacity(CROSSING_FRAMES),
             vad: Vad::default(),
             talk: Talk::new(),
             thresholds,
@@ -109,6 +115,17 @@ impl Health {
     pub(super) fn agent_frame(&mut self, ulaw: &[u8], now: Duration) {
         self.has_out = true;
         self.meter_out.push(level_ulaw(ulaw), now);
+        if self.crossings.len() == CROSSING_FRAMES {
+            self.crossings.pop_front();
+        }
+        self.crossings.push_back(zero_crossings(ulaw));
+    }
+
+    /// Crossings per sample over the last second; `None` before there was a second of sound.
+    fn crossings_out(&self) -> Option<f32> {
+        let samples = (CROSSING_FRAMES * FRAME_SAMPLES) as f32;
+        let count: u32 = self.crossings.iter().map(|count| u32::from(*count)).sum();
+        (self.crossings.len() == CROSSING_FRAMES).then_some(count as f32 / samples)
     }
 
     /// Counts the time since the last tick and publishes what is due.
@@ -179,6 +196,7 @@ impl Health {
             }),
             agent_talk_share: shares.talk_ratio,
             silence_share: Some(shares.silence),
+            crossings_out: self.crossings_out(),
             ..Gauge::blank(self.call)
         }
     }
@@ -222,6 +240,14 @@ impl Health {
     }
 }
 
+/// How often the sign changes from one sample to the next. µ-law's top bit is the sign, so nothing
+/// has to be decoded (ITU-T G.711, table 2a).
+fn zero_crossings(ulaw: &[u8]) -> u16 {
+    let pairs = ulaw.iter().zip(ulaw.iter().skip(1));
+    let changes = pairs.filter(|(one, next)| (*one ^ *next) & 0x80 != 0);
+    u16::try_from(changes.count()).unwrap_or(u16::MAX)
+}
+
 /// The carrier's round trip is unknown to us and the agent's is not on the caller's line.
 fn score(stats: &ArrivalStats) -> f64 {
     let delay = mouth_to_ear_ms(None, stats.jitter_ms);
@@ -232,4 +258,36 @@ fn score(stats: &ArrivalStats) -> f64 {
 fn next(due: Duration, every: Duration, now: Duration) -> Duration {
     let due = due + every;
     if due > now { due } else { now + every }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Frames of a generator through the meter of the agent's side.
+    fn crossings(mut sample: impl FnMut(u32) -> u8) -> f32 {
+        let call = CallId::from_parts(1, [1; 10]);
+        let mut health = Health::new(call, Thresholds::default(), Duration::ZERO);
+        assert_eq!(health.crossings_out(), None);
+        for frame in 0..60 {
+            let bytes: Vec<u8> = (0..160).map(|n| sample(frame * 160 + n)).collect();
+            health.agent_frame(&bytes, FRAME * frame);
+        }
+        health.crossings_out().unwrap()
+    }
+
+    #[test]
+    fn noise_crosses_zero_far_more_often_than_a_tone_does() {
+        let tone = crossings(|n| {
+            let at = f64::from(n) * 300.0 * std::f64::consts::TAU / 8000.0;
+            crate::media::ulaw_encode_sample((at.sin() * 9000.0) as i16)
+        });
+        assert!((0.05..0.1).contains(&tone), "{tone}");
+        let mut state = 1_u32;
+        let noise = crossings(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        });
+        assert!((0.45..0.55).contains(&noise), "{noise}");
+    }
 }

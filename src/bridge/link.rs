@@ -82,6 +82,13 @@ impl Link {
         self.ready_at = Some(now);
     }
 
+    /// The open conversation is about to be followed by another.
+    pub(super) fn renew(&mut self, now: Duration) {
+        self.phase = LinkPhase::Dialling;
+        self.retries = 0;
+        self.give_up_at = now + REOPEN_WITHIN;
+    }
+
     pub(super) fn close(&mut self) {
         self.phase = LinkPhase::Idle;
     }

@@ -7,6 +7,7 @@
 mod agent;
 mod end;
 mod hands;
+mod renewal;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -71,6 +72,9 @@ pub struct Session {
     loss_told_at: Option<Duration>,
     /// The vendor's detector hears the caller speak.
     vendor_hears: bool,
+    renewal: Option<renewal::Renewal>,
+    /// The agent that comes next need not speak first.
+    caller_is_next: bool,
     spent_usd: f64,
 }
 
@@ -131,6 +135,8 @@ impl Session {
             loss_told_at: None,
             vendor_hears: false,
             spent_usd: plan.spent_usd,
+            renewal: None,
+            caller_is_next: false,
             plan,
         }
     }
@@ -330,6 +336,7 @@ impl Session {
                 if self.floor != Floor::Operator {
                     self.watch_limits(now, effects);
                 }
+                self.watch_renewal(now, effects);
                 self.watch_media(now, effects);
             }
             Phase::Draining { reason, until } => {

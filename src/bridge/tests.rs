@@ -3,6 +3,7 @@
 mod endings;
 mod hands;
 mod hearing;
+mod renewal;
 mod rig;
 mod talk;
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -106,6 +107,8 @@ pub struct AgentBrief {
     pub variables: BTreeMap<String, String>,
     /// The caller has been talking already: greet nobody, whatever the first message is.
     pub takes_over: bool,
+    /// Who takes over has nothing to say before the caller does: the last words were the agent's.
+    pub caller_is_next: bool,
 }
 
 /// What a stretch of a conversation used, as the vendor counts it. Cached tokens are not counted
@@ -193,6 +196,10 @@ pub enum AgentIn {
     Usage {
         usage: Usage,
         usd: Option<f64>,
+    },
+    /// The vendor ends this conversation so long from now, whatever is being said.
+    Lasts {
+        max: Duration,
     },
     /// The vendor will not hold this conversation; asking again cannot help.
     Refused {

@@ -224,6 +224,13 @@ pub enum RecordingState {
     Failed,
 }
 
+impl RecordingState {
+    /// It runs, or may run again.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Started | Self::InProgress | Self::Paused)
+    }
+}
+
 /// Coarse judgement of a figure against the configured thresholds.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,

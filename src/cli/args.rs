@@ -54,6 +54,12 @@ pub struct Global {
     /// Draw with ASCII only.
     #[arg(long, global = true, env = "WALLBOARD_ASCII", value_parser = FalseyValueParser::new())]
     pub ascii: bool,
+    /// For a slow line: fewer repaints, no meters.
+    #[arg(long, global = true, env = "WALLBOARD_LOW_BANDWIDTH", value_parser = FalseyValueParser::new())]
+    pub low_bandwidth: bool,
+    /// Take mouse clicks; the terminal's own selection then needs shift.
+    #[arg(long, global = true, env = "WALLBOARD_MOUSE", value_parser = FalseyValueParser::new())]
+    pub mouse: bool,
     /// Sound card to listen on, or "none".
     #[arg(
         long,

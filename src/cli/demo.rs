@@ -1,4 +1,5 @@
-//! `wallboard demo`: simulated Twilio and ElevenLabs on loopback, talking to the production code.
+//! `wallboard demo`: simulated Twilio, Plivo, ElevenLabs and OpenAI Realtime on loopback, talking to
+//! the production code.
 //! Reads no configuration, keeps nothing, reaches nothing beyond this machine.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -8,6 +9,7 @@ use serde_json::json;
 
 use crate::call::Secret;
 use crate::engine::{Tasks, random};
+use crate::providers::{elevenlabs, openai, plivo};
 use crate::simulator::{Demo, DemoFleet, DemoTarget, Stage};
 
 use super::args::DemoArgs;
@@ -119,6 +121,7 @@ impl DemoRun {
                     let target = DemoTarget {
                         base_url: backend.url.clone(),
                         token: backend.token.expose().to_owned(),
+                        agents: vec![(elevenlabs::VENDOR, "Noah"), (openai::VENDOR, "Leo")],
                     };
                     let fleet = DemoFleet::new(stage.clone(), target, &peers).map_err(|error| {
                         Failure::failed(format!("the demo cannot start: {error}"), "")
@@ -176,6 +179,20 @@ fn place_backend(config: &mut Config, stage: &Stage) -> Outcome {
         .twilio
         .api_base()
         .clone_into(&mut config.twilio.api_base);
+    config.plivo.auth_id = Some(stage.plivo.auth_id().to_owned());
+    config.plivo.auth_token = Some(Secret::new(Stage::AUTH_TOKEN));
+    config.plivo.phone_number = Some(stage.plivo.number().to_owned());
+    stage
+        .plivo
+        .api_base()
+        .clone_into(&mut config.plivo.api_base);
+    config.openai.api_key = Some(Secret::new(Stage::API_KEY));
+    config.openai.api_base = stage.openai.api_base();
+    config.openai.instructions = Some(Stage::INSTRUCTIONS.to_owned());
+    stage
+        .openai
+        .realtime_url()
+        .clone_into(&mut config.openai.realtime_url);
     config.elevenlabs.api_key = Some(Secret::new(Stage::API_KEY));
     config.elevenlabs.agent_id = Some(Stage::AGENT_ID.to_owned());
     stage
@@ -187,7 +204,12 @@ fn place_backend(config: &mut Config, stage: &Stage) -> Outcome {
         .ws_base()
         .clone_into(&mut config.elevenlabs.ws_base);
     config.auth.admin_token = None;
-    config.agents = ["Ava", "Noah"].map(agent).into();
+    config.agents = vec![
+        agent("Ava", elevenlabs::VENDOR),
+        agent("Noah", elevenlabs::VENDOR),
+        agent("Mia", openai::VENDOR),
+        agent("Leo", openai::VENDOR),
+    ];
     config.routes = vec![
         RouteConfig {
             agent: Some("Noah".into()),
@@ -196,14 +218,21 @@ fn place_backend(config: &mut Config, stage: &Stage) -> Outcome {
             fallback: Some(FallbackConfig::Say(
                 "We will call you back. Goodbye.".into(),
             )),
-            ..route("outbound")
+            ..route("outbound", None)
+        },
+        RouteConfig {
+            agent: Some("Mia".into()),
+            fallback: Some(FallbackConfig::Say(
+                "Sorry, we cannot take your call right now. Goodbye.".into(),
+            )),
+            ..route("inbound", Some(plivo::CARRIER))
         },
         RouteConfig {
             agent: Some("Ava".into()),
             fallback: Some(FallbackConfig::Say(
                 "Sorry, we cannot take your call right now. Goodbye.".into(),
             )),
-            ..route("inbound")
+            ..route("inbound", None)
         },
     ];
     config.transfers = vec![TransferConfig {
@@ -213,10 +242,10 @@ fn place_backend(config: &mut Config, stage: &Stage) -> Outcome {
     Ok(())
 }
 
-fn agent(id: &str) -> AgentConfig {
+fn agent(id: &str, kind: &str) -> AgentConfig {
     AgentConfig {
         id: id.to_owned(),
-        kind: crate::providers::elevenlabs::VENDOR.to_owned(),
+        kind: kind.to_owned(),
         welcome: None,
         instructions: None,
         voice: None,
@@ -228,8 +257,9 @@ fn agent(id: &str) -> AgentConfig {
     }
 }
 
-fn route(direction: &str) -> RouteConfig {
+fn route(direction: &str, carrier: Option<&str>) -> RouteConfig {
     let mut route = RouteConfig::default();
+    route.matching.carrier = carrier.map(str::to_owned);
     route.matching.direction = Some(direction.to_owned());
     route
 }

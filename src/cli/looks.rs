@@ -1,46 +1,114 @@
 //! `theme`, `keys` and `snapshot`: how the screen looks and answers, without starting it.
 
+use std::path::Path;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use serde_json::json;
 
-use crate::ui::theme::{Depth, Kind, Theme};
+use crate::ui::theme::{Depth, Kind, Role, Theme, contrast, rgb};
 use crate::ui::{self, Keymap, Settings, Still, sample};
 
 use super::ansi::ansi;
 use super::args::{KeysArgs, SnapshotArgs, SnapshotFormat, SnapshotScene, ThemeVerb};
 use super::config::Config;
+use super::out::{self, Table};
 use super::screen::theme_dir;
-use super::{Failure, Outcome, out};
+use super::{Failure, Outcome};
 
 pub fn theme(verb: &ThemeVerb, config: &Config, as_json: bool) -> Outcome {
     let dir = theme_dir();
     match verb {
-        ThemeVerb::Ls => {
-            for name in Theme::names(dir.as_deref()) {
-                if as_json {
-                    out::json(&json!({"name": name}))?;
-                } else {
-                    out::line(&name)?;
-                }
-            }
-            Ok(())
-        }
+        ThemeVerb::Ls => list(dir.as_deref(), config, as_json),
         ThemeVerb::Check { file } => {
-            let text = std::fs::read_to_string(file).map_err(|error| {
-                Failure::usage(format!("{} cannot be read: {error}", file.display()), "")
+            let theme = Theme::load_file(file, Depth::True).map_err(|error| {
+                Failure::usage(error.to_string(), "docs/themes.md says what a theme holds")
             })?;
-            let name = file.file_stem().unwrap_or_default().to_string_lossy();
-            Theme::parse(&name, &text, Depth::True).map_err(|error| {
-                Failure::usage(error.to_string(), "compare with the themes that come along")
-            })?;
-            out::line(&format!("{name} is right"))
+            for warning in hard_to_read(&theme) {
+                super::config_verbs::notice(&warning);
+            }
+            out::line(&format!("{} is right", theme.name))
         }
         ThemeVerb::Preview { name } => {
             let name = name.clone().unwrap_or_else(|| named(config));
+            let theme = Theme::load(&name, dir.as_deref(), Depth::True)
+                .map_err(|error| Failure::usage(error.to_string(), "`wallboard theme ls`"))?;
+            out::write_all(ansi(&roles(&theme)).as_bytes())?;
             let mut still = still(&name)?;
             let buffer = still.draw(100, 30);
             out::write_all(ansi(&buffer).as_bytes())
         }
     }
+}
+
+fn list(dir: Option<&Path>, config: &Config, as_json: bool) -> Outcome {
+    let current = named(config);
+    let mut table = Table::default();
+    for name in Theme::names(dir) {
+        let theme = Theme::load(&name, dir, Depth::True);
+        let is_own = dir.is_some_and(|dir| dir.join(format!("{name}.toml")).is_file());
+        let kind = match &theme {
+            Ok(theme) => match theme.kind {
+                Kind::Dark => "dark",
+                Kind::Light => "light",
+                Kind::Any => "any",
+            },
+            Err(_) => "broken",
+        };
+        let from = if is_own { "yours" } else { "built in" };
+        if as_json {
+            out::json(&json!({
+                "name": name, "kind": kind, "own": is_own, "current": name == current,
+                "error": theme.err().map(|error| error.to_string()),
+            }))?;
+        } else {
+            let mark = if name == current { "*" } else { "" };
+            table.row([mark, &name, kind, from].map(str::to_owned));
+        }
+    }
+    table.print()
+}
+
+/// Roles that are hard to read on the theme's own background.
+fn hard_to_read(theme: &Theme) -> Vec<String> {
+    const LEAST: f64 = 4.5;
+    let Some((foreground, background)) = theme.canvas else {
+        return Vec::new();
+    };
+    Role::ALL
+        .into_iter()
+        // Rules and frames need not be read.
+        .filter(|role| !matches!(role, Role::Faint | Role::Border | Role::BorderFocus))
+        .filter_map(|role| {
+            let style = theme.style(role);
+            let text = rgb(style.fg.unwrap_or(foreground))?;
+            let behind = rgb(style.bg.unwrap_or(background))?;
+            let found = contrast(text, behind);
+            (found < LEAST && style.bg.is_none()).then(|| {
+                format!(
+                    "{} is hard to read: contrast {found:.1}, better {LEAST}",
+                    role.as_str()
+                )
+            })
+        })
+        .collect()
+}
+
+/// Every role in its own style, and where that comes from.
+fn roles(theme: &Theme) -> Buffer {
+    let mut buffer = Buffer::empty(Rect::new(0, 0, 60, Role::ALL.len() as u16 + 1));
+    for (role, y) in Role::ALL.into_iter().zip(0..) {
+        let source = theme.source_of(role);
+        let from = if source == role {
+            String::new()
+        } else {
+            format!("from {}", source.as_str())
+        };
+        buffer.set_string(1, y, role.as_str(), theme.style(role));
+        buffer.set_string(20, y, "the quick brown fox", theme.style(role));
+        buffer.set_string(42, y, from, theme.style(Role::Dim));
+    }
+    buffer
 }
 
 fn named(config: &Config) -> String {

@@ -316,6 +316,12 @@ fn screen_flags(global: &Global) -> Vec<(&'static str, String, &'static str)> {
         ),
         ("ui.ascii", on(global.ascii), "--ascii"),
         ("ui.read_only", on(global.read_only), "--read-only"),
+        ("ui.mouse", on(global.mouse), "--mouse"),
+        (
+            "ui.low_bandwidth",
+            on(global.low_bandwidth),
+            "--low-bandwidth",
+        ),
         (
             "ui.color",
             global.no_color.then(|| "never".into()),

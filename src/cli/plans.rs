@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use regex::RegexSetBuilder;
+use regex::{RegexBuilder, RegexSetBuilder};
 
 use crate::bridge::AgentBrief;
 use crate::call::Direction;
 use crate::engine::{
     AgentPlan, Amd, Bounds, Carriers, Fallback, OnMachine, Plans, Rates, Route, Thresholds,
+    WatchWords,
 };
 use crate::media;
 
@@ -172,15 +173,41 @@ pub fn thresholds(config: &AlertsConfig) -> Thresholds {
     over(&mut limits.agent_loop_repeats, config.agent_loop, |count| {
         *count as f64
     });
-    let set = |patterns: &[String]| {
-        // `config check` has refused patterns that do not compile.
-        RegexSetBuilder::new(patterns)
+    over(&mut limits.talk_over_share, config.talk_over, |percent| {
+        percent / 100.0
+    });
+    limits.runaway_usd = match config.runaway_usd {
+        (None, None) => None,
+        (warn, crit) => Some(Bounds::new(
+            warn.or(crit).unwrap_or(f64::MAX),
+            crit.unwrap_or(f64::MAX),
+        )),
+    };
+    limits.no_first_audio_end_s = config.no_first_audio_end.map(|span| span.as_secs_f64());
+    for (limit, span) in [
+        (&mut limits.phantom_speaking_s, config.phantom_speaking),
+        (&mut limits.deaf_agent_wait_s, config.deaf_agent),
+        (&mut limits.barge_in_ignored_s, config.barge_in_ignored),
+        (&mut limits.transfer_stuck_s, config.transfer_stuck),
+        (&mut limits.ghost_s, config.ghost_call),
+    ] {
+        *limit = span.map_or(*limit, |span| span.as_secs_f64());
+    }
+    if let Some(count) = config.tool_loop {
+        limits.tool_loop_repeats = count as f64;
+    }
+    // `config check` has refused patterns that do not compile.
+    let words = config.watch_words.iter().filter_map(|pattern| {
+        RegexBuilder::new(pattern)
             .case_insensitive(true)
             .build()
-            .unwrap_or_default()
-    };
-    limits.watch_words = set(&config.watch_words);
-    limits.help_phrases = set(&config.help_phrases);
+            .ok()
+    });
+    limits.watch_words = WatchWords::new(words.collect()).unwrap_or_default();
+    limits.help_phrases = RegexSetBuilder::new(&config.help_phrases)
+        .case_insensitive(true)
+        .build()
+        .unwrap_or_default();
     limits
 }
 

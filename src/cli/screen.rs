@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use crate::audio::{AudioConfig, Output, Prime, Volume};
 use crate::engine::{Backend, Clock, Tasks};
 use crate::ui::theme::Depth;
-use crate::ui::{self, Exit, Mode, UiError, UiOptions};
+use crate::ui::{self, Exit, Mode, Notify, UiError, UiOptions};
 
 use super::config::{Config, user_config_path};
 use super::sound::Speakers;
@@ -48,7 +48,16 @@ pub async fn show(config: &Config, shown: Shown, tasks: &Tasks, clock: Clock) ->
         ascii: config.ui.ascii.then_some(true),
         keys: config.keymap.clone(),
         endpoints: shown.endpoints,
-        low_bandwidth: None,
+        low_bandwidth: config.ui.low_bandwidth,
+        mouse: config.ui.mouse,
+        paint_background: config.ui.paint_background,
+        notify: match config.ui.notify.as_str() {
+            "bell" => Notify::Bell,
+            "osc9" => Notify::Osc9,
+            "osc777" => Notify::Osc777,
+            "osc99" => Notify::Osc99,
+            _ => Notify::Off,
+        },
     };
     let screen = ui::run(shown.backend, sound, options, clock);
     match AssertUnwindSafe(screen).catch_unwind().await {

@@ -9,11 +9,12 @@ use url::Url;
 
 use crate::engine::Tasks;
 use crate::simulator::elevenlabs::{AgentFaults, ElevenLabsSimConfig};
-use crate::simulator::load::{CarrierLoad, run_agent, run_carrier};
+use crate::simulator::load::{CarrierLoad, Vendor, run_agent, run_carrier, run_realtime};
+use crate::simulator::openai::OpenAiSimConfig;
 use crate::simulator::twilio::{CutHow, Faults};
 
-use super::args::{Remote, SimulateAgent, SimulateCarrier, SimulateVerb};
-use super::config::{Config, nearest, span};
+use super::args::{AgentName, CarrierName, Remote, SimulateAgent, SimulateCarrier, SimulateVerb};
+use super::config::{Config, Secret, nearest, span};
 use super::logging::{self, Sink};
 use super::serve::Signals;
 use super::verbs::{Place, parse_url};
@@ -69,7 +70,29 @@ async fn carrier(args: &SimulateCarrier, config: &Config) -> Outcome {
         Some(url) => parse_url(url)?,
         None => Place::find(&Remote::default(), config)?.url,
     };
-    let mut load = CarrierLoad::new(target);
+    let (vendor, account_key, account, token, number) = match args.vendor {
+        CarrierName::Twilio => {
+            let own = &config.twilio;
+            (
+                Vendor::Twilio,
+                "account_sid",
+                &own.account_sid,
+                &own.auth_token,
+                &own.phone_number,
+            )
+        }
+        CarrierName::Plivo => {
+            let own = &config.plivo;
+            (
+                Vendor::Plivo,
+                "auth_id",
+                &own.auth_id,
+                &own.auth_token,
+                &own.phone_number,
+            )
+        }
+    };
+    let mut load = CarrierLoad::new(vendor, target);
     load.public_url = match &config.server.public_url {
         Some(url) => Some(Url::parse(url).map_err(|error| {
             Failure::usage(format!("server.public_url is no URL: {error}"), "")
@@ -77,17 +100,13 @@ async fn carrier(args: &SimulateCarrier, config: &Config) -> Outcome {
         None => None,
     };
     load.listen = address(&args.listen)?;
-    if let Some(sid) = args
-        .account_sid
-        .clone()
-        .or(config.twilio.account_sid.clone())
-    {
-        load.account_sid = sid;
+    if let Some(account) = args.account_sid.as_ref().or(account.as_ref()) {
+        load.account.clone_from(account);
     }
-    if let Some(token) = auth_token(args, config)? {
+    if let Some(token) = auth_token(args, token.as_ref())? {
         load.auth_token = token;
     }
-    if let Some(number) = &config.twilio.phone_number {
+    if let Some(number) = number {
         load.number.clone_from(number);
     }
     load.calls = args.calls as usize;
@@ -100,8 +119,7 @@ async fn carrier(args: &SimulateCarrier, config: &Config) -> Outcome {
     stop_on_signal(&tasks)?;
     let report = run_carrier(load, &tasks, |sim| {
         // A reader that has gone is noticed when the figures are printed.
-        let _gone =
-            out::json(&json!({"api_base": sim.api_base(), "account_sid": sim.account_sid()}));
+        let _gone = out::json(&json!({"api_base": sim.api_base(), account_key: sim.account()}));
     })
     .await
     .map_err(|error| not_listening(&args.listen, &error))?;
@@ -109,7 +127,7 @@ async fn carrier(args: &SimulateCarrier, config: &Config) -> Outcome {
     out::json(&report)
 }
 
-fn auth_token(args: &SimulateCarrier, config: &Config) -> Outcome<Option<String>> {
+fn auth_token(args: &SimulateCarrier, own: Option<&Secret>) -> Outcome<Option<String>> {
     if let Some(path) = &args.auth_token_file {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Failure::usage(
@@ -119,16 +137,41 @@ fn auth_token(args: &SimulateCarrier, config: &Config) -> Outcome<Option<String>
         })?;
         return Ok(Some(text.trim().to_owned()));
     }
-    Ok(config
-        .twilio
-        .auth_token
-        .as_ref()
-        .map(|token| token.expose().to_owned()))
+    Ok(own.map(|token| token.expose().to_owned()))
+}
+
+async fn realtime(args: &SimulateAgent, config: &Config, tasks: &Tasks) -> Outcome {
+    if args.load || args.format.is_some() {
+        return Err(Failure::usage(
+            "the simulated OpenAI acts conversations in µ-law only",
+            "leave --load and --format out, or play --vendor elevenlabs",
+        ));
+    }
+    let mut cfg = OpenAiSimConfig {
+        listen: address(&args.listen)?,
+        faults: agent_faults(&args.fault)?,
+        seed: args.seed,
+        beta: config.openai.dialect == "beta",
+        ..OpenAiSimConfig::default()
+    };
+    if let Some(key) = &config.openai.api_key {
+        cfg.api_key = key.expose().to_owned();
+    }
+    let figures = run_realtime(cfg, tasks, |sim| {
+        let _gone = out::json(&json!({"realtime_url": sim.realtime_url()}));
+    })
+    .await
+    .map_err(|error| not_listening(&args.listen, &error))?;
+    tasks.shutdown(Duration::from_secs(2)).await;
+    out::json(&figures)
 }
 
 async fn agent(args: &SimulateAgent, config: &Config) -> Outcome {
     let tasks = Tasks::new();
     stop_on_signal(&tasks)?;
+    if args.vendor == AgentName::OpenAi {
+        return realtime(args, config, &tasks).await;
+    }
     let mut cfg = ElevenLabsSimConfig {
         listen: address(&args.listen)?,
         faults: agent_faults(&args.fault)?,

@@ -2,6 +2,8 @@
 //!
 //! The right to send one is knowing the signing secret, which comes from the configuration.
 
+mod plivo;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
@@ -27,6 +29,8 @@ struct Kind {
 enum Body {
     /// Twilio's form, signed with the auth token. Fields beyond those every request has.
     Form(&'static [(&'static str, &'static str)]),
+    /// Plivo's form, signed V3. As above.
+    Plivo(&'static [(&'static str, &'static str)]),
     /// Twilio's Event Streams: JSON whose hash is in the signed URL.
     CloudEvent,
     /// ElevenLabs' JSON of this type.
@@ -104,17 +108,22 @@ const KINDS: &[Kind] = &[
 
 /// A request ready to go.
 struct Fake {
-    headers: Vec<(&'static str, String)>,
+    headers: Vec<(String, String)>,
     query: Option<String>,
     body: String,
+}
+
+/// All fakes, in the order they are listed.
+fn kinds() -> impl Iterator<Item = &'static Kind> {
+    KINDS.iter().chain(plivo::KINDS)
 }
 
 pub async fn run(args: &TriggerArgs, config: &Config, as_json: bool) -> Outcome {
     let Some(name) = &args.event else {
         return list(as_json);
     };
-    let kind = KINDS.iter().find(|kind| kind.name == name).ok_or_else(|| {
-        let fix = nearest(name, KINDS.iter().map(|kind| kind.name)).map_or_else(
+    let kind = kinds().find(|kind| kind.name == name).ok_or_else(|| {
+        let fix = nearest(name, kinds().map(|kind| kind.name)).map_or_else(
             || "`wallboard trigger` lists them".to_owned(),
             |close| format!("did you mean {close}?"),
         );
@@ -123,10 +132,15 @@ pub async fn run(args: &TriggerArgs, config: &Config, as_json: bool) -> Outcome 
     let place = Place::find(&args.remote, config)?;
     let sent_to = place.url.as_str().trim_end_matches('/').to_owned();
     let signed_for = config.server.public_url.clone().unwrap_or(sent_to.clone());
-    let sid = args.sid.clone().unwrap_or_else(random_sid);
+    let random_id = match kind.body {
+        Body::Plivo(_) => plivo::random_uuid,
+        Body::Form(_) | Body::CloudEvent | Body::ElevenLabs(_) => random_sid,
+    };
+    let sid = args.sid.clone().unwrap_or_else(random_id);
     let now = Clock::start().now();
     let fake = match kind.body {
         Body::Form(fields) => form(args, config, kind, fields, &signed_for, &sid, now)?,
+        Body::Plivo(fields) => plivo::form(args, config, kind, fields, &signed_for, &sid, now)?,
         Body::CloudEvent => cloud_event(config, kind, &signed_for, &sid, now)?,
         Body::ElevenLabs(event) => elevenlabs_event(args, config, event, &sid, now)?,
     };
@@ -135,13 +149,13 @@ pub async fn run(args: &TriggerArgs, config: &Config, as_json: bool) -> Outcome 
 
 fn list(as_json: bool) -> Outcome {
     if as_json {
-        for kind in KINDS {
+        for kind in kinds() {
             out::json(&json!({"event": kind.name, "path": kind.path, "about": kind.about}))?;
         }
         return Ok(());
     }
     let mut table = Table::new(&["EVENT", "PATH", "WHAT"]);
-    for kind in KINDS {
+    for kind in kinds() {
         table.row([kind.name, kind.path, kind.about].map(str::to_owned));
     }
     table.print()
@@ -198,7 +212,7 @@ fn form(
         .phone_number
         .clone()
         .unwrap_or_else(|| "+15557650000".into());
-    let mut params: Vec<(String, String)> = [
+    let params: Vec<(String, String)> = [
         ("AccountSid", account.as_str()),
         ("ApiVersion", "2010-04-01"),
         ("CallSid", sid),
@@ -210,6 +224,27 @@ fn form(
     .chain(own.iter().copied())
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .collect();
+    let params = with_wanted(params, args)?;
+    let url = format!("{signed_for}{}", kind.path);
+    let signature = twilio::sign(&url, &params, twilio_token(config)?);
+    Ok(Fake {
+        headers: vec![
+            (
+                "content-type".into(),
+                "application/x-www-form-urlencoded".into(),
+            ),
+            (twilio::SIGNATURE_HEADER.into(), signature),
+        ],
+        query: None,
+        body: form_body(params),
+    })
+}
+
+/// The fields with what the command line wants of them.
+fn with_wanted(
+    mut params: Vec<(String, String)>,
+    args: &TriggerArgs,
+) -> Outcome<Vec<(String, String)>> {
     let mut wanted = fields(args)?;
     if let Some(status) = &args.status {
         wanted.push(("CallStatus".into(), status.clone()));
@@ -218,18 +253,13 @@ fn form(
         params.retain(|(known, _)| *known != name);
         params.push((name, value));
     }
-    let url = format!("{signed_for}{}", kind.path);
-    let signature = twilio::sign(&url, &params, twilio_token(config)?);
-    Ok(Fake {
-        headers: vec![
-            ("content-type", "application/x-www-form-urlencoded".into()),
-            (twilio::SIGNATURE_HEADER, signature),
-        ],
-        query: None,
-        body: url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(params)
-            .finish(),
-    })
+    Ok(params)
+}
+
+fn form_body(params: Vec<(String, String)>) -> String {
+    url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(params)
+        .finish()
 }
 
 fn cloud_event(
@@ -261,8 +291,8 @@ fn cloud_event(
     let signature = twilio::sign(&url, &[], twilio_token(config)?);
     Ok(Fake {
         headers: vec![
-            ("content-type", "application/json".into()),
-            (twilio::SIGNATURE_HEADER, signature),
+            ("content-type".into(), "application/json".into()),
+            (twilio::SIGNATURE_HEADER.into(), signature),
         ],
         query: url.split_once('?').map(|(_, query)| query.to_owned()),
         body,
@@ -310,8 +340,8 @@ fn elevenlabs_event(
     let signature = elevenlabs::sign_webhook(body.as_bytes(), secret, seconds);
     Ok(Fake {
         headers: vec![
-            ("content-type", "application/json".into()),
-            ("elevenlabs-signature", signature),
+            ("content-type".into(), "application/json".into()),
+            ("elevenlabs-signature".into(), signature),
         ],
         query: None,
         body,

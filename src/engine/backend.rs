@@ -35,6 +35,11 @@ pub struct Hello {
     pub transfers: Vec<String>,
 }
 
+/// The feature that says a carrier's recordings cannot be paused, so that screens know beforehand.
+pub fn no_record_pause(carrier: &str) -> String {
+    format!("no_record_pause:{carrier}")
+}
+
 /// State of the line between screen and backend.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LinkState {

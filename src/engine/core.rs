@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::call::{Call, Command, ErrorCode, Grant, Refusal, Reply, Verb};
 
-use super::backend::{HistoryPage, HistoryQuery};
+use super::backend::{HistoryPage, HistoryQuery, no_record_pause};
 use crate::media::Thresholds;
 
 use super::commands::Commands;
@@ -113,6 +113,14 @@ impl Core {
             default_carrier: parts.default_carrier,
             quality: parts.quality,
         }
+    }
+
+    /// What single carriers cannot do, as [`Hello::features`] names it.
+    pub fn inabilities(&self) -> impl Iterator<Item = String> {
+        self.carriers
+            .values()
+            .filter(|carrier| !carrier.pauses_recordings())
+            .map(|carrier| no_record_pause(carrier.name()))
     }
 
     /// Carries out a command for whoever holds `grant`. Always answers, exactly once; at most once

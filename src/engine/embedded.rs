@@ -92,7 +92,11 @@ impl EmbeddedBackend {
                 .leads
                 .as_ref()
                 .map(|leads| leads.iter().cloned().collect()),
-            features: features.into_iter().map(str::to_owned).collect(),
+            features: features
+                .into_iter()
+                .map(str::to_owned)
+                .chain(self.core.inabilities())
+                .collect(),
             transfers: self.core.transfers.keys().cloned().collect(),
         }
     }

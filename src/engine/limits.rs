@@ -1,5 +1,5 @@
-//! What cannot be done on a call, whoever asks: what its carrier lacks, and what its agent cannot be
-//! made to say. Screens grey these with the reason; commands are refused with it.
+//! What cannot be done on a call, whoever asks, because nobody could say the words. Screens grey it
+//! with the reason; commands are refused with it.
 
 use std::sync::Arc;
 
@@ -24,16 +24,10 @@ const NO_MOUTH: &str = "this agent speaks no given text and no speech service is
 
 /// The limits of calls of this carrier with this agent.
 pub(super) fn of(core: &Core, carrier: &str, agent: &AgentPlan) -> Vec<Limit> {
-    let control = core.carriers.get(carrier);
-    let lacks = control.map_or(&[][..], |control| control.lacks());
-    let mut limits: Vec<Limit> = lacks
-        .iter()
-        .map(|(action, reason)| limit(action, reason))
-        .collect();
-    if mouth(core, carrier, agent, false).is_none() {
-        limits.extend(["say", "take_over"].map(|action| limit(action, NO_MOUTH)));
+    match mouth(core, carrier, agent, false) {
+        Some(_) => Vec::new(),
+        None => ["say", "take_over"].map(|action| limit(action, NO_MOUTH)).to_vec(),
     }
-    limits
 }
 
 /// Who says given words. `by_operator`: verbatim counts more than the agent's own voice.

@@ -32,7 +32,7 @@ mod tasks;
 pub(crate) mod testing;
 mod tools;
 
-pub use attention::{Bounds, Detector, Thresholds, watch_calls};
+pub use attention::{Bounds, Detector, Thresholds, WatchWords, watch_calls};
 pub use backend::*;
 pub use backoff::Backoff;
 pub use bridges::{BridgeOrder, Bridges, ORDERS_MAX, Order};

@@ -315,9 +315,9 @@ pub trait CarrierControl: Send + Sync + Debug {
         false
     }
 
-    /// Actions this carrier lacks, by wire name, and why in words for the operator.
-    fn lacks(&self) -> &'static [(&'static str, &'static str)] {
-        &[]
+    /// Whether a running recording can be paused and resumed.
+    fn pauses_recordings(&self) -> bool {
+        true
     }
 
     /// All calls the carrier considers live.

@@ -19,7 +19,7 @@ use crate::bridge::{CarrierCodec, CarrierIn, StreamStart};
 use crate::call::{Call, CallFacts, CallId, CallStatus, ErrorCode, Fact, Source};
 use crate::engine::{Posted, Target, attach_stream};
 
-use super::carriers::{Base, CarrierDesk, WebhookEntry, WebhookVerdict};
+use super::carriers::{Base, CarrierDesk, CarrierRoutes, WebhookEntry, WebhookVerdict};
 use super::error::ApiError;
 use super::guard::Peer;
 use super::state::App;
@@ -30,14 +30,16 @@ const START_WITHIN: Duration = Duration::from_secs(10);
 /// Messages before `start`: greeting, and nothing else that counts.
 const MESSAGES_BEFORE_START_MAX: usize = 16;
 
-/// The route of one carrier's media sockets.
-pub(super) fn route(desk: Arc<dyn CarrierDesk>) -> MethodRouter<Arc<App>> {
+/// The route of one carrier's media sockets. Another one that signs for its own is served there too:
+/// some users have one address for both.
+pub(super) fn route(routes: CarrierRoutes, desk: Arc<dyn CarrierDesk>) -> MethodRouter<Arc<App>> {
     any(
         async move |State(app): State<Arc<App>>,
                     Extension(peer): Extension<Peer>,
                     uri: Uri,
                     headers: HeaderMap,
                     upgrade: WebSocketUpgrade| {
+            let desk = routes.who_streams(&desk, &headers);
             knock(app, desk, peer, &uri, &headers, upgrade)
         },
     )

@@ -1,5 +1,6 @@
-//! The demo lived out: both simulated peers on loopback, and calls placed as the schedule says.
-//! Inbound calls ring at the carrier; outbound ones are asked of the backend, as an operator would.
+//! The demo lived out: simulated carriers and agent vendors on loopback, and calls placed as the
+//! schedule says. Inbound calls ring at their carrier; outbound ones are asked of the backend, as an
+//! operator would.
 
 use std::io;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use crate::engine::Tasks;
 
 use super::cast::Cast;
 use super::elevenlabs::{AgentFaults, ElevenLabsSim, ElevenLabsSimConfig};
+use super::openai::{OpenAiSim, OpenAiSimConfig};
+use super::plivo::{PlivoCallView, PlivoInbound, PlivoSim, PlivoSimConfig};
 use super::schedule::{Demo, Planned, Schedule};
 use super::twilio::{CallView, Faults, InboundCall, TwilioSim, TwilioSimConfig};
 
@@ -20,11 +23,13 @@ use super::twilio::{CallView, Faults, InboundCall, TwilioSim, TwilioSimConfig};
 const LAST_CALL_MAX: Duration = Duration::from_secs(900);
 const OUTBOUND_WITHIN: Duration = Duration::from_secs(10);
 
-/// Both simulated peers, with the credentials a backend needs to use them.
+/// All simulated peers, with the credentials a backend needs to use them.
 #[derive(Clone, Debug)]
 pub struct Stage {
     pub twilio: TwilioSim,
+    pub plivo: PlivoSim,
     pub elevenlabs: ElevenLabsSim,
+    pub openai: OpenAiSim,
 }
 
 /// The backend that is shown.
@@ -34,6 +39,15 @@ pub struct DemoTarget {
     pub base_url: String,
     /// A token of role operator or more.
     pub token: String,
+    /// Agents of outbound calls by vendor; a vendor without one leaves the choice to the backend.
+    pub agents: Vec<(&'static str, &'static str)>,
+}
+
+impl DemoTarget {
+    fn agent_of(&self, vendor: &str) -> Option<&'static str> {
+        let known = |(name, agent): &(&str, &'static str)| (*name == vendor).then_some(*agent);
+        self.agents.iter().find_map(known)
+    }
 }
 
 impl std::fmt::Debug for DemoTarget {
@@ -54,12 +68,15 @@ pub struct DemoFleet {
 }
 
 impl Stage {
-    /// The carrier's and the agent vendor's secrets of every demo. They open nothing else.
+    /// The carriers' and the agent vendors' secrets of every demo. They open nothing else.
     pub const AUTH_TOKEN: &'static str = "simulated-auth-token";
     pub const API_KEY: &'static str = "simulated-api-key";
     pub const AGENT_ID: &'static str = "agent_demo";
+    /// What its simulated OpenAI must be told: by the numbers it knows which conversation to act.
+    pub const INSTRUCTIONS: &'static str =
+        "Be friendly and brief. This call is from {{caller_number}} to {{called_number}}.";
 
-    /// Both peers on ports the system chooses.
+    /// All peers on ports the system chooses.
     ///
     /// # Errors
     /// Loopback cannot be bound.
@@ -83,6 +100,20 @@ impl Stage {
             seed,
             ..TwilioSimConfig::default()
         };
+        let plivo = PlivoSimConfig {
+            auth_token: Self::AUTH_TOKEN.to_owned(),
+            cast: cast.clone(),
+            faults,
+            seed,
+            ..PlivoSimConfig::default()
+        };
+        let openai = OpenAiSimConfig {
+            api_key: Self::API_KEY.to_owned(),
+            cast: cast.clone(),
+            faults: agent_faults,
+            seed,
+            ..OpenAiSimConfig::default()
+        };
         let elevenlabs = ElevenLabsSimConfig {
             api_key: Self::API_KEY.to_owned(),
             agent_ids: Vec::new(),
@@ -93,13 +124,35 @@ impl Stage {
         };
         Ok(Self {
             twilio: TwilioSim::start(twilio, tasks).await?,
+            plivo: PlivoSim::start(plivo, tasks).await?,
             elevenlabs: ElevenLabsSim::start(elevenlabs, tasks).await?,
+            openai: OpenAiSim::start(openai, tasks).await?,
         })
     }
 
     pub fn stop(&self) {
         self.twilio.stop();
+        self.plivo.stop();
         self.elevenlabs.stop();
+        self.openai.stop();
+    }
+
+    /// Waits for the end of one call that is not over; `false` when all are.
+    async fn wait_for_one(&self) -> bool {
+        // How a call ended, or that it did not, is nothing to the fleet.
+        let twilio = self.twilio.calls();
+        if let Some(call) = twilio.into_iter().find(|call| !call.view().is_over()) {
+            let end = call.wait_within(LAST_CALL_MAX, "end", CallView::is_over);
+            drop(end.await);
+            return true;
+        }
+        let plivo = self.plivo.calls();
+        if let Some(call) = plivo.into_iter().find(|call| !call.view().is_over()) {
+            let end = call.wait_within(LAST_CALL_MAX, "end", PlivoCallView::is_over);
+            drop(end.await);
+            return true;
+        }
+        false
     }
 }
 
@@ -138,18 +191,7 @@ impl DemoFleet {
         let all_over = async {
             // The last outbound request may still be on its way.
             tokio::time::sleep(Duration::from_secs(2)).await;
-            while let Some(call) = self
-                .stage
-                .twilio
-                .calls()
-                .into_iter()
-                .find(|c| !c.view().is_over())
-            {
-                drop(
-                    call.wait_within(LAST_CALL_MAX, "end", CallView::is_over)
-                        .await,
-                );
-            }
+            while self.stage.wait_for_one().await {}
         };
         tokio::select! {
             () = token.cancelled() => {}
@@ -162,18 +204,27 @@ impl DemoFleet {
             .twilio
             .cast()
             .assign(&planned.number, Arc::clone(&planned.script));
-        let base = &self.target.base_url;
-        match planned.direction {
-            Direction::Inbound => {
+        let at = |path: &str| format!("{}{path}#rc=3&rp=all", self.target.base_url);
+        match (planned.direction, planned.parties.carrier) {
+            (Direction::Inbound, "plivo") => {
+                self.stage.plivo.place_inbound(PlivoInbound {
+                    from: planned.number,
+                    caller_name: Some(planned.name),
+                    answer_url: at("/answer"),
+                    fallback_url: Some(at("/fallback")),
+                    hangup_url: Some(at("/hangup")),
+                });
+            }
+            (Direction::Inbound, _) => {
                 self.stage.twilio.place_inbound(InboundCall {
                     from: planned.number,
                     caller_name: Some(planned.name),
-                    voice_url: format!("{base}/incoming-call#rc=3&rp=all"),
+                    voice_url: at("/incoming-call"),
                     fallback_url: None,
-                    status_callback: Some(format!("{base}/call-status-callback#rc=3&rp=all")),
+                    status_callback: Some(at("/call-status-callback")),
                 });
             }
-            Direction::Outbound => self.dial(planned),
+            (Direction::Outbound, _) => self.dial(planned),
         }
     }
 
@@ -184,7 +235,7 @@ impl DemoFleet {
             .bearer_auth(&self.target.token)
             .json(&json!({
                 "number": planned.number, "name": planned.name, "lead_id": planned.lead_id,
-                "carrier": "twilio",
+                "carrier": planned.parties.carrier, "agent": self.target.agent_of(planned.parties.agent),
             }));
         self.tasks.spawn("demo outbound call", async move {
             match request.send().await {

@@ -1,5 +1,7 @@
 //! Load: many calls at once with stamped frames, faults on request, and figures at the end.
 
+mod carriers;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,30 +15,41 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
 use url::Url;
 
-use crate::call::CallStatus;
 use crate::engine::{Clock, Tasks};
 
 use super::elevenlabs::{AgentLoad, ElevenLabsSim, ElevenLabsSimConfig};
+use super::openai::{OpenAiSim, OpenAiSimConfig};
+use super::plivo::PlivoSimConfig;
 use super::stamp::{Arrived, STAMP_BYTES, Stamp, Tally, Tracker};
-use super::twilio::{
-    CallView, FarEnd, FarTick, Faults, InboundCall, Payload, Reach, TwilioSim, TwilioSimConfig,
-    TwilioStats,
-};
+use super::twilio::{FarEnd, FarTick, Faults, Payload, TwilioSimConfig};
 use super::ulaw::{self, FRAME_BYTES};
+
+use carriers::Seen;
+pub use carriers::{CarrierSim, CarrierStats};
 
 /// After its time a call has this long to be ended by the backend and the carrier.
 const END_WITHIN: Duration = Duration::from_secs(30);
 
+/// Which carrier is played.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Vendor {
+    #[default]
+    Twilio,
+    Plivo,
+}
+
 /// What a carrier under load does.
 #[derive(Clone)]
 pub struct CarrierLoad {
+    pub vendor: Vendor,
     /// The backend, for instance `http://127.0.0.1:8787`.
     pub target: Url,
     /// What the backend takes its own public address for, where that differs.
     pub public_url: Option<Url>,
     /// Where the simulated REST API listens.
     pub listen: SocketAddr,
-    pub account_sid: String,
+    /// Account SID or Auth ID.
+    pub account: String,
     pub auth_token: String,
     pub number: String,
     /// Calls at a time.
@@ -52,15 +65,25 @@ pub struct CarrierLoad {
 }
 
 impl CarrierLoad {
-    pub fn new(target: Url) -> Self {
-        let plain = TwilioSimConfig::default();
+    pub fn new(vendor: Vendor, target: Url) -> Self {
+        let (account, auth_token, number) = match vendor {
+            Vendor::Twilio => {
+                let plain = TwilioSimConfig::default();
+                (plain.account_sid, plain.auth_token, plain.number)
+            }
+            Vendor::Plivo => {
+                let plain = PlivoSimConfig::default();
+                (plain.auth_id, plain.auth_token, plain.number)
+            }
+        };
         Self {
+            vendor,
             target,
             public_url: None,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            account_sid: plain.account_sid,
-            auth_token: plain.auth_token,
-            number: plain.number,
+            account,
+            auth_token,
+            number,
             calls: 10,
             ramp: Duration::from_secs(5),
             talk: Duration::from_secs(30),
@@ -90,8 +113,8 @@ pub struct CarrierReport {
     pub calls_stuck: u64,
     pub by_status: BTreeMap<String, u64>,
     pub ended_by: BTreeMap<String, u64>,
-    /// The carrier's error and warning codes.
-    pub errors: BTreeMap<u32, u64>,
+    /// The carrier's error and warning codes, or its words where it has none.
+    pub errors: BTreeMap<String, u64>,
     pub frames_sent: u64,
     /// Left out by the gap fault.
     pub frames_dropped_on_purpose: u64,
@@ -101,7 +124,7 @@ pub struct CarrierReport {
     pub marks_echoed: u64,
     /// Agent → caller, as it arrived here.
     pub from_agent: Arrived,
-    pub webhooks: TwilioStats,
+    pub webhooks: CarrierStats,
     pub seconds: f64,
 }
 
@@ -112,26 +135,9 @@ pub struct CarrierReport {
 pub async fn run_carrier(
     load: CarrierLoad,
     tasks: &Tasks,
-    ready: impl FnOnce(&TwilioSim),
+    ready: impl FnOnce(&CarrierSim),
 ) -> io::Result<CarrierReport> {
-    let reach = load.public_url.clone().map(|public_url| Reach {
-        public_url,
-        target: load.target.clone(),
-    });
-    let sim = TwilioSim::start(
-        TwilioSimConfig {
-            listen: load.listen,
-            account_sid: load.account_sid.clone(),
-            auth_token: load.auth_token.clone(),
-            number: load.number.clone(),
-            reach,
-            faults: load.faults,
-            seed: load.seed,
-            ..TwilioSimConfig::default()
-        },
-        tasks,
-    )
-    .await?;
+    let sim = CarrierSim::start(&load, tasks).await?;
     ready(&sim);
     let run = Arc::new(Run {
         base: load
@@ -203,11 +209,43 @@ pub async fn run_agent(
     Ok(sim.load())
 }
 
+/// Figures of a simulated OpenAI when it is stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RealtimeReport {
+    pub conversations: u64,
+    pub sockets_open: u64,
+    /// Client messages the vendor would have refused.
+    pub messages_refused: u64,
+}
+
+/// As [`run_agent`], playing OpenAI Realtime. It acts conversations; stamped frames are the other
+/// vendor's.
+///
+/// # Errors
+/// The address cannot be bound.
+pub async fn run_realtime(
+    cfg: OpenAiSimConfig,
+    tasks: &Tasks,
+    ready: impl FnOnce(&OpenAiSim),
+) -> io::Result<RealtimeReport> {
+    let sim = OpenAiSim::start(cfg, tasks).await?;
+    ready(&sim);
+    tasks.token().cancelled().await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let talks = sim.conversations();
+    let refused = talks.iter().map(|talk| talk.view().refused.len() as u64);
+    Ok(RealtimeReport {
+        conversations: sim.opened() as u64,
+        sockets_open: sim.open_sockets() as u64,
+        messages_refused: refused.sum(),
+    })
+}
+
 struct Run {
     base: String,
     until: Instant,
     talk: Duration,
-    sim: TwilioSim,
+    sim: CarrierSim,
     clock: Clock,
     tally: Arc<Tally>,
     dropped: Arc<AtomicU64>,
@@ -238,28 +276,11 @@ impl Run {
                 tracker: Tracker::default(),
                 frame: Vec::new(),
             };
-            let call = self.sim.place_with(
-                InboundCall {
-                    from: format!("+1555{:07}", id % 10_000_000),
-                    caller_name: None,
-                    voice_url: format!("{}/incoming-call#rc=3&rp=all", self.base),
-                    fallback_url: None,
-                    status_callback: Some(format!(
-                        "{}/call-status-callback#rc=3&rp=all",
-                        self.base
-                    )),
-                },
-                Box::new(far),
-            );
-            let view = match call
-                .wait_within(talk + END_WITHIN, "end", CallView::is_over)
-                .await
-            {
-                Ok(view) => view,
-                Err(gave_up) => *gave_up.view,
-            };
-            self.add(&view);
-            if view.streams == 0 {
+            let from = format!("+1555{:07}", id % 10_000_000);
+            let within = talk + END_WITHIN;
+            let seen = self.sim.call(&self.base, from, Box::new(far), within).await;
+            self.add(&seen);
+            if seen.streams == 0 {
                 // A refusing backend is not to be flooded.
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
@@ -267,25 +288,21 @@ impl Run {
         }
     }
 
-    fn add(&self, view: &CallView) {
+    fn add(&self, seen: &Seen) {
         let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
         report.calls_placed += 1;
-        report.calls_streamed += u64::from(view.streams > 0);
-        report.calls_stuck += u64::from(!view.is_over());
-        let status = view.status.map_or("unknown", CallStatus::as_str).to_owned();
-        *report.by_status.entry(status).or_default() += 1;
-        *report
-            .ended_by
-            .entry(view.ended_by.unwrap_or("nobody").to_owned())
-            .or_default() += 1;
-        for code in &view.errors {
-            *report.errors.entry(*code).or_default() += 1;
+        report.calls_streamed += u64::from(seen.streams > 0);
+        report.calls_stuck += u64::from(!seen.is_over);
+        *report.by_status.entry(seen.status.to_owned()).or_default() += 1;
+        *report.ended_by.entry(seen.ended_by.to_owned()).or_default() += 1;
+        for code in &seen.errors {
+            *report.errors.entry(code.clone()).or_default() += 1;
         }
-        report.frames_sent += view.frames_sent;
-        report.media_messages_received += view.media_received;
-        report.clears += u64::from(view.clears);
-        report.marks_received += u64::from(view.marks_received);
-        report.marks_echoed += u64::from(view.marks_echoed);
+        report.frames_sent += seen.frames_sent;
+        report.media_messages_received += seen.media_received;
+        report.clears += u64::from(seen.clears);
+        report.marks_received += u64::from(seen.marks_received);
+        report.marks_echoed += u64::from(seen.marks_echoed);
     }
 }
 

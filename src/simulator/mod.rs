@@ -20,7 +20,7 @@ pub mod ulaw;
 pub use cast::Cast;
 pub use fleet::{DemoFleet, DemoTarget, Stage};
 pub use rng::Rng;
-pub use schedule::{Demo, Planned, Schedule};
+pub use schedule::{Demo, Parties, Planned, Schedule};
 pub use stamp::Arrived;
 pub use stats::{Latencies, Percentiles};
 

@@ -45,6 +45,42 @@ pub struct Planned {
     pub number: String,
     pub name: String,
     pub lead_id: String,
+    pub parties: Parties,
+}
+
+/// Between whom a call of the demo is bridged. Every pair comes up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Parties {
+    /// `twilio` or `plivo`.
+    pub carrier: &'static str,
+    /// `elevenlabs` or `openai`.
+    pub agent: &'static str,
+}
+
+impl Parties {
+    /// By turns, but where only one of them can show what the conversation is there to show: one
+    /// agent vendor runs tools itself, one carrier hears the end of a machine's message.
+    fn of(script: &Script, count: u64) -> Self {
+        let inbound = script.direction == Direction::Inbound;
+        let (carrier, agent) = match (script.kind, count % 4) {
+            (Kind::Tool | Kind::Voicemail, _) | (_, 0) => ("twilio", "elevenlabs"),
+            (_, 1) => ("plivo", "openai"),
+            (_, 2) => ("twilio", "openai"),
+            _ => ("plivo", "elevenlabs"),
+        };
+        // Who calls us meets the agent its carrier meets by itself.
+        match (inbound, carrier) {
+            (true, "plivo") => Self {
+                carrier,
+                agent: "openai",
+            },
+            (true, _) => Self {
+                carrier,
+                agent: "elevenlabs",
+            },
+            (false, _) => Self { carrier, agent },
+        }
+    }
 }
 
 /// The demo opens with one of each kind, the liveliest first.
@@ -215,6 +251,7 @@ impl Iterator for Schedule {
         let script = self.bag.pop_front()?;
         let name = self.name();
         let number = self.number();
+        let parties = Parties::of(&script, self.count);
         self.count += 1;
         let (low, high) = GAP_MS;
         let gap_ms = scaled(self.rng.between(low, high), self.demo.speed);
@@ -226,6 +263,7 @@ impl Iterator for Schedule {
             name: script.name.clone().unwrap_or_else(|| name.to_owned()),
             lead_id: format!("lead_{:04}", 1_000 + self.count),
             number,
+            parties,
             script,
         })
     }
@@ -245,8 +283,8 @@ mod tests {
     fn lines(demo: Demo, count: usize) -> Vec<String> {
         let line = |p: Planned| {
             format!(
-                "{:?} {} {:?} {} {}",
-                p.at, p.script.id, p.direction, p.number, p.name
+                "{:?} {} {:?} {} {} {:?}",
+                p.at, p.script.id, p.direction, p.number, p.name, p.parties
             )
         };
         Schedule::new(demo).take(count).map(line).collect()
@@ -267,6 +305,21 @@ mod tests {
             .collect();
         let all: HashSet<Kind> = library().iter().map(|s| s.kind).collect();
         assert_eq!(kinds, all);
+    }
+
+    #[test]
+    fn every_pair_of_carrier_and_agent_is_on_the_board_within_forty_seconds() {
+        for seed in 1..20 {
+            let demo = Demo {
+                seed,
+                ..Demo::default()
+            };
+            let pairs: HashSet<Parties> = Schedule::new(demo)
+                .take_while(|p| p.at < Duration::from_secs(40))
+                .map(|p| p.parties)
+                .collect();
+            assert_eq!(pairs.len(), 4, "seed {seed}: {pairs:?}");
+        }
     }
 
     #[test]

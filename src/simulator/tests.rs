@@ -6,7 +6,7 @@ mod bridge;
 use std::time::Duration;
 
 use super::elevenlabs::{ElevenLabsSim, ElevenLabsSimConfig};
-use super::load::{CarrierLoad, run_carrier};
+use super::load::{CarrierLoad, Vendor, run_carrier};
 use super::speech::{Ending, Script, library};
 use super::twilio::InboundCall;
 use super::{Demo, DemoFleet, DemoTarget, Stage};
@@ -116,6 +116,7 @@ async fn the_fleet_places_inbound_and_outbound_calls() {
     let target = DemoTarget {
         base_url: bridge.base().to_owned(),
         token: "wb_test".to_owned(),
+        agents: Vec::new(),
     };
     let fleet = DemoFleet::new(stage.clone(), target, &tasks).unwrap();
     let demo = Demo {
@@ -149,7 +150,7 @@ async fn a_load_run_counts_every_frame_both_ways() {
         ramp: Duration::from_millis(100),
         talk: Duration::from_secs(2),
         run_for: Duration::from_secs(2),
-        ..CarrierLoad::new(bridge.base().parse().unwrap())
+        ..CarrierLoad::new(Vendor::Twilio, bridge.base().parse().unwrap())
     };
     let report = run_carrier(load, &tasks, |_| {}).await.unwrap();
     assert_eq!(

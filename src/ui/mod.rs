@@ -38,7 +38,7 @@ pub use paint::Painter;
 pub use picture::{Still, svg, text};
 pub use run::{UiError, UiOptions, run};
 pub use sound::{Device, Pan, Sound, SoundState};
-pub use term::{one_key, restore};
+pub use term::{Notify, one_key, restore};
 pub use theme::{Depth, Theme, ThemeError};
 pub use update::{prepare, update};
 pub use view::draw;

@@ -227,6 +227,8 @@ pub struct Settings {
     pub is_remote_terminal: bool,
     pub themes: Vec<String>,
     pub theme: String,
+    /// The mouse is taken from the start.
+    pub mouse: bool,
     /// Random, so that no two screens mint the same command id.
     pub seed: [u8; 16],
 }
@@ -279,6 +281,7 @@ pub struct Model {
     pub notices_read: usize,
     pub watched: Vec<CallId>,
     pub theme_name: String,
+    pub has_mouse: bool,
     /// The keys being taken in came in one read, too many for a hand: perhaps a paste that the
     /// terminal did not mark. They may move and type, but not act.
     pub in_burst: bool,
@@ -290,6 +293,7 @@ pub struct Model {
 impl Model {
     pub fn new(settings: Settings, keymap: Keymap, now: Now) -> Self {
         let theme_name = settings.theme.clone();
+        let has_mouse = settings.mouse;
         Self {
             settings,
             keymap,
@@ -339,6 +343,7 @@ impl Model {
             notices_read: 0,
             watched: Vec::new(),
             theme_name,
+            has_mouse,
             in_burst: false,
             wants_suspend: false,
             minted: 0,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, Utc};
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyEvent, MouseEvent};
 
 use crate::call::{CallId, Command, Refusal};
 use crate::engine::{HistoryPage, Update};
@@ -23,6 +23,8 @@ pub struct Now {
 #[derive(Debug)]
 pub enum Msg {
     Key(KeyEvent),
+    /// A press or the wheel, where the mouse was asked for.
+    Mouse(MouseEvent),
     /// Text that was pasted: only ever text, never keys.
     Paste(String),
     Resize(u16, u16),
@@ -84,6 +86,8 @@ pub enum Effect {
     /// Put text on the operator's own clipboard.
     Copy(String),
     Theme(String),
+    /// Take the mouse, or leave it to the terminal's own selection.
+    Mouse(bool),
     Redraw,
     Suspend,
     Leave(Exit),

@@ -14,9 +14,11 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Color;
 use tokio::sync::{mpsc, watch};
 
-use crate::call::CallId;
+use crate::call::text::mask_number;
+use crate::call::{CallEvent, CallId, Fact, Severity};
 use crate::engine::{Backend, Clock, ListenStream, Update, random};
 
 use super::keymap::{KeyError, Keymap};
@@ -24,13 +26,17 @@ use super::model::{Endpoint, Mode, Model, Settings};
 use super::msg::{Exit, Msg, Now};
 use super::paint::Painter;
 use super::sound::{Sound, SoundState};
-use super::term::{self, IN_SCREEN, Input, Signal, Signals, Term, TermError};
+use super::term::{self, IN_SCREEN, Input, Manners, Notify, Signal, Signals, Term, TermError};
 use super::theme::{Depth, Theme, ThemeError};
 use super::{update, view};
 
 /// At most 30 pictures a second, and 15 over a network.
 const FRAME: Duration = Duration::from_millis(33);
 const FRAME_REMOTE: Duration = Duration::from_millis(66);
+/// On a slow line.
+const FRAME_SLOW: Duration = Duration::from_secs(1);
+/// Calls for attention at most this often.
+const NOTIFY_EVERY: Duration = Duration::from_secs(10);
 /// A key is answered at once, but not more often than this.
 const FRAME_INPUT: Duration = Duration::from_millis(10);
 /// Backend updates taken in before the screen looks at its keys again.
@@ -58,8 +64,15 @@ pub struct UiOptions {
     pub keys: BTreeMap<String, Vec<String>>,
     /// URLs for the empty screen, each with a counter of the requests it has seen.
     pub endpoints: Vec<(String, String, Arc<AtomicU64>)>,
-    /// Fewer frames and slower meters; by `SSH_CONNECTION` when `None`.
-    pub low_bandwidth: Option<bool>,
+    /// For a slow line: a picture a second at most, and no meters. Over SSH there are fewer pictures
+    /// anyway.
+    pub low_bandwidth: bool,
+    /// Take mouse clicks and the wheel from the start.
+    pub mouse: bool,
+    /// Paint the theme's own background.
+    pub paint_background: bool,
+    /// How a critical alert reaches an operator who looks elsewhere.
+    pub notify: Notify,
 }
 
 /// Why the screen could not be shown.
@@ -117,6 +130,14 @@ struct Screen {
     theme_dir: Option<PathBuf>,
     depth: Depth,
     is_ascii: bool,
+    /// Nobody chose the theme: it follows the terminal's background.
+    follows_background: bool,
+    paints_background: bool,
+    is_slow: bool,
+    notify: Notify,
+    notified_at: Option<Duration>,
+    /// The terminal tells whether it is in front.
+    tells_focus: bool,
     endpoints: Vec<Arc<AtomicU64>>,
     painter: Painter,
     buffer: Buffer,
@@ -151,9 +172,9 @@ impl Screen {
         let dir = options.theme_dir.as_deref();
         let theme = Theme::load(&chosen, dir, depth)?;
         let keymap = Keymap::with(&options.keys)?;
-        let remote = options
-            .low_bandwidth
-            .unwrap_or_else(|| env("SSH_CONNECTION").is_some());
+        let is_slow = options.low_bandwidth;
+        let remote = is_slow || env("SSH_CONNECTION").is_some();
+        let follows_background = options.theme.is_none() && has_background(depth, env("TERM"));
         let settings = Settings {
             mode: options.mode,
             name: options.name.clone(),
@@ -169,9 +190,13 @@ impl Screen {
             is_remote_terminal: remote,
             themes: Theme::names(dir),
             theme: chosen,
+            mouse: options.mouse,
             seed: random(),
         };
-        let term = Term::enter()?;
+        let term = Term::enter(Manners {
+            mouse: options.mouse,
+            asks_background: follows_background,
+        })?;
         let mut model = Model::new(settings, keymap, now(clock));
         model.size = term::size();
         let updates = Some(backend.subscribe());
@@ -191,6 +216,12 @@ impl Screen {
             theme_dir: options.theme_dir.clone(),
             depth,
             is_ascii: options.ascii.unwrap_or_else(is_ascii_locale),
+            follows_background,
+            paints_background: options.paint_background,
+            is_slow,
+            notify: options.notify,
+            notified_at: None,
+            tells_focus: false,
             endpoints: options
                 .endpoints
                 .into_iter()
@@ -198,7 +229,11 @@ impl Screen {
                 .collect(),
             painter: Painter::new(),
             buffer: Buffer::default(),
-            frame: if remote { FRAME_REMOTE } else { FRAME },
+            frame: match (is_slow, remote) {
+                (true, _) => FRAME_SLOW,
+                (false, true) => FRAME_REMOTE,
+                (false, false) => FRAME,
+            },
             drawn_at: Duration::ZERO,
             is_dirty: true,
             is_urgent: true,
@@ -208,6 +243,7 @@ impl Screen {
 
     async fn live(&mut self) -> Exit {
         loop {
+            self.term.send_aside();
             self.draw_if_due();
             if let Some(exit) = self.exit {
                 return exit;
@@ -218,7 +254,8 @@ impl Screen {
             let wake = self.wake();
             let sleep = wake.saturating_sub(self.clock.elapsed());
             let idle = self.term.idle();
-            let waits_for_terminal = self.is_dirty && !self.term.is_idle();
+            let has_more = self.is_dirty || self.term.has_aside();
+            let waits_for_terminal = has_more && !self.term.is_idle();
             // Every arm is cancel-safe: channels, streams, watch and sleep.
             tokio::select! {
                 biased;
@@ -276,6 +313,9 @@ impl Screen {
         self.buffer.resize(Rect::new(0, 0, width, height));
         self.buffer.reset();
         view::draw(&self.model, &self.theme, self.is_ascii, &mut self.buffer);
+        if self.paints_background {
+            paint_canvas(&self.theme, &mut self.buffer);
+        }
         let bytes = self.painter.paint(&mut self.buffer);
         self.term.send(bytes);
         self.drawn_at = self.clock.elapsed();
@@ -316,6 +356,7 @@ impl Screen {
                     self.exit = Some(Exit::Hangup);
                     return;
                 }
+                Input::Background(rgb) => self.background(rgb),
                 Input::Event(Event::Key(key)) => keys.push(key),
                 Input::Event(event) => {
                     self.press(std::mem::take(&mut keys));
@@ -347,9 +388,44 @@ impl Screen {
         match event {
             Event::Paste(text) => self.message(Msg::Paste(text)),
             Event::Resize(width, height) => self.resized((width, height)),
-            Event::FocusGained => self.message(Msg::Focus(true)),
-            Event::FocusLost => self.message(Msg::Focus(false)),
-            Event::Key(_) | Event::Mouse(_) => {}
+            Event::FocusGained | Event::FocusLost => {
+                self.tells_focus = true;
+                self.message(Msg::Focus(event == Event::FocusGained));
+            }
+            Event::Mouse(event) => self.message(Msg::Mouse(event)),
+            Event::Key(_) => {}
+        }
+    }
+
+    /// The terminal has told its background: the theme follows, unless somebody chose one meanwhile.
+    fn background(&mut self, rgb: [u8; 3]) {
+        let name = Theme::for_background(rgb);
+        let is_untouched = self.model.theme_name == self.model.settings.theme;
+        if !self.follows_background || !is_untouched || self.theme.name == name {
+            return;
+        }
+        if let Ok(theme) = Theme::load(name, self.theme_dir.as_deref(), self.depth) {
+            self.theme = theme;
+            name.clone_into(&mut self.model.settings.theme);
+            name.clone_into(&mut self.model.theme_name);
+            self.is_dirty = true;
+        }
+    }
+
+    /// Calls an operator who looks elsewhere when something has become critical.
+    fn call_for_attention(&mut self, update: &Update) {
+        let looks_elsewhere = !self.tells_focus || !self.model.has_focus;
+        if self.notify == Notify::Off || (self.notify != Notify::Bell && !looks_elsewhere) {
+            return;
+        }
+        let now = self.clock.elapsed();
+        let is_too_soon = self
+            .notified_at
+            .is_some_and(|at| now.saturating_sub(at) < NOTIFY_EVERY);
+        if let Some(words) = attention(update, &self.model).filter(|_| !is_too_soon) {
+            self.notified_at = Some(now);
+            self.term
+                .aside(&term::notification_here(self.notify, &words));
         }
     }
 
@@ -370,6 +446,7 @@ impl Screen {
             if matches!(update, Update::Alive) {
                 self.model.heard_at = self.clock.elapsed();
             } else {
+                self.call_for_attention(&update);
                 self.message(Msg::Backend(update));
             }
             taken += 1;
@@ -392,6 +469,53 @@ impl Screen {
             _ => Exit::Quit,
         });
     }
+}
+
+/// Whether asking this terminal for its background makes sense: it has colours to follow with, and
+/// is none of those that print the question.
+fn has_background(depth: Depth, term: Option<String>) -> bool {
+    let term = term.unwrap_or_default();
+    matches!(depth, Depth::Indexed | Depth::True)
+        && !term.is_empty()
+        && !["dumb", "linux", "screen"]
+            .iter()
+            .any(|known| term.starts_with(known) && !term.contains("tmux"))
+}
+
+/// The theme's own colours where the terminal's would show.
+fn paint_canvas(theme: &Theme, buffer: &mut Buffer) {
+    let Some((foreground, background)) = theme.canvas else {
+        return;
+    };
+    for cell in &mut buffer.content {
+        if cell.bg == Color::Reset {
+            cell.bg = background;
+        }
+        if cell.fg == Color::Reset {
+            cell.fg = foreground;
+        }
+    }
+}
+
+/// What has just become critical, in words; numbers masked.
+fn attention(update: &Update, model: &Model) -> Option<String> {
+    let Update::Envelopes { items, .. } = update else {
+        return None;
+    };
+    items.iter().find_map(|envelope| {
+        let CallEvent::Known(Fact::AlertRaised { alert }) = &envelope.event else {
+            return None;
+        };
+        let call = model.board.get(envelope.call?)?;
+        let known = call.alerts.iter().find(|known| known.rule == alert.rule);
+        let is_new = alert.severity == Severity::Critical
+            && known.is_none_or(|known| {
+                let is_quiet = known.acknowledged_by.is_some()
+                    || known.snoozed_until.is_some_and(|until| until > envelope.at);
+                known.severity != Severity::Critical && !is_quiet
+            });
+        is_new.then(|| format!("{}: {}", alert.reason, mask_number(call.caller_number())))
+    })
 }
 
 fn now(clock: Clock) -> Now {

@@ -4,6 +4,10 @@
 //! Output goes through a thread of its own with room for one frame: a slow or stopped terminal can
 //! delay the picture, never the screen's loop, and never a call.
 
+mod background;
+mod notify;
+
+use std::collections::VecDeque;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once, mpsc};
@@ -13,12 +17,23 @@ use base64::Engine as _;
 use crossterm::event::{Event, EventStream};
 use crossterm::terminal;
 use futures_util::{FutureExt, StreamExt};
-use tokio::sync::Notify;
+use tokio::sync::Notify as Wakeup;
+
+use background::{Heard, Listener};
+pub use notify::Notify;
+pub(super) use notify::notification_here;
+use notify::{in_tmux, through_tmux};
 
 /// Alternate screen, no cursor, bracketed paste, focus reports.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?2004h\x1b[?1004h\x1b[0m\x1b[2J";
 /// All of it back, and a synchronized update that was cut in half is ended.
-const LEAVE: &str = "\x1b[?2026l\x1b[0m\x1b[?1004l\x1b[?2004l\x1b[?25h\x1b[?1049l";
+const LEAVE: &str =
+    "\x1b[?2026l\x1b[0m\x1b[?1006l\x1b[?1000l\x1b[?1004l\x1b[?2004l\x1b[?25h\x1b[?1049l";
+/// Presses, releases and the wheel, in the form that knows wide terminals (SGR).
+const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1006h";
+const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1000l";
+/// How long keys that may be the terminal's answer are kept back: an answer comes in one piece.
+const ANSWER_WITHIN: Duration = Duration::from_millis(80);
 /// Longest text put on the clipboard, bytes before encoding: terminals cut larger ones.
 const COPY_MAX: usize = 74_000;
 /// How long leaving waits for a terminal that does not read.
@@ -46,6 +61,8 @@ pub enum TermError {
 #[derive(Debug)]
 pub(super) enum Input {
     Event(Event),
+    /// The terminal has told its background: red, green, blue.
+    Background([u8; 3]),
     /// The terminal is gone or cannot be read.
     Gone,
 }
@@ -54,7 +71,21 @@ pub(super) enum Input {
 #[derive(Debug)]
 pub(super) struct Term {
     events: Option<EventStream>,
+    /// What was taken in and not handed out yet.
+    inputs: VecDeque<Input>,
+    listener: Listener,
+    has_mouse: bool,
+    /// Bytes that are no picture (a bell, a copy), for when the writer is free.
+    aside: String,
     writer: Writer,
+}
+
+/// How the terminal is to be taken over.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Manners {
+    pub mouse: bool,
+    /// Ask for the background colour.
+    pub asks_background: bool,
 }
 
 /// The output thread. Room: one frame; a second one is not drawn until the first is out.
@@ -68,12 +99,12 @@ struct Writer {
 struct WriterState {
     is_busy: AtomicBool,
     is_broken: AtomicBool,
-    idle: Notify,
+    idle: Wakeup,
 }
 
 impl Term {
     /// Takes the terminal over.
-    pub fn enter() -> Result<Self, TermError> {
+    pub fn enter(manners: Manners) -> Result<Self, TermError> {
         if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
             return Err(TermError::NotATerminal);
         }
@@ -86,10 +117,48 @@ impl Term {
         })?;
         let mut term = Self {
             events: Some(EventStream::new()),
+            inputs: VecDeque::new(),
+            listener: Listener::default(),
+            has_mouse: manners.mouse,
+            aside: String::new(),
             writer,
         };
-        term.send(ENTER.to_owned());
+        let mut greeting = term.greeting();
+        if manners.asks_background {
+            greeting.push_str(background::ASK);
+        }
+        term.send(greeting);
         Ok(term)
+    }
+
+    fn greeting(&self) -> String {
+        let mouse = if self.has_mouse { MOUSE_ON } else { "" };
+        format!("{ENTER}{mouse}")
+    }
+
+    /// Takes mouse events from now on, or leaves them to the terminal.
+    pub fn mouse(&mut self, is_on: bool) {
+        self.has_mouse = is_on;
+        self.aside(if is_on { MOUSE_ON } else { MOUSE_OFF });
+    }
+
+    /// Sends bytes that are no picture as soon as the writer is free.
+    pub fn aside(&mut self, bytes: &str) {
+        self.aside.push_str(bytes);
+        self.send_aside();
+    }
+
+    /// Whether such bytes wait.
+    pub fn has_aside(&self) -> bool {
+        !self.aside.is_empty()
+    }
+
+    /// Sends what waits, if the writer is free.
+    pub fn send_aside(&mut self) {
+        if self.has_aside() && self.is_idle() {
+            let bytes = std::mem::take(&mut self.aside);
+            self.send(bytes);
+        }
     }
 
     /// Whether the last frame is out. Draw only then.
@@ -124,18 +193,54 @@ impl Term {
         }
     }
 
-    /// The next key, paste, resize or focus change. Cancel-safe.
+    /// The next key, paste, resize or focus change. Cancel-safe: what was taken in is kept.
     pub async fn next(&mut self) -> Input {
-        match &mut self.events {
-            Some(events) => input(events.next().await),
-            None => std::future::pending().await,
+        loop {
+            if let Some(input) = self.inputs.pop_front() {
+                return input;
+            }
+            let is_holding = self.listener.is_holding();
+            let Some(events) = &mut self.events else {
+                return std::future::pending().await;
+            };
+            if is_holding {
+                match tokio::time::timeout(ANSWER_WITHIN, events.next()).await {
+                    Ok(next) => self.take(next),
+                    Err(_) => self.release(),
+                }
+            } else {
+                let next = events.next().await;
+                self.take(next);
+            }
         }
     }
 
     /// What has come in already, without waiting.
     pub fn ready(&mut self) -> Option<Input> {
-        let events = self.events.as_mut()?;
-        events.next().now_or_never().map(input)
+        loop {
+            if let Some(input) = self.inputs.pop_front() {
+                return Some(input);
+            }
+            let next = self.events.as_mut()?.next().now_or_never()?;
+            self.take(next);
+        }
+    }
+
+    fn take(&mut self, next: Option<std::io::Result<Event>>) {
+        let Some(Ok(event)) = next else {
+            self.inputs.push_back(Input::Gone);
+            return;
+        };
+        match self.listener.take(event) {
+            Heard::Nothing => {}
+            Heard::Keys(events) => self.inputs.extend(events.into_iter().map(Input::Event)),
+            Heard::Background(rgb) => self.inputs.push_back(Input::Background(rgb)),
+        }
+    }
+
+    fn release(&mut self) {
+        let held = self.listener.release();
+        self.inputs.extend(held.into_iter().map(Input::Event));
     }
 
     /// Gives the terminal back to the shell and stops until `fg`.
@@ -152,7 +257,8 @@ impl Term {
             ENTERED.store(true, Ordering::SeqCst);
         }
         self.events = Some(EventStream::new());
-        self.send(ENTER.to_owned());
+        let greeting = self.greeting();
+        self.send(greeting);
         self.idle().await;
     }
 
@@ -174,13 +280,6 @@ impl Drop for Term {
         if self.is_idle() {
             restore();
         }
-    }
-}
-
-fn input(next: Option<std::io::Result<Event>>) -> Input {
-    match next {
-        Some(Ok(event)) => Input::Event(event),
-        Some(Err(_)) | None => Input::Gone,
     }
 }
 
@@ -268,10 +367,10 @@ pub(super) fn clipboard(text: &str) -> Option<String> {
     (text.len() <= COPY_MAX).then(|| {
         let encoded = base64::engine::general_purpose::STANDARD.encode(text);
         let osc = format!("\x1b]52;c;{encoded}\x07");
-        if std::env::var_os("TMUX").is_some() {
+        if in_tmux() {
             // tmux takes it itself with set-clipboard on; the wrapped form goes through to the
             // outer terminal where allow-passthrough is on.
-            format!("{osc}\x1bPtmux;{}\x1b\\", osc.replace('\x1b', "\x1b\x1b"))
+            format!("{osc}{}", through_tmux(&osc))
         } else {
             osc
         }

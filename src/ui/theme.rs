@@ -3,20 +3,37 @@
 //! A role a theme does not give falls back along [`Role::parent`], at last to `text`, which is the
 //! terminal's own foreground. A file may therefore hold three lines and still be a whole theme.
 
+mod color;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
 
+pub use color::{contrast, luminance, rgb};
+use color::{lower, parse_color};
+
 /// Themes compiled in, by name. The first is the default for colour terminals.
-const BUILT_IN: [(&str, &str); 6] = [
+const BUILT_IN: [(&str, &str); 12] = [
     ("dark", include_str!("../../themes/dark.toml")),
     ("light", include_str!("../../themes/light.toml")),
     ("mono", include_str!("../../themes/mono.toml")),
     ("terminal", include_str!("../../themes/terminal.toml")),
     ("contrast", include_str!("../../themes/contrast.toml")),
+    (
+        "contrast-light",
+        include_str!("../../themes/contrast-light.toml"),
+    ),
     ("colorblind", include_str!("../../themes/colorblind.toml")),
+    (
+        "colorblind-light",
+        include_str!("../../themes/colorblind-light.toml"),
+    ),
+    ("paper", include_str!("../../themes/paper.toml")),
+    ("fjord", include_str!("../../themes/fjord.toml")),
+    ("ember", include_str!("../../themes/ember.toml")),
+    ("night", include_str!("../../themes/night.toml")),
 ];
 
 /// Longest theme file read, bytes.
@@ -175,7 +192,7 @@ pub enum ThemeError {
     Unknown { name: String, known: String },
     #[error("theme {name} cannot be read: {why}")]
     Unreadable { name: String, why: String },
-    #[error("theme {name} line: {why}")]
+    #[error("theme {name}: {why}")]
     Syntax { name: String, why: String },
     #[error("theme {name}: unknown role {role}")]
     Role { name: String, role: String },
@@ -199,6 +216,9 @@ struct File {
     name: String,
     #[serde(default)]
     kind: Kind,
+    /// What the terminal's own colours become where the background is painted.
+    background: Option<String>,
+    foreground: Option<String>,
     #[serde(default)]
     roles: BTreeMap<String, Entry>,
 }
@@ -219,15 +239,26 @@ struct Entry {
 pub struct Theme {
     pub name: String,
     pub kind: Kind,
+    /// Foreground and background for terminals whose own are not to be used.
+    pub canvas: Option<(Color, Color)>,
     styles: [Style; Role::ALL.len()],
+    /// Roles the file gives itself; the others fall back.
+    given: [bool; Role::ALL.len()],
 }
 
 impl Theme {
     /// A built-in theme, or `NAME.toml` in `dir`; a user's file wins over a built-in of its name.
+    /// What looks like a path is one.
     ///
     /// # Errors
     /// When there is no such theme or its file is not one.
     pub fn load(name: &str, dir: Option<&Path>, depth: Depth) -> Result<Self, ThemeError> {
+        let is_file = Path::new(name)
+            .extension()
+            .is_some_and(|ext| ext.eq_ignore_ascii_case("toml"));
+        if name.contains('/') || is_file {
+            return Self::load_file(Path::new(name), depth);
+        }
         let plain_name = !name.is_empty()
             && name
                 .chars()
@@ -235,15 +266,7 @@ impl Theme {
         if let Some(dir) = dir.filter(|_| plain_name) {
             let path = dir.join(format!("{name}.toml"));
             if path.is_file() {
-                let unreadable = |why: String| ThemeError::Unreadable {
-                    name: name.to_owned(),
-                    why,
-                };
-                let size = std::fs::metadata(&path).map_err(|e| unreadable(e.to_string()))?;
-                if size.len() > FILE_MAX {
-                    return Err(unreadable("the file is larger than 64 KiB".into()));
-                }
-                let text = std::fs::read_to_string(&path).map_err(|e| unreadable(e.to_string()))?;
+                let text = read_file(name, &path)?;
                 return Self::parse(name, &text, depth);
             }
         }
@@ -263,7 +286,10 @@ impl Theme {
     pub fn parse(name: &str, text: &str, depth: Depth) -> Result<Self, ThemeError> {
         let file: File = toml::from_str(text).map_err(|error| ThemeError::Syntax {
             name: name.to_owned(),
-            why: error.message().to_owned(),
+            why: match error.span().map(|span| line_of(text, span.start)) {
+                Some(line) => format!("line {line}: {}", error.message()),
+                None => error.message().to_owned(),
+            },
         })?;
         let mut given: [Option<Style>; Role::ALL.len()] = [None; Role::ALL.len()];
         for (word, entry) in &file.roles {
@@ -286,11 +312,43 @@ impl Theme {
                 from = at.parent();
             }
         }
+        let paint = |role: &str, word: &Option<String>| -> Result<Option<Color>, ThemeError> {
+            let entry = Entry {
+                fg: word.clone(),
+                ..Entry::default()
+            };
+            Ok(style_of(name, role, &entry, depth)?.fg)
+        };
+        let foreground = paint("foreground", &file.foreground)?;
+        let background = paint("background", &file.background)?;
         Ok(Self {
             name: file.name,
             kind: file.kind,
+            canvas: foreground.zip(background),
             styles,
+            given: given.map(|style| style.is_some()),
         })
+    }
+
+    /// A theme file anywhere, for `--theme FILE`.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no theme.
+    pub fn load_file(path: &Path, depth: Depth) -> Result<Self, ThemeError> {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        Self::parse(&stem, &read_file(&stem, path)?, depth)
+    }
+
+    /// The role whose style stands in where the file does not give this one.
+    pub fn source_of(&self, role: Role) -> Role {
+        let mut at = role;
+        while !self.given[at as usize] {
+            let Some(parent) = at.parent() else {
+                break;
+            };
+            at = parent;
+        }
+        at
     }
 
     /// The theme used when nobody chose one.
@@ -306,6 +364,21 @@ impl Theme {
             (_, true) => "light",
             (_, false) => "dark",
         }
+    }
+
+    /// The theme for a background of this colour, where nobody chose one.
+    pub fn for_background(rgb: [u8; 3]) -> &'static str {
+        // Halfway to the eye: #777 has a luminance of 0.18.
+        if luminance(rgb) > 0.18 {
+            "light"
+        } else {
+            "dark"
+        }
+    }
+
+    /// Whether a theme of this name comes along with the program.
+    pub fn is_built_in(name: &str) -> bool {
+        BUILT_IN.iter().any(|(known, _)| *known == name)
     }
 
     /// Names of all themes that can be loaded, built-in ones first.
@@ -335,6 +408,23 @@ impl Theme {
     pub fn style(&self, role: Role) -> Style {
         self.styles[role as usize]
     }
+}
+
+/// The line a byte of the text stands on, from 1.
+fn line_of(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
+}
+
+fn read_file(name: &str, path: &Path) -> Result<String, ThemeError> {
+    let unreadable = |why: String| ThemeError::Unreadable {
+        name: name.to_owned(),
+        why,
+    };
+    let size = std::fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
+    if size.len() > FILE_MAX {
+        return Err(unreadable("the file is larger than 64 KiB".into()));
+    }
+    std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))
 }
 
 fn style_of(name: &str, role: &str, entry: &Entry, depth: Depth) -> Result<Style, ThemeError> {
@@ -376,111 +466,6 @@ fn style_of(name: &str, role: &str, entry: &Entry, depth: Depth) -> Result<Style
         style = style.add_modifier(Modifier::REVERSED);
     }
     Ok(style)
-}
-
-/// `none` is the terminal's own colour.
-fn parse_color(word: &str) -> Option<Color> {
-    if word == "none" {
-        return Some(Color::Reset);
-    }
-    if let Some(hex) = word.strip_prefix('#') {
-        let value = (hex.len() == 6).then(|| u32::from_str_radix(hex, 16).ok())??;
-        let [_, r, g, b] = value.to_be_bytes();
-        return Some(Color::Rgb(r, g, b));
-    }
-    if let Ok(index) = word.parse::<u8>() {
-        return Some(Color::Indexed(index));
-    }
-    NAMED
-        .iter()
-        .position(|(name, _)| *name == word)
-        .map(sixteen)
-}
-
-/// The sixteen names and the values xterm gives them, for finding the nearest.
-const NAMED: [(&str, [u8; 3]); 16] = [
-    ("black", [0, 0, 0]),
-    ("red", [205, 0, 0]),
-    ("green", [0, 205, 0]),
-    ("yellow", [205, 205, 0]),
-    ("blue", [0, 0, 238]),
-    ("magenta", [205, 0, 205]),
-    ("cyan", [0, 205, 205]),
-    ("white", [229, 229, 229]),
-    ("bright-black", [127, 127, 127]),
-    ("bright-red", [255, 0, 0]),
-    ("bright-green", [0, 255, 0]),
-    ("bright-yellow", [255, 255, 0]),
-    ("bright-blue", [92, 92, 255]),
-    ("bright-magenta", [255, 0, 255]),
-    ("bright-cyan", [0, 255, 255]),
-    ("bright-white", [255, 255, 255]),
-];
-
-fn sixteen(index: usize) -> Color {
-    const COLORS: [Color; 16] = [
-        Color::Black,
-        Color::Red,
-        Color::Green,
-        Color::Yellow,
-        Color::Blue,
-        Color::Magenta,
-        Color::Cyan,
-        Color::Gray,
-        Color::DarkGray,
-        Color::LightRed,
-        Color::LightGreen,
-        Color::LightYellow,
-        Color::LightBlue,
-        Color::LightMagenta,
-        Color::LightCyan,
-        Color::White,
-    ];
-    COLORS[index % COLORS.len()]
-}
-
-/// Brings a colour down to what the terminal can show.
-fn lower(color: Color, depth: Depth) -> Option<Color> {
-    match (depth, color) {
-        (Depth::None, _) => None,
-        (Depth::Indexed, Color::Rgb(r, g, b)) => Some(Color::Indexed(cube(r, g, b))),
-        (Depth::Sixteen, Color::Rgb(r, g, b)) => {
-            let distance = |rgb: &[u8; 3]| -> u32 {
-                rgb.iter()
-                    .zip([r, g, b])
-                    .map(|(a, b)| u32::from(a.abs_diff(b)).pow(2))
-                    .sum()
-            };
-            let nearest = (0..NAMED.len()).min_by_key(|index| distance(&NAMED[*index].1));
-            nearest.map(sixteen)
-        }
-        _ => Some(color),
-    }
-}
-
-/// Nearest entry of xterm's 6×6×6 cube or its grey ramp.
-fn cube(r: u8, g: u8, b: u8) -> u8 {
-    const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
-    let near = |value: u8| {
-        (0..6)
-            .min_by_key(|index| STEPS[*index].abs_diff(value))
-            .unwrap_or(0)
-    };
-    let (ri, gi, bi) = (near(r), near(g), near(b));
-    let far = |rr: u8, gg: u8, bb: u8| {
-        u32::from(rr.abs_diff(r)).pow(2)
-            + u32::from(gg.abs_diff(g)).pow(2)
-            + u32::from(bb.abs_diff(b)).pow(2)
-    };
-    let in_cube = far(STEPS[ri], STEPS[gi], STEPS[bi]);
-    let mean = (u16::from(r) + u16::from(g) + u16::from(b)) / 3;
-    let grey_index = (mean.saturating_sub(3) / 10).min(23) as u8;
-    let grey = 8 + 10 * grey_index;
-    if far(grey, grey, grey) < in_cube {
-        232 + grey_index
-    } else {
-        (16 + 36 * ri + 6 * gi + bi) as u8
-    }
 }
 
 #[cfg(test)]

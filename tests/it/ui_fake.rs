@@ -19,6 +19,8 @@ use wallboard::ui::{self, Device, Pan, Sound, SoundState, UiOptions, sample};
 
 /// Set in the child process that shows the screen.
 const CHILD: &str = "WALLBOARD_TEST_SCREEN";
+/// What it is started with, words.
+const OPTIONS: &str = "WALLBOARD_TEST_OPTIONS";
 
 /// Plays the sample board; ends a call when it is told to.
 #[derive(Debug)]
@@ -51,6 +53,23 @@ impl Fake {
             to: *seq,
             items: vec![Arc::new(envelope)],
         });
+    }
+
+    /// Something becomes critical, again and again, on a call that was well.
+    fn alert(&self, n: u32) {
+        let alert = wallboard::call::Alert {
+            rule: format!("rule_{n}"),
+            severity: wallboard::call::Severity::Critical,
+            reason: "rings\u{1b}]0;x\u{7} a bell".into(),
+            value: 1.0,
+            threshold: 1.0,
+            since: self.clock.now(),
+            evidence: Vec::new(),
+            acknowledged_by: None,
+            snoozed_until: None,
+        };
+        let call = sample::calls(self.clock.now())[0].id;
+        self.fact(call, Fact::AlertRaised { alert });
     }
 
     fn refusal() -> Refusal {
@@ -124,6 +143,22 @@ impl Sound for Silent {
     }
 }
 
+fn options() -> UiOptions {
+    let words = std::env::var(OPTIONS).unwrap_or_default();
+    let has = |word: &str| words.split(' ').any(|known| known == word);
+    UiOptions {
+        mouse: has("mouse"),
+        paint_background: has("paint"),
+        low_bandwidth: has("slow"),
+        notify: if has("osc9") {
+            ui::Notify::Osc9
+        } else {
+            ui::Notify::Off
+        },
+        ..UiOptions::default()
+    }
+}
+
 /// Not a test of its own: what the child process of the others runs.
 #[test]
 fn screen_of_the_child_process() {
@@ -149,6 +184,9 @@ fn screen_of_the_child_process() {
                 tokio::time::sleep(sample::METER_STEP).await;
                 n += 1;
                 feed.say(Update::Gauges(sample::gauges(n)));
+                if how == "alert" && n % 2 == 0 {
+                    feed.alert(n);
+                }
             }
         };
         let device = Device::Absent {
@@ -159,7 +197,7 @@ fn screen_of_the_child_process() {
             ..SoundState::default()
         });
         let sound = Arc::new(Silent(state));
-        let screen = ui::run(backend, sound, UiOptions::default(), clock);
+        let screen = ui::run(backend, sound, options(), clock);
         tokio::select! {
             exit = screen => exit,
             () = steps => unreachable!("the feed has no end"),
@@ -257,6 +295,20 @@ impl Pty {
                 }
             }
         }
+    }
+
+    /// Waits until the program has written these bytes.
+    fn hear(&mut self, bytes: &str) {
+        while !String::from_utf8_lossy(&self.raw).contains(bytes) {
+            let more = self.bytes.recv_timeout(Duration::from_secs(20));
+            let more = more.unwrap_or_else(|_| panic!("{bytes:?} did not come"));
+            self.raw.extend_from_slice(&more);
+            self.parser.process(&more);
+        }
+    }
+
+    fn raw(&self) -> String {
+        String::from_utf8_lossy(&self.raw).into_owned()
     }
 
     fn press(&mut self, keys: &str) {
@@ -401,4 +453,130 @@ fn a_panic_restores_the_terminal_before_it_is_printed() {
     pty.see("a test's own panic");
     let _ = pty.child.wait();
     assert!(pty.is_restored());
+}
+
+#[test]
+fn the_theme_follows_the_terminals_background_and_no_key_is_lost() {
+    let mut pty = Pty::start("play", 100, 30, &[("COLORTERM", "truecolor")]);
+    pty.hear("\u{1b}]11;?");
+    pty.see("loop ×3, 41 s");
+    // The dark theme's accent and, after the answer, the light one's.
+    pty.hear("38;2;106;168;255");
+    pty.press("?\u{1b}]11;rgb:ffff/ffff/ffff\u{1b}\\");
+    pty.hear("38;2;21;89;199");
+    pty.see("Act on the call");
+    // What only begins like an answer is keys: this closes the help.
+    pty.press("\u{1b}]x");
+    pty.press("\u{3}");
+    pty.see_no("Act on the call");
+    pty.press("q");
+    pty.see("left with Ok(Quit)");
+}
+
+#[test]
+fn a_terminal_without_colours_is_not_asked_for_its_background() {
+    for env in [
+        ("NO_COLOR", "1"),
+        ("TERM", "dumb"),
+        ("TERM", "linux"),
+        ("TERM", "screen-256color"),
+    ] {
+        let mut pty = Pty::start("play", 80, 24, &[env]);
+        pty.see("IN CALL");
+        assert!(!pty.raw().contains("\u{1b}]11"), "{env:?}");
+        pty.press("q");
+        pty.see("left with");
+    }
+}
+
+#[test]
+fn the_mouse_is_off_until_asked_for_and_given_back_at_the_end() {
+    let mut pty = Pty::start("play", 120, 40, &[]);
+    pty.see("loop ×3, 41 s");
+    assert!(!pty.raw().contains("?1000h"));
+    pty.press(":mouse\r");
+    pty.hear("\u{1b}[?1000h\u{1b}[?1006h");
+    pty.see("mouse on");
+    // Line 7 of the terminal, from 1: the second call.
+    pty.press("\u{1b}[<0;10;8M\u{1b}[<0;10;8m");
+    pty.wait(
+        |screen| {
+            screen
+                .lines()
+                .nth(1)
+                .is_some_and(|line| line.contains("Moreau"))
+        },
+        "Moreau",
+    );
+    pty.press("q");
+    pty.see("left with Ok(Quit)");
+    assert_eq!(
+        pty.parser.screen().mouse_protocol_mode(),
+        vt100::MouseProtocolMode::None
+    );
+
+    let mut on = Pty::start("play", 80, 24, &[(OPTIONS, "mouse")]);
+    on.see("IN CALL");
+    assert_ne!(
+        on.parser.screen().mouse_protocol_mode(),
+        vt100::MouseProtocolMode::None
+    );
+    on.press("q");
+    on.see("left with");
+    assert_eq!(
+        on.parser.screen().mouse_protocol_mode(),
+        vt100::MouseProtocolMode::None
+    );
+}
+
+#[test]
+fn a_critical_alert_calls_once_in_ten_seconds_and_only_if_asked_to() {
+    let mut pty = Pty::start("alert", 120, 40, &[(OPTIONS, "osc9")]);
+    pty.hear("\u{1b}]9;");
+    // Three alerts later there still was one call.
+    for _ in 0..3 {
+        let seen = pty.raw.len();
+        while pty.raw.len() < seen + 1 {
+            let more = pty.bytes.recv_timeout(Duration::from_secs(10)).unwrap();
+            pty.raw.extend_from_slice(&more);
+            pty.parser.process(&more);
+        }
+    }
+    let raw = pty.raw();
+    assert_eq!(raw.matches("\u{1b}]9;").count(), 1);
+    assert!(
+        raw.contains("\u{1b}]9;rings a bell: +1 415 ••• 0134\u{7}"),
+        "{raw:?}"
+    );
+    assert!(
+        !raw.contains("\u{1b}]0;"),
+        "nothing of the reason steers the terminal"
+    );
+    pty.press("q");
+    pty.see("left with");
+
+    let mut quiet = Pty::start("alert", 120, 40, &[]);
+    quiet.see("rings a bell");
+    assert!(!quiet.raw().contains("\u{1b}]9;") && !quiet.raw().contains('\u{7}'));
+    quiet.press("q");
+    quiet.see("left with");
+}
+
+#[test]
+fn a_painted_background_covers_everything_and_a_slow_line_gets_no_meters() {
+    let env = [("COLORTERM", "truecolor"), (OPTIONS, "paint slow")];
+    let mut pty = Pty::start("play", 100, 30, &env);
+    pty.see("loop ×3, 41 s");
+    pty.hear("48;2;20;24;31");
+    let screen = pty.parser.screen();
+    let bare = (0..30)
+        .flat_map(|row| (0..100).map(move |column| (row, column)))
+        .filter(|(row, column)| {
+            let cell = screen.cell(*row, *column).unwrap();
+            cell.bgcolor() == vt100::Color::Default && cell.has_contents()
+        })
+        .count();
+    assert_eq!(bare, 0, "cells keep the terminal's own background");
+    pty.press("q");
+    pty.see("left with");
 }

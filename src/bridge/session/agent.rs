@@ -40,6 +40,7 @@ impl Session {
         self.can_say = can_say;
         let mut brief = self.plan.brief.clone();
         brief.takes_over = self.is_takeover();
+        brief.caller_is_next = std::mem::take(&mut self.caller_is_next);
         if brief.takes_over && brief.first_message.is_some() {
             // The caller was greeted; whoever comes in now waits to be spoken to.
             brief.first_message = Some(String::new());
@@ -138,6 +139,7 @@ impl Session {
             },
             AgentIn::HangUp { reason } => self.agent_hangs_up(now, reason, effects),
             AgentIn::Usage { usd, .. } => self.spent(usd, effects),
+            AgentIn::Lasts { max } => self.lasts(now, max),
             AgentIn::Refused { reason } => self.agent_refused(now, &reason, effects),
             AgentIn::Owing => effects.tell_agent(AgentOut::Owed),
             AgentIn::Trouble { code, message } => effects.fact(trouble(&code, &message)),
@@ -160,6 +162,7 @@ impl Session {
         self.turns.conversation_opened();
         self.given.clear();
         self.vendor_hears = false;
+        self.renewal = None;
         self.voice.open(gives, effects);
         let conversation_id = text::clean_label(&conversation_id).into_owned();
         effects.fact(Fact::ConversationStarted {

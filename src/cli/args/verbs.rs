@@ -66,10 +66,24 @@ pub struct AttachArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum SimulateVerb {
-    /// Callers that ring a backend as Twilio would.
+    /// Callers that ring a backend as Twilio or Plivo would.
     Carrier(SimulateCarrier),
-    /// An agent that answers conversation sockets as ElevenLabs would.
+    /// An agent that answers conversation sockets as ElevenLabs or OpenAI Realtime would.
     Agent(SimulateAgent),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CarrierName {
+    Twilio,
+    Plivo,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AgentName {
+    #[value(name = "elevenlabs")]
+    ElevenLabs,
+    #[value(name = "openai")]
+    OpenAi,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -77,7 +91,10 @@ pub struct SimulateCarrier {
     /// Backend to ring; without it, the one running on this machine.
     #[arg(long, value_name = "URL", env = "WALLBOARD_URL")]
     pub url: Option<String>,
-    /// Address of the simulated REST API; set it as twilio.api_base.
+    /// Whom to play.
+    #[arg(long, value_enum, default_value_t = CarrierName::Twilio, env = "WALLBOARD_VENDOR")]
+    pub vendor: CarrierName,
+    /// Address of the simulated REST API; set it as twilio.api_base or plivo.api_base.
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -85,8 +102,8 @@ pub struct SimulateCarrier {
         env = "WALLBOARD_LISTEN"
     )]
     pub listen: String,
-    /// Account the webhooks are signed for.
-    #[arg(long, value_name = "SID", env = "TWILIO_ACCOUNT_SID")]
+    /// Account the webhooks come from; without it, the configured one.
+    #[arg(long, value_name = "SID", env = "WALLBOARD_ACCOUNT_SID")]
     pub account_sid: Option<String>,
     /// File with the auth token that signs the webhooks.
     #[arg(long, value_name = "FILE", env = "WALLBOARD_AUTH_TOKEN_FILE")]
@@ -129,7 +146,10 @@ pub struct SimulateCarrier {
 
 #[derive(Clone, Debug, Args)]
 pub struct SimulateAgent {
-    /// Address to listen on; set it as elevenlabs.api_base and ws_base.
+    /// Whom to play.
+    #[arg(long, value_enum, default_value_t = AgentName::ElevenLabs, env = "WALLBOARD_VENDOR")]
+    pub vendor: AgentName,
+    /// Address to listen on; set it as elevenlabs.api_base and ws_base, or in openai.realtime_url.
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -415,10 +435,10 @@ pub struct TriggerArgs {
     pub event: Option<String>,
     #[command(flatten)]
     pub remote: Remote,
-    /// Carrier's id of the call; a random one without it.
+    /// Carrier's id of the call (CallSid, CallUUID); a random one without it.
     #[arg(long, value_name = "SID", env = "WALLBOARD_SID")]
     pub sid: Option<String>,
-    /// Status word, for twilio.call-status.
+    /// Status word, for twilio.call-status and plivo.hangup.
     #[arg(long, value_name = "WORD", env = "WALLBOARD_STATUS")]
     pub status: Option<String>,
     /// Further fields, NAME=VALUE.

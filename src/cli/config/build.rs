@@ -60,6 +60,8 @@ impl Config {
                     .and_then(|percent| u8::try_from(percent).ok())
                     .unwrap_or(80),
                 notify: text("ui.notify"),
+                paint_background: settings.flag("ui.paint_background"),
+                low_bandwidth: settings.flag("ui.low_bandwidth"),
             },
             alerts: alerts(settings),
             quality: quality(settings),
@@ -182,6 +184,7 @@ fn openai(settings: &Settings) -> OpenAiConfig {
         vad_threshold: settings.figure("openai.vad_threshold").unwrap_or(0.7),
         silence_ms: millis(settings, "openai.silence_ms").unwrap_or(800),
         transcription_model: settings.text("openai.transcription_model"),
+        session_max: settings.span("openai.session_max"),
         instructions: settings.text("openai.instructions"),
     }
 }
@@ -203,6 +206,12 @@ fn alerts(settings: &Settings) -> AlertsConfig {
             settings.span(&format!("alerts.{stem}_crit")),
         )
     };
+    let figures = |stem: &str| {
+        (
+            settings.figure(&format!("alerts.{stem}_warn")),
+            settings.figure(&format!("alerts.{stem}_crit")),
+        )
+    };
     AlertsConfig {
         preset: settings
             .text("alerts.preset")
@@ -218,6 +227,15 @@ fn alerts(settings: &Settings) -> AlertsConfig {
             settings.whole("alerts.agent_loop_warn"),
             settings.whole("alerts.agent_loop_crit"),
         ),
+        talk_over: figures("talk_over"),
+        runaway_usd: figures("runaway_usd"),
+        tool_loop: settings.whole("alerts.tool_loop"),
+        phantom_speaking: settings.span("alerts.phantom_speaking"),
+        no_first_audio_end: settings.span("alerts.no_first_audio_end"),
+        deaf_agent: settings.span("alerts.deaf_agent"),
+        barge_in_ignored: settings.span("alerts.barge_in_ignored"),
+        transfer_stuck: settings.span("alerts.transfer_stuck"),
+        ghost_call: settings.span("alerts.ghost_call"),
     }
 }
 
@@ -227,6 +245,7 @@ fn quality(settings: &Settings) -> QualityConfig {
         .unwrap_or_else(|| "phone".into());
     let ((p50_warn, p50_bad), (p95_warn, p95_bad)) = match preset.as_str() {
         "strict" => ((800, 1_500), (1_500, 3_000)),
+        "hamming" => ((1_500, 1_700), (3_500, 5_000)),
         "relaxed" => ((1_500, 2_000), (5_000, 7_000)),
         _ => ((1_200, 2_000), (2_500, 4_000)),
     };

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::engine::Thresholds;
+
 /// What a value must look like.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
@@ -266,6 +268,7 @@ pub const KEYS: &[Key] = &[
     key("openai.vad_threshold", Kind::Figure { min: 0.0, max: 1.0 }, "0.7", "server_vad: how loud speech must be to count as speech, 0 to 1."),
     key("openai.silence_ms", MILLIS, "800", "server_vad: silence that ends a caller's turn, milliseconds."),
     key("openai.transcription_model", Kind::Text, "gpt-realtime-whisper", "Writes down what the caller says."),
+    key("openai.session_max", Kind::Span, "60m", "How long the server lets one conversation last. Shortly before, another one takes over."),
     key("openai.instructions", Kind::Text, "", "What the agent is told. A sensible default is used when unset."),
     key("chat.asr.url", Kind::HttpUrl, "", "Base that ends in /v1, for instance http://127.0.0.1:8000/v1."),
     key("chat.asr.model", Kind::Text, "", "Model name."),
@@ -291,9 +294,11 @@ pub const KEYS: &[Key] = &[
     key("ui.read_only", Kind::Flag, "false", "Hide and refuse everything that touches a call."),
     key("ui.audio_device", Kind::Text, "", "Sound card to listen on; unset takes the system's default."),
     key("ui.volume", Kind::Whole { min: 0, max: 100 }, "80", "Loudness when listening starts, percent."),
-    key("ui.notify", Kind::Choice(&["off", "bell", "osc9", "osc777"]), "bell", "How a critical alert reaches you when the terminal is not in front."),
-    key("alerts.preset", Kind::Choice(&["phone", "relaxed"]), "phone", "Starting point of the figures below; \"relaxed\" for agents that look things up while the caller waits."),
-    key("alerts.off", Kind::List, "codec_noise", "Detectors that are switched off: agent_loop, tool_loop, phantom_speaking, dead_air, no_first_audio,\ndeaf_agent, codec_noise, barge_in_ignored, talk_over, slow_turn, runaway_call, transfer_stuck,\nghost_call, machine_answered, watch_word, help_request."),
+    key("ui.paint_background", Kind::Flag, "false", "Paint the theme's own background, so that everybody who shares this terminal sees the same."),
+    key("ui.low_bandwidth", Kind::Flag, "false", "For a slow line: fewer repaints, no meters."),
+    key("ui.notify", Kind::Choice(&["off", "bell", "osc9", "osc777", "osc99"]), "off", "How a critical alert reaches you when the terminal is not in front, at most once in 10 s:\na bell, or a desktop notification (osc9: iTerm2, WezTerm, Windows Terminal; osc777: foot, urxvt;\nosc99: kitty)."),
+    key("alerts.preset", Kind::Choice(&Thresholds::PRESETS), "phone", "Starting point of the figures below. relaxed: for agents that look things up while the caller waits;\nstrict: for short and lively calls; hamming, voiceobs: turns and silence as those two judge them."),
+    key("alerts.off", Kind::List, "codec_noise", "Detectors that are switched off: agent_loop, tool_loop, phantom_speaking, dead_air, no_first_audio,\ndeaf_agent, codec_noise, barge_in_ignored, talk_over, slow_turn, runaway_call, transfer_stuck,\nghost_call, machine_answered, watch_word, help_request, agent_lost, media_lost."),
     key("alerts.watch_words", Kind::List, "", "Regular expressions looked for in what either side says, for instance [\"guarantee\", \"refund.*today\"]."),
     key("alerts.help_phrases", Kind::List, "", "Regular expressions of a caller who wants a human, for instance [\"speak to (a|some) (human|person)\"]."),
     key("alerts.dead_air_warn", Kind::Span, "", "Both sides silent this long (phone 4s)."),
@@ -306,7 +311,18 @@ pub const KEYS: &[Key] = &[
     key("alerts.runaway_crit", Kind::Span, "", "A call this long (phone 60m)."),
     key("alerts.agent_loop_warn", Kind::Whole { min: 2, max: 8 }, "", "The same sentence this often in the agent's last eight turns (phone 2)."),
     key("alerts.agent_loop_crit", Kind::Whole { min: 2, max: 8 }, "", "The same sentence this often in the agent's last eight turns (phone 3)."),
-    key("quality.preset", Kind::Choice(&["phone", "strict", "relaxed"]), "phone", "Turn latency p50 and p95, fair above the first figure, bad above the second:\nphone 1.2/2.0 s and 2.5/4.0 s, strict 0.8/1.5 s and 1.5/3.0 s, relaxed 1.5/2.0 s and 5.0/7.0 s."),
+    key("alerts.runaway_usd_warn", USD, "", "A call that has cost this much, US dollars. Unset: no cap."),
+    key("alerts.runaway_usd_crit", USD, "", "A call that has cost this much, US dollars. Unset: no cap."),
+    key("alerts.talk_over_warn", PERCENT, "", "Both spoke in this much of the last minute, percent (phone 10)."),
+    key("alerts.talk_over_crit", PERCENT, "", "Both spoke in this much of the last minute, percent (phone 25)."),
+    key("alerts.tool_loop", Kind::Whole { min: 2, max: 50 }, "", "The same tool with the same arguments this often in a minute (phone 3)."),
+    key("alerts.phantom_speaking", Kind::Span, "", "The agent speaks without a sound this long (phone 1500ms)."),
+    key("alerts.no_first_audio_end", Kind::Span, "", "End a call on which the agent has not said a word for this long, for instance 35s. Unset: never."),
+    key("alerts.deaf_agent", Kind::Span, "", "The caller spoke and nothing came of it for this long (phone 6s)."),
+    key("alerts.barge_in_ignored", Kind::Span, "", "The agent speaks on while the caller has been speaking this long (phone 1s)."),
+    key("alerts.transfer_stuck", Kind::Span, "", "A transfer that has not connected after this long (phone 20s)."),
+    key("alerts.ghost_call", Kind::Span, "", "No media and no news of a call for this long; its carrier is then asked (phone 60s)."),
+    key("quality.preset", Kind::Choice(&["phone", "strict", "relaxed", "hamming"]), "phone", "Turn latency p50 and p95, fair above the first figure, bad above the second:\nphone 1.2/2.0 s and 2.5/4.0 s, strict 0.8/1.5 s and 1.5/3.0 s, relaxed 1.5/2.0 s and 5.0/7.0 s,\nhamming 1.5/1.7 s and 3.5/5.0 s."),
     key("quality.turn_p50_warn_ms", MILLIS, "", "Overrides the preset."),
     key("quality.turn_p50_bad_ms", MILLIS, "", "Overrides the preset."),
     key("quality.turn_p95_warn_ms", MILLIS, "", "Overrides the preset."),

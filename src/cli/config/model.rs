@@ -93,6 +93,7 @@ pub struct OpenAiConfig {
     pub vad_threshold: f64,
     pub silence_ms: u32,
     pub transcription_model: Option<String>,
+    pub session_max: Option<Duration>,
     pub instructions: Option<String>,
 }
 
@@ -136,6 +137,8 @@ pub struct UiConfig {
     /// Percent.
     pub volume: u8,
     pub notify: String,
+    pub paint_background: bool,
+    pub low_bandwidth: bool,
 }
 
 /// Overrides of the detectors' preset; `None` keeps the preset's figure.
@@ -150,6 +153,17 @@ pub struct AlertsConfig {
     pub slow_turn: (Option<Duration>, Option<Duration>),
     pub runaway: (Option<Duration>, Option<Duration>),
     pub agent_loop: (Option<i64>, Option<i64>),
+    /// Percent.
+    pub talk_over: (Option<f64>, Option<f64>),
+    /// US dollars.
+    pub runaway_usd: (Option<f64>, Option<f64>),
+    pub tool_loop: Option<i64>,
+    pub phantom_speaking: Option<Duration>,
+    pub no_first_audio_end: Option<Duration>,
+    pub deaf_agent: Option<Duration>,
+    pub barge_in_ignored: Option<Duration>,
+    pub transfer_stuck: Option<Duration>,
+    pub ghost_call: Option<Duration>,
 }
 
 /// Bands: (warn, bad). Turn figures fall back on the preset.

@@ -55,6 +55,7 @@ fn settings(config: &Config, agent: &AgentConfig) -> OpenAiSettings {
         instructions: vendor.instructions.clone(),
         turns: turns(config),
         transcription_model: vendor.transcription_model.clone(),
+        lasts: vendor.session_max.filter(|max| !max.is_zero()),
         // The vendor has no word of its own for hanging up.
         tools: std::iter::once(Tool::end_call())
             .chain(extras::declared(config, agent))

@@ -9,49 +9,61 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::call::{AgentLink, Alert, Call, CallStatus, Fact, Gauge, MediaLink, Severity, Track};
+use crate::call::{AgentLink, Call, CallStatus, Fact, Gauge, LineBody, MediaLink, Severity, Track};
 
 use super::signs::{
-    Finding, agent_loop, dead_air, help_request, last_turns, links, machine, over, runaway,
-    slow_turn, speech, tool_loop, watch_words,
+    Finding, agent_loop, dead_air, help_request, is_handed_over, is_held_by_human, last_turns,
+    links, machine, over, over_with_ease, runaway, slow_turn, speech, tool_loop, watch_words,
 };
+use super::standing::Standing;
 use super::thresholds::Thresholds;
 
 /// Overlap is judged over this long.
 const OVERLAP_WINDOW: Duration = Duration::from_secs(60);
-/// A condition must be gone this long before its alert ends.
-const CLEAR_AFTER: Duration = Duration::from_secs(2);
+/// Pauses up to this long belong to what the caller is saying.
+const BREATH: Duration = Duration::from_millis(1500);
 /// Quieter than this is silence on a leg, dBFS.
 const SILENT_DBFS: f32 = -60.0;
-
-#[derive(Clone, Debug)]
-struct Raised {
-    rule: &'static str,
-    severity: Severity,
-    since: DateTime<Utc>,
-    last_seen: Duration,
-    /// What the card says, to report a change only when the words change.
-    reason: String,
-}
 
 /// Detector state of one call.
 #[derive(Clone, Debug, Default)]
 pub struct Detector {
-    raised: Vec<Raised>,
+    standing: Standing,
     answered_at: Option<Duration>,
     agent_was_heard: bool,
+    /// How long the caller has been waiting for the agent's first word, seconds.
+    first_word_waited: Option<f64>,
     silent_queue_since: Option<Duration>,
-    caller_since: Option<Duration>,
-    caller_stopped: Option<(Duration, Duration)>,
+    caller: CallerSpeech,
     overlap_since: Option<Duration>,
     overlaps: VecDeque<(Duration, bool)>,
     noisy_since: Option<Duration>,
-    lines_seen: usize,
-    last_seq: u64,
+    life: Option<Life>,
     quiet_since: Option<Duration>,
     transfer_since: Option<(String, Duration)>,
     interruptions: u32,
 }
+
+/// What the caller is saying, or has said and got no answer to.
+#[derive(Clone, Debug, Default)]
+struct CallerSpeech {
+    spoke: Duration,
+    looked_at: Option<Duration>,
+    /// When the caller was last heard.
+    until: Option<Duration>,
+    /// The transcript's length and last words when the caller began.
+    before: (usize, usize),
+}
+
+/// What changes when anything is heard of a call from outside: alerts of our own do not count.
+type Life = (
+    CallStatus,
+    MediaLink,
+    AgentLink,
+    usize,
+    Option<String>,
+    usize,
+);
 
 impl Detector {
     /// Looks at a call; `now` is monotonic, `at` the wall clock for `since`. Call it about twice a
@@ -69,28 +81,37 @@ impl Detector {
         }
         self.note_progress(now, call, gauge);
         let mut found = Vec::new();
+        self.first_word_waited = None;
         if call.status == CallStatus::InProgress {
             found.extend(agent_loop(at, call, limits));
             found.extend(tool_loop(at, call, limits));
             found.extend(self.first_audio(now, call, limits));
-            found.extend(slow_turn(call, limits));
+            found.extend(slow_turn(call, limits, self.standing.has("slow_turn")));
             found.extend(machine(call, gauge));
             found.extend(watch_words(call, limits));
             found.extend(help_request(call, limits));
             found.extend(runaway(at, call, limits));
             if let Some(gauge) = gauge {
-                found.extend(self.phantom(now, gauge, limits));
-                found.extend(dead_air(gauge, limits));
+                found.extend(self.phantom(now, call, gauge, limits));
+                found.extend(dead_air(call, gauge, limits));
                 found.extend(self.deaf(now, call, gauge, limits));
                 found.extend(self.talk_over(now, call, gauge, limits));
-                found.extend(self.noise(now, gauge, limits));
+                found.extend(self.noise(now, call, gauge, limits));
             }
             found.extend(links(call));
         }
         found.extend(self.stuck_transfer(now, call, limits));
         found.extend(self.ghost(now, call, gauge, limits));
         found.retain(|finding| limits.is_on(finding.rule));
-        self.judge(now, at, found)
+        self.standing.judge(now, at, found)
+    }
+
+    /// Whether the caller has waited for the agent's first word for so long that the call is to be
+    /// ended, if the operator wants that; how long they waited, seconds.
+    pub fn is_hopeless(&self, limits: &Thresholds) -> Option<f64> {
+        let waited = self.first_word_waited?;
+        let end = limits.no_first_audio_end_s?;
+        (waited >= end).then_some(waited)
     }
 
     fn note_progress(&mut self, now: Duration, call: &Call, gauge: Option<&Gauge>) {
@@ -107,15 +128,16 @@ impl Detector {
         self.agent_was_heard |= audible || (gauge.is_none() && spoke);
     }
 
-    fn first_audio(&self, now: Duration, call: &Call, limits: &Thresholds) -> Option<Finding> {
+    fn first_audio(&mut self, now: Duration, call: &Call, limits: &Thresholds) -> Option<Finding> {
         let expected = matches!(
             call.agent_link,
             AgentLink::Connecting | AgentLink::Connected
         ) && call.media_link == MediaLink::Up;
-        if self.agent_was_heard || !expected {
+        if self.agent_was_heard || !expected || is_held_by_human(call) || is_handed_over(call) {
             return None;
         }
         let waited = now.saturating_sub(self.answered_at?).as_secs_f64();
+        self.first_word_waited = Some(waited);
         over(waited, limits.no_first_audio_s).map(|(severity, threshold)| Finding {
             rule: "no_first_audio",
             severity,
@@ -126,7 +148,13 @@ impl Detector {
         })
     }
 
-    fn phantom(&mut self, now: Duration, gauge: &Gauge, limits: &Thresholds) -> Option<Finding> {
+    fn phantom(
+        &mut self,
+        now: Duration,
+        call: &Call,
+        gauge: &Gauge,
+        limits: &Thresholds,
+    ) -> Option<Finding> {
         let silent = gauge.level_out_dbfs.is_some_and(|db| db < SILENT_DBFS);
         let claims = gauge.agent_speaking || gauge.buffer_ms.is_some_and(|ms| ms > 0);
         let since = mark_since(&mut self.silent_queue_since, claims && silent, now)?;
@@ -137,7 +165,7 @@ impl Detector {
             reason: "speaks without sound".into(),
             value: lasted,
             threshold: limits.phantom_speaking_s,
-            evidence: Vec::new(),
+            evidence: last_turns(call, 1),
         })
     }
 
@@ -149,21 +177,40 @@ impl Detector {
         gauge: &Gauge,
         limits: &Thresholds,
     ) -> Option<Finding> {
+        let words = transcript_length(call);
+        if gauge.agent_speaking || is_held_by_human(call) || is_handed_over(call) {
+            self.caller = CallerSpeech::default();
+            return None;
+        }
+        let caller = &mut self.caller;
+        let since = caller
+            .looked_at
+            .replace(now)
+            .map_or(Duration::ZERO, |at| now.saturating_sub(at));
+        let gap = caller.until.map(|until| now.saturating_sub(until));
         if gauge.caller_speaking {
-            self.caller_since.get_or_insert(now);
-        } else if let Some(since) = self.caller_since.take() {
-            let spoke = now.saturating_sub(since);
-            if spoke.as_secs_f64() >= limits.deaf_agent_speech_s {
-                self.caller_stopped = Some((now, spoke));
-                self.lines_seen = call.lines.len() + call.lines_dropped as usize;
+            if gap.is_none_or(|gap| gap > BREATH)
+                && caller.spoke.as_secs_f64() < limits.deaf_agent_speech_s
+            {
+                // A new thing to say; what was said before was too short to wait for an answer to.
+                caller.spoke = Duration::ZERO;
+                caller.before = words;
             }
+            caller.spoke += since;
+            caller.until = Some(now);
         }
-        let lines = call.lines.len() + call.lines_dropped as usize;
-        if lines > self.lines_seen || gauge.agent_speaking {
-            self.caller_stopped = None;
+        if words != caller.before {
+            *caller = CallerSpeech {
+                looked_at: Some(now),
+                before: words,
+                ..CallerSpeech::default()
+            };
+            return None;
         }
-        let (stopped, _) = self.caller_stopped?;
-        let waited = now.saturating_sub(stopped).as_secs_f64();
+        if gauge.caller_speaking || caller.spoke.as_secs_f64() < limits.deaf_agent_speech_s {
+            return None;
+        }
+        let waited = gap?.as_secs_f64();
         (waited >= limits.deaf_agent_wait_s).then(|| Finding {
             rule: "deaf_agent",
             severity: Severity::Critical,
@@ -197,9 +244,9 @@ impl Detector {
             .is_some_and(|(at, _)| now.saturating_sub(*at) >= OVERLAP_WINDOW / 3);
         let share = self.overlaps.iter().filter(|(_, both)| *both).count() as f64
             / self.overlaps.len().max(1) as f64;
-        if let (true, Some((severity, threshold))) =
-            (full_window, over(share, limits.talk_over_share))
-        {
+        let stands = self.standing.has("talk_over");
+        let found_share = over_with_ease(share, limits.talk_over_share, stands);
+        if let (true, Some((severity, threshold))) = (full_window, found_share) {
             found.push(Finding {
                 rule: "talk_over",
                 severity,
@@ -228,7 +275,13 @@ impl Detector {
         found
     }
 
-    fn noise(&mut self, now: Duration, gauge: &Gauge, limits: &Thresholds) -> Option<Finding> {
+    fn noise(
+        &mut self,
+        now: Duration,
+        call: &Call,
+        gauge: &Gauge,
+        limits: &Thresholds,
+    ) -> Option<Finding> {
         let crossings = gauge.crossings_out.unwrap_or(0.0);
         let loud = gauge.level_out_dbfs.is_some_and(|db| db > -40.0);
         let noisy = loud && f64::from(crossings) >= limits.codec_noise_crossings;
@@ -239,7 +292,7 @@ impl Detector {
             reason: "agent is noise".into(),
             value: f64::from(crossings),
             threshold: limits.codec_noise_crossings,
-            evidence: Vec::new(),
+            evidence: last_turns(call, 1),
         })
     }
 
@@ -270,7 +323,7 @@ impl Detector {
             reason: format!("transfer stuck {waited:.0} s"),
             value: waited,
             threshold: limits.transfer_stuck_s,
-            evidence: Vec::new(),
+            evidence: last_turns(call, 1),
         })
     }
 
@@ -281,13 +334,20 @@ impl Detector {
         gauge: Option<&Gauge>,
         limits: &Thresholds,
     ) -> Option<Finding> {
-        let silent = gauge.is_none() && call.media_link != MediaLink::Up;
-        if call.seq != self.last_seq
-            && !self.raised.iter().any(|raised| raised.rule == "ghost_call")
-        {
-            self.last_seq = call.seq;
+        let life = (
+            call.status,
+            call.media_link,
+            call.agent_link,
+            call.lines.len() + call.lines_dropped as usize,
+            call.stream_id.clone(),
+            call.recordings.len(),
+        );
+        if self.life.as_ref() != Some(&life) {
+            self.life = Some(life);
             self.quiet_since = None;
         }
+        // Of a caller who was handed over the carrier has nothing to tell until the end.
+        let silent = gauge.is_none() && call.media_link != MediaLink::Up && !is_handed_over(call);
         let since = mark_since(&mut self.quiet_since, silent, now)?;
         let waited = now.saturating_sub(since).as_secs_f64();
         (waited >= limits.ghost_s).then(|| Finding {
@@ -299,87 +359,15 @@ impl Detector {
             evidence: Vec::new(),
         })
     }
-
-    /// Compares what was found with what is raised: new and worse alerts are raised, alerts whose
-    /// condition has been gone for a while are cleared.
-    fn judge(&mut self, now: Duration, at: DateTime<Utc>, found: Vec<Finding>) -> Vec<Fact> {
-        let mut facts = Vec::new();
-        for finding in found {
-            let known = self
-                .raised
-                .iter_mut()
-                .find(|raised| raised.rule == finding.rule);
-            let since = known.as_ref().map_or(at, |raised| raised.since);
-            let news = if let Some(raised) = known {
-                raised.last_seen = now;
-                // Severity never sinks while an alert stands; the count on the card moves in
-                // steps a person would notice.
-                let worse = finding.severity > raised.severity;
-                let words = notable(&raised.reason, &finding.reason);
-                if worse || words {
-                    raised.severity = raised.severity.max(finding.severity);
-                    raised.reason.clone_from(&finding.reason);
-                }
-                (worse || words).then_some(raised.severity)
-            } else {
-                self.raised.push(Raised {
-                    rule: finding.rule,
-                    severity: finding.severity,
-                    since: at,
-                    last_seen: now,
-                    reason: finding.reason.clone(),
-                });
-                Some(finding.severity)
-            };
-            if let Some(severity) = news {
-                facts.push(Fact::AlertRaised {
-                    alert: Alert {
-                        rule: finding.rule.to_owned(),
-                        severity,
-                        reason: finding.reason,
-                        value: finding.value,
-                        threshold: finding.threshold,
-                        since,
-                        evidence: finding.evidence,
-                        acknowledged_by: None,
-                        snoozed_until: None,
-                    },
-                });
-            }
-        }
-        self.raised.retain(|raised| {
-            let over = now.saturating_sub(raised.last_seen) >= CLEAR_AFTER;
-            if over {
-                facts.push(Fact::AlertCleared {
-                    rule: raised.rule.to_owned(),
-                });
-            }
-            !over
-        });
-        facts
-    }
 }
 
-/// Whether a changed reason is worth an event: other words, or a number that grew by a fifth.
-fn notable(old: &str, new: &str) -> bool {
-    let number = |text: &str| {
-        text.split(|c: char| !c.is_ascii_digit())
-            .rfind(|part| !part.is_empty())?
-            .parse::<u32>()
-            .ok()
-    };
-    let words = |text: &str| {
-        text.chars()
-            .filter(|c| c.is_alphabetic())
-            .collect::<String>()
-    };
-    if words(old) != words(new) {
-        return true;
-    }
-    match (number(old), number(new)) {
-        (Some(old), Some(new)) => new >= old + old.div_ceil(5).max(5),
-        _ => false,
-    }
+/// Lines of the transcript, and characters of the newest one, which may still grow.
+fn transcript_length(call: &Call) -> (usize, usize) {
+    let newest = call.lines.last().map_or(0, |line| match &line.body {
+        LineBody::Speech { text, .. } => text.len(),
+        LineBody::Tool { .. } | LineBody::Mark { .. } => 0,
+    });
+    (call.lines.len() + call.lines_dropped as usize, newest)
 }
 
 fn mark_since(slot: &mut Option<Duration>, condition: bool, now: Duration) -> Option<Duration> {

@@ -2,9 +2,11 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::call::{AgentLink, Call, Gauge, Line, LineBody, MediaLink, Severity, Track, percentile};
+use crate::call::{
+    ActionState, AgentLink, Call, Gauge, Line, LineBody, MediaLink, Severity, Track, percentile,
+};
 
-use super::similarity::{SAME, WORDS_MIN, normalise, similarity};
+use super::similarity::{SAME, normalise, says_something, similarity};
 use super::thresholds::{Bounds, Thresholds};
 
 /// Agent turns looked at for repetitions.
@@ -21,6 +23,9 @@ pub(super) struct Finding {
     pub evidence: Vec<u32>,
 }
 
+/// A figure that has raised its alert keeps it until it has fallen this far below the bound.
+const EASED: f64 = 0.8;
+
 pub(super) fn over(value: f64, bounds: Bounds) -> Option<(Severity, f64)> {
     if value >= bounds.critical {
         Some((Severity::Critical, bounds.critical))
@@ -31,16 +36,54 @@ pub(super) fn over(value: f64, bounds: Bounds) -> Option<(Severity, f64)> {
     }
 }
 
+/// Like [`over`], for a figure that wavers: while its alert stands it must fall further than it had
+/// to rise.
+pub(super) fn over_with_ease(value: f64, bounds: Bounds, stands: bool) -> Option<(Severity, f64)> {
+    over(value, bounds).or_else(|| {
+        (stands && value >= bounds.warn * EASED).then_some((Severity::Warn, bounds.warn))
+    })
+}
+
+/// What this track said on this line and whether it may still change; of a line that was cut off,
+/// what was heard of it: saying the whole again is no repetition.
 pub(super) fn speech(line: &Line, wanted: Track) -> Option<(&str, bool)> {
     match &line.body {
         LineBody::Speech {
             track,
             text,
             interim,
+            cut,
             ..
-        } if *track == wanted => Some((text, *interim)),
+        } if *track == wanted => {
+            let heard = cut.as_ref().map_or(text, |cut| &cut.heard);
+            Some((heard, *interim))
+        }
         _ => None,
     }
+}
+
+/// Whether a human has taken the agent's place or silenced it: what the agent does not do then is
+/// no fault of its own.
+pub(super) fn is_held_by_human(call: &Call) -> bool {
+    let last = call
+        .actions
+        .iter()
+        .rev()
+        .filter(|action| action.state != ActionState::Failed)
+        .find(|action| {
+            matches!(
+                action.verb.as_str(),
+                "pause_agent" | "take_over" | "resume_agent" | "hand_back"
+            )
+        });
+    last.is_some_and(|action| matches!(action.verb.as_str(), "pause_agent" | "take_over"))
+}
+
+/// Whether the caller is with, or on the way to, somebody else.
+pub(super) fn is_handed_over(call: &Call) -> bool {
+    call.transfer
+        .as_ref()
+        .is_some_and(|transfer| transfer.state != "failed")
 }
 
 pub(super) fn last_turns(call: &Call, count: usize) -> Vec<u32> {
@@ -72,7 +115,7 @@ pub(super) fn agent_loop(at: DateTime<Utc>, call: &Call, limits: &Thresholds) ->
     let (count, alike) = turns
         .iter()
         .take(2)
-        .filter(|(_, _, words)| words.len() >= WORDS_MIN)
+        .filter(|(_, _, words)| says_something(words))
         .map(|(_, _, words)| {
             let alike: Vec<usize> = turns
                 .iter()
@@ -111,33 +154,46 @@ pub(super) fn agent_loop(at: DateTime<Utc>, call: &Call, limits: &Thresholds) ->
 
 pub(super) fn tool_loop(at: DateTime<Utc>, call: &Call, limits: &Thresholds) -> Option<Finding> {
     let minute = at - TimeDelta::seconds(60);
-    let recent: Vec<(&str, &str, u32)> = call
-        .lines
-        .iter()
-        .rev()
-        .take_while(|line| line.at >= minute)
-        .filter_map(|line| match &line.body {
-            LineBody::Tool { name, args, .. } => Some((name.as_str(), args.as_str(), line.turn)),
-            _ => None,
-        })
-        .collect();
-    let (name, args, _) = recent.first()?;
-    let same: Vec<u32> = recent
-        .iter()
-        .filter(|(other, other_args, _)| other == name && other_args == args)
-        .map(|(_, _, turn)| *turn)
-        .collect();
-    (same.len() as f64 >= limits.tool_loop_repeats).then(|| Finding {
+    let mut groups: Vec<(&str, Args<'_>, Vec<u32>)> = Vec::new();
+    for line in call.lines.iter().rev().take_while(|line| line.at >= minute) {
+        let LineBody::Tool { name, args, .. } = &line.body else {
+            continue;
+        };
+        let args = Args::read(args);
+        match groups.iter_mut().find(|(n, a, _)| n == name && *a == args) {
+            Some((_, _, turns)) => turns.push(line.turn),
+            None => groups.push((name, args, vec![line.turn])),
+        }
+    }
+    let (_, _, turns) = groups.into_iter().max_by_key(|(_, _, turns)| turns.len())?;
+    let count = turns.len() as f64;
+    (count >= limits.tool_loop_repeats).then(|| Finding {
         rule: "tool_loop",
         severity: Severity::Critical,
-        reason: format!("tool loop ×{}", same.len()),
-        value: same.len() as f64,
+        reason: format!("tool loop ×{}", turns.len()),
+        value: count,
         threshold: limits.tool_loop_repeats,
-        evidence: same.iter().rev().copied().collect(),
+        evidence: turns.into_iter().rev().collect(),
     })
 }
 
-pub(super) fn dead_air(gauge: &Gauge, limits: &Thresholds) -> Option<Finding> {
+/// The arguments of a tool call: the same whatever the order of their keys.
+#[derive(PartialEq)]
+enum Args<'a> {
+    Json(serde_json::Value),
+    Text(&'a str),
+}
+
+impl<'a> Args<'a> {
+    fn read(args: &'a str) -> Self {
+        serde_json::from_str(args).map_or(Self::Text(args), Self::Json)
+    }
+}
+
+pub(super) fn dead_air(call: &Call, gauge: &Gauge, limits: &Thresholds) -> Option<Finding> {
+    if is_held_by_human(call) || is_handed_over(call) {
+        return None;
+    }
     let silence = f64::from(gauge.silence_ms) / 1000.0;
     over(silence, limits.dead_air_s).map(|(severity, threshold)| Finding {
         rule: "dead_air",
@@ -145,24 +201,30 @@ pub(super) fn dead_air(gauge: &Gauge, limits: &Thresholds) -> Option<Finding> {
         reason: format!("dead air {silence:.0} s"),
         value: silence,
         threshold,
-        evidence: Vec::new(),
+        evidence: last_turns(call, 1),
     })
 }
 
-pub(super) fn slow_turn(call: &Call, limits: &Thresholds) -> Option<Finding> {
+/// The newest turn, or the median of the last five, took too long. Two turns in time end it, or
+/// one that was well in time.
+pub(super) fn slow_turn(call: &Call, limits: &Thresholds, stands: bool) -> Option<Finding> {
     let last = call.turns.last()?;
     let seconds = f64::from(last.latency_ms) / 1000.0;
-    let newest = call.turns.iter().rev().take(5).map(|turn| turn.latency_ms);
-    let p50 = f64::from(percentile(newest, 50).unwrap_or(0)) / 1000.0;
-    let found = over(seconds, limits.slow_turn_s).or_else(|| {
-        (call.turns.len() >= 3 && p50 > limits.slow_turn_p50_s)
-            .then_some((Severity::Warn, limits.slow_turn_p50_s))
+    let newest = || call.turns.iter().rev().map(|turn| turn.latency_ms);
+    let p50 = f64::from(percentile(newest().take(5), 50).unwrap_or(0)) / 1000.0;
+    let two_in_time = newest()
+        .take(2)
+        .all(|ms| f64::from(ms) / 1000.0 < limits.slow_turn_s.warn);
+    let found = over_with_ease(seconds, limits.slow_turn_s, stands && !two_in_time);
+    let found = found.map(|bound| (bound, seconds)).or_else(|| {
+        let is_slow = call.turns.len() >= 3 && p50 > limits.slow_turn_p50_s;
+        is_slow.then_some(((Severity::Warn, limits.slow_turn_p50_s), p50))
     });
-    found.map(|(severity, threshold)| Finding {
+    found.map(|((severity, threshold), value)| Finding {
         rule: "slow_turn",
         severity,
-        reason: format!("slow turn {seconds:.1} s"),
-        value: seconds,
+        reason: format!("slow turn {value:.1} s"),
+        value,
         threshold,
         evidence: vec![last.turn],
     })
@@ -187,13 +249,27 @@ pub(super) fn machine(call: &Call, gauge: Option<&Gauge>) -> Option<Finding> {
     })
 }
 
+/// Too long, or too dear: whichever is worse.
 pub(super) fn runaway(at: DateTime<Utc>, call: &Call, limits: &Thresholds) -> Option<Finding> {
     let minutes = f64::from(call.elapsed_s(at)) / 60.0;
-    over(minutes, limits.runaway_min).map(|(severity, threshold)| Finding {
+    let by_time = over(minutes, limits.runaway_min)
+        .map(|bound| (bound, minutes, format!("running {minutes:.0} min")));
+    let by_cost = call
+        .cost_usd
+        .zip(limits.runaway_usd)
+        .and_then(|(usd, bounds)| {
+            over(usd, bounds).map(|bound| (bound, usd, format!("cost ${usd:.2}")))
+        });
+    let worst = by_cost
+        .into_iter()
+        .chain(by_time)
+        .max_by_key(|((severity, _), _, _)| *severity)?;
+    let ((severity, threshold), value, reason) = worst;
+    Some(Finding {
         rule: "runaway_call",
         severity,
-        reason: format!("running {minutes:.0} min"),
-        value: minutes,
+        reason,
+        value,
         threshold,
         evidence: Vec::new(),
     })
@@ -212,25 +288,13 @@ fn recent_speech(call: &Call) -> impl Iterator<Item = (u32, &str, Track)> {
 }
 
 pub(super) fn watch_words(call: &Call, limits: &Thresholds) -> Option<Finding> {
-    let (turn, index) = recent_speech(call).find_map(|(turn, text, _)| {
-        limits
-            .watch_words
-            .matches(text)
-            .iter()
-            .next()
-            .map(|i| (turn, i))
-    })?;
-    let pattern = limits.watch_words.patterns().get(index)?;
-    let word: String = pattern
-        .trim_start_matches("(?i)")
-        .chars()
-        .filter(|c| c.is_alphanumeric() || *c == ' ')
-        .take(16)
-        .collect();
+    let (turn, found) = recent_speech(call)
+        .find_map(|(turn, text, _)| Some((turn, limits.watch_words.find(text)?)))?;
+    let word: String = found.chars().take(20).collect();
     Some(Finding {
         rule: "watch_word",
         severity: Severity::Warn,
-        reason: format!("watch-word “{word}”"),
+        reason: format!("watch-word “{}”", word.trim()),
         value: 1.0,
         threshold: 1.0,
         evidence: vec![turn],

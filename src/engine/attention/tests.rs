@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
-use regex::RegexSet;
+use regex::{Regex, RegexSet};
 
-use super::{Detector, Thresholds};
+use super::{Detector, Thresholds, WatchWords};
 use crate::call::{
     AgentLink, AnsweredBy, Call, CallFacts, CallId, CallStatus, Fact, Gauge, Line, LineBody,
     MediaLink, Severity, Track, Transfer, TurnTiming,
@@ -385,7 +385,7 @@ fn talking_to_a_machine_is_noticed_and_a_human_is_not() {
 #[test]
 fn watch_words_are_found_in_partial_text_of_both_legs() {
     let mut scene = Scene::new();
-    scene.limits.watch_words = RegexSet::new(["(?i)guarantee"]).unwrap();
+    scene.limits.watch_words = WatchWords::new(vec![Regex::new("(?i)guarantee").unwrap()]).unwrap();
     scene.say(Track::FromAgent, "We can offer you a voucher.");
     scene.pass(1.0);
     scene.assert_silent();

@@ -259,6 +259,9 @@ fn recording(core: &Core, call: CallId, action: &Action) -> Result<Job, Refusal>
     };
     let conflict =
         |message: &str, hint: &str| Err(Refusal::new(ErrorCode::Conflict, message, hint));
+    if matches!(order, RecordingOrder::Pause | RecordingOrder::Resume) {
+        can_pause_recording(core, call)?;
+    }
     match (order, &running) {
         (RecordingOrder::Start, Some(_)) => {
             conflict("the call is being recorded already", "stop it first")
@@ -283,14 +286,26 @@ fn recording(core: &Core, call: CallId, action: &Action) -> Result<Job, Refusal>
     }
 }
 
+fn can_pause_recording(core: &Core, call: CallId) -> Result<(), Refusal> {
+    let name = core
+        .switchboard
+        .read(|board| board.get(call).map(|call| call.facts.carrier.clone()));
+    let carrier = name.and_then(|name| core.carriers.get(name.as_str()));
+    match carrier {
+        Some(carrier) if !carrier.pauses_recordings() => Err(Refusal::new(
+            ErrorCode::Unsupported,
+            format!("{} cannot pause a recording", carrier.name()),
+            "stop it, and start another one later",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The recording that runs or is paused. A stop that was done counts, though the carrier's own
 /// word (`completed`) comes later.
 fn running_recording(call: &Call) -> Option<String> {
     let recording = call.recording()?;
-    let open = matches!(
-        recording.state,
-        RecordingState::Started | RecordingState::InProgress | RecordingState::Paused
-    );
+    let open = recording.state.is_open();
     let last = call.actions.iter().rev().find(|action| {
         matches!(action.verb.as_str(), "record_start" | "record_stop")
             && action.state == ActionState::Done

@@ -9,6 +9,8 @@ mod setup;
 pub mod shell;
 mod tools;
 
+use std::time::Duration;
+
 use crate::call::Secret;
 
 pub use codec::OpenAiCodec;
@@ -17,6 +19,9 @@ pub use tools::{END_CALL, TRANSFER_CALL, Tool};
 
 /// The vendor's name everywhere.
 pub const VENDOR: &str = "openai";
+
+/// The vendor's limit of one conversation. OpenAI docs, "Realtime conversations" (2026-11).
+pub const SESSION_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// What the agent is told when nobody configured anything.
 pub const INSTRUCTIONS: &str = "You are a friendly voice assistant on a phone call. Speak naturally \
@@ -139,6 +144,8 @@ pub struct OpenAiSettings {
     /// Longest answer, in tokens.
     pub answer_tokens_max: Option<u32>,
     pub tools: Vec<Tool>,
+    /// How long the vendor lets one conversation last.
+    pub lasts: Option<Duration>,
     /// What the model costs; without it calls have no estimate.
     pub prices: Option<Prices>,
 }
@@ -162,6 +169,7 @@ impl Default for OpenAiSettings {
             speed: None,
             answer_tokens_max: None,
             tools: Vec::new(),
+            lasts: Some(SESSION_MAX),
             prices: None,
         }
     }

@@ -35,6 +35,7 @@ const RESUME: &str = "The connection was interrupted for a moment. Go on exactly
 impl Greeting {
     pub(super) fn of(brief: &AgentBrief) -> Self {
         match &brief.first_message {
+            _ if brief.takes_over && brief.caller_is_next => Self::None,
             _ if brief.takes_over => Self::Resume,
             None => Self::Own,
             Some(text) if text.trim().is_empty() => Self::None,
@@ -392,6 +393,13 @@ mod tests {
             Greeting::Say("Hi Ana".into())
         );
         assert_eq!(of(Some(" "), false), Greeting::None);
+        let waiting = AgentBrief {
+            takes_over: true,
+            caller_is_next: true,
+            first_message: Some("Hi".into()),
+            ..AgentBrief::default()
+        };
+        assert_eq!(Greeting::of(&waiting), Greeting::None);
         assert_eq!(of(None, true), Greeting::Resume);
         assert_eq!(of(Some(""), true), Greeting::Resume);
     }

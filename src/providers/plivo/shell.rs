@@ -346,16 +346,6 @@ impl CarrierControl for PlivoControl {
         true
     }
 
-    fn lacks(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("record_pause", "Plivo cannot pause a recording; stop it"),
-            (
-                "record_resume",
-                "Plivo cannot resume a recording; start a new one",
-            ),
-        ]
-    }
-
     fn hang_up(&self, carrier_call_id: String) -> BoxFuture<'static, Result<(), CarrierError>> {
         let this = self.clone();
         async move { this.hang_up_now(carrier_call_id).await }.boxed()
@@ -378,6 +368,11 @@ impl CarrierControl for PlivoControl {
     ) -> BoxFuture<'static, Result<String, CarrierError>> {
         let this = self.clone();
         async move { this.record_now(carrier_call_id, recording, order).await }.boxed()
+    }
+
+    /// It starts and stops them, and knows nothing in between.
+    fn pauses_recordings(&self) -> bool {
+        false
     }
 
     fn live_calls(&self) -> BoxFuture<'static, Result<Vec<CarrierCall>, CarrierError>> {

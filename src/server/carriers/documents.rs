@@ -23,7 +23,10 @@ pub(super) async fn document(
     match wanted {
         Wanted::Nothing => None,
         Wanted::Document(text) => Some(text),
-        Wanted::Agent { carrier_call_id } => Some(agent(app, desk, base, &carrier_call_id).await),
+        Wanted::Agent {
+            carrier_call_id,
+            record,
+        } => Some(agent(app, desk, base, &carrier_call_id, record).await),
         Wanted::Fallback { carrier_call_id } => {
             let fallback = match decide(app, &carrier_call_id) {
                 Some(Decision { plan: Ok(plan), .. }) => plan.fallback,
@@ -60,6 +63,7 @@ async fn agent(
     desk: &Arc<dyn CarrierDesk>,
     base: &Base,
     carrier_call_id: &str,
+    record: bool,
 ) -> String {
     let Some(decision) = decide(app, carrier_call_id).filter(|decision| decision.is_live) else {
         return desk.hang_up();
@@ -82,6 +86,7 @@ async fn agent(
             desk.connect(&StreamDocument {
                 base,
                 ticket: &ticket,
+                record,
                 fallback: &plan.fallback,
             })
         }

@@ -112,7 +112,11 @@ pub enum Wanted {
     /// Only that we have it.
     Nothing,
     /// A document that connects this call to its agent.
-    Agent { carrier_call_id: String },
+    Agent {
+        carrier_call_id: String,
+        /// The whole call shall be recorded, and the document is how this carrier is told.
+        record: bool,
+    },
     /// A document for a call whose first document failed.
     Fallback { carrier_call_id: String },
     /// This document.
@@ -124,6 +128,8 @@ pub enum Wanted {
 pub struct StreamDocument<'a> {
     pub base: &'a Base,
     pub ticket: &'a str,
+    /// As in [`Wanted::Agent`].
+    pub record: bool,
     pub fallback: &'a Fallback,
 }
 
@@ -141,6 +147,9 @@ pub trait CarrierDesk: Send + Sync + Debug {
     fn unready(&self) -> Option<&'static str>;
 
     fn judge(&self, hook: &Hook<'_>) -> Judgement;
+
+    /// Whether a request bears this carrier's signature headers, valid or not.
+    fn has_signed(&self, headers: &HeaderMap) -> bool;
 
     /// As `judge`, for the upgrade of a media socket; `url` begins with `wss:` or `ws:`.
     fn judge_upgrade(&self, url: &str, headers: &HeaderMap) -> Judgement;
@@ -202,6 +211,16 @@ impl CarrierRoutes {
         self.desks.values()
     }
 
+    /// Who opens a stream at `desk`'s path: whoever has signed for it, else the path's own carrier.
+    pub(super) fn who_streams(
+        &self,
+        desk: &Arc<dyn CarrierDesk>,
+        headers: &HeaderMap,
+    ) -> Arc<dyn CarrierDesk> {
+        let signer = self.desks.values().find(|other| other.has_signed(headers));
+        Arc::clone(signer.unwrap_or(desk))
+    }
+
     /// The routes of all carriers.
     pub(super) fn router(&self) -> Router<Arc<App>> {
         let mut router = Router::new();
@@ -222,8 +241,8 @@ impl CarrierRoutes {
                 );
             }
             for path in desk.streams() {
-                let bare = super::media::route(Arc::clone(desk));
-                let nested = super::media::route(Arc::clone(desk));
+                let bare = super::media::route(self.clone(), Arc::clone(desk));
+                let nested = super::media::route(self.clone(), Arc::clone(desk));
                 router = router
                     .route(path, bare)
                     .route(&format!("{path}/{{*rest}}"), nested);

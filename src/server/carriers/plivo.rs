@@ -75,7 +75,12 @@ impl PlivoDesk {
                 AnswerNews::Answer(request) => {
                     let carrier_call_id = request.call.call_uuid.clone();
                     let key = format!("{carrier_call_id}/answer");
-                    (request.news(), key, Wanted::Agent { carrier_call_id })
+                    let record = AnswerQuery::read(hook.query).record;
+                    let wanted = Wanted::Agent {
+                        carrier_call_id,
+                        record,
+                    };
+                    (request.news(), key, wanted)
                 }
                 AnswerNews::Hangup(hangup) => {
                     (hangup.news(), hangup.content_key(), Wanted::Nothing)
@@ -210,6 +215,10 @@ impl CarrierDesk for PlivoDesk {
         ))
     }
 
+    fn has_signed(&self, headers: &HeaderMap) -> bool {
+        self.headers(headers) != SignatureHeaders::default()
+    }
+
     fn judge_upgrade(&self, url: &str, headers: &HeaderMap) -> Judgement {
         judgement(plivo::verify_upgrade(
             url,
@@ -263,7 +272,9 @@ impl CarrierDesk for PlivoDesk {
             status_callback: Some(base.http(routes::STREAM_STATUS)),
             extra_headers: vec![(routes::TICKET.to_owned(), document.ticket.to_owned())],
         };
-        plivo::connect_stream(&stream, None, &self.after(base, document.fallback))
+        let recording = document.record.then(|| base.callback(routes::RECORDING));
+        let after = self.after(base, document.fallback);
+        plivo::connect_stream(&stream, recording.as_deref(), &after)
     }
 
     fn fall_back(&self, base: &Base, fallback: &Fallback) -> String {

@@ -116,6 +116,10 @@ impl CarrierDesk for TwilioDesk {
         judgement(verdict)
     }
 
+    fn has_signed(&self, headers: &HeaderMap) -> bool {
+        headers.contains_key(SIGNATURE_HEADER)
+    }
+
     fn judge_upgrade(&self, url: &str, headers: &HeaderMap) -> Judgement {
         let request = signed(url, headers, SignedBody::Empty);
         judgement(twilio::verify(&request, &self.keys))
@@ -196,7 +200,12 @@ fn read_form(
         INCOMING | OUTBOUND => {
             let request = VoiceRequest::read(form)?;
             let carrier_call_id = request.call.call_sid.clone();
-            (Some(request.news()), Wanted::Agent { carrier_call_id })
+            let wanted = Wanted::Agent {
+                carrier_call_id,
+                // The carrier was told when the call was placed.
+                record: false,
+            };
+            (Some(request.news()), wanted)
         }
         FALLBACK => {
             let request = VoiceRequest::read(form)?;

@@ -188,6 +188,7 @@ impl Hub {
         if core.vault.is_some() {
             features.push("recordings".to_owned());
         }
+        features.extend(core.inabilities());
         Hello {
             v: PROTOCOL,
             backend_id: core.backend_id.clone(),

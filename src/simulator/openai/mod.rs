@@ -101,6 +101,12 @@ impl OpenAiSim {
         })
     }
 
+    /// For `openai.api_base`.
+    pub fn api_base(&self) -> String {
+        let http = self.realtime_url.replacen("ws", "http", 1);
+        http.trim_end_matches("/realtime").to_owned()
+    }
+
     /// For `openai.realtime_url`.
     pub fn realtime_url(&self) -> &str {
         &self.realtime_url
@@ -130,6 +136,11 @@ impl OpenAiSim {
                 .ok()?,
         );
         self.conversations().pop()
+    }
+
+    /// Conversations opened so far, those no longer remembered included.
+    pub fn opened(&self) -> usize {
+        *self.shared.opened.borrow()
     }
 
     /// Sockets open now.

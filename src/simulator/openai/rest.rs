@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
+use axum::routing::{any, get};
 use serde::Deserialize;
 use serde_json::json;
 use subtle::ConstantTimeEq;
@@ -32,8 +32,38 @@ fn refuse(status: u16, code: &str, message: &str) -> Response {
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/v1/realtime", any(socket))
+        .route("/v1/models/{model}", get(model))
         .fallback(async || refuse(404, "unknown_url", "Unknown request URL"))
         .with_state(shared)
+}
+
+fn knows_key(shared: &Shared, headers: &HeaderMap) -> bool {
+    let given = headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .unwrap_or("");
+    given.as_bytes().ct_eq(shared.cfg.api_key.as_bytes()).into()
+}
+
+fn has_model(shared: &Shared, model: &str) -> bool {
+    let known = &shared.cfg.models;
+    !model.is_empty() && (known.is_empty() || known.iter().any(|name| name == model))
+}
+
+async fn model(
+    State(shared): State<Arc<Shared>>,
+    Path(model): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if !knows_key(&shared, &headers) {
+        return refuse(401, "invalid_api_key", "Incorrect API key provided");
+    }
+    if !has_model(&shared, &model) {
+        return refuse(404, "model_not_found", "The model does not exist");
+    }
+    let body = json!({"id": model, "object": "model", "created": 0, "owned_by": "simulated"});
+    axum::Json(body).into_response()
 }
 
 async fn socket(
@@ -44,10 +74,7 @@ async fn socket(
 ) -> Response {
     let cfg = &shared.cfg;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let key = header("authorization")
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .unwrap_or("");
-    if !bool::from(key.as_bytes().ct_eq(cfg.api_key.as_bytes())) {
+    if !knows_key(&shared, &headers) {
         return refuse(401, "invalid_api_key", "Incorrect API key provided");
     }
     if let Some(status) = cfg.faults.refuse_signed_url {
@@ -65,8 +92,7 @@ async fn socket(
         );
     }
     let model = asked.model.unwrap_or_default();
-    let known = cfg.models.is_empty() || cfg.models.contains(&model);
-    if model.is_empty() || !known {
+    if !has_model(&shared, &model) {
         return refuse(404, "model_not_found", "The model does not exist");
     }
     let entry = shared.open(&model);

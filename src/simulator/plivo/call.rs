@@ -43,6 +43,18 @@ pub(super) struct Person {
 }
 
 impl Person {
+    /// Somebody who picks up at once, on a good line.
+    pub(super) fn with(far: Box<dyn FarEnd>) -> Self {
+        Self {
+            far,
+            outcome: Outcome::Answered,
+            ring: Duration::ZERO,
+            sip: 200,
+            is_machine: false,
+            quality: LineQuality::default(),
+        }
+    }
+
     pub(super) fn acting(script: &Arc<Script>) -> Self {
         let machine = script.answered_by.as_deref();
         Self {

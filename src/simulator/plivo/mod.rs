@@ -31,6 +31,7 @@ use crate::engine::{Clock, Tasks};
 
 use super::cast::Cast;
 use super::rng::Rng;
+use super::twilio::FarEnd;
 use super::twilio::Method;
 use call::{Person, Run, Wishes, source};
 use post::Poster;
@@ -54,6 +55,7 @@ pub struct PlivoSim {
 #[derive(Clone, Debug)]
 pub struct PlivoInbound {
     pub from: String,
+    pub caller_name: Option<String>,
     /// For instance `http://127.0.0.1:8787/answer#rc=3&rp=all`.
     pub answer_url: String,
     pub fallback_url: Option<String>,
@@ -133,9 +135,19 @@ impl PlivoSim {
     /// Somebody calls the account's number; who they are is decided by the cast.
     pub fn place_inbound(&self, call: PlivoInbound) -> PlivoCall {
         let person = person_for(&self.shared, &call.from, &self.shared.cfg.number);
+        self.place(call, person)
+    }
+
+    /// As [`PlivoSim::place_inbound`] with a far end of the caller's own.
+    pub(crate) fn place_with(&self, call: PlivoInbound, far: Box<dyn FarEnd>) -> PlivoCall {
+        self.place(call, Person::with(far))
+    }
+
+    fn place(&self, call: PlivoInbound, person: Person) -> PlivoCall {
         let (entry, orders) = self.shared.open(NewCall {
             outbound: false,
             from: call.from,
+            caller_name: call.caller_name,
             to: self.shared.cfg.number.clone(),
         });
         let handle = PlivoCall::new(&entry);

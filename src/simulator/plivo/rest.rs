@@ -30,6 +30,7 @@ type Asked = Query<Vec<(String, String)>>;
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     let at = |path: &str| format!("/v1/Account/{{account}}{path}");
     Router::new()
+        .route(&at("/"), get(account))
         .route(&at("/Call/"), get(list_calls).post(create_call))
         .route(
             &at("/Call/{uuid}/"),
@@ -50,6 +51,16 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .fallback(async || ApiError::not_found())
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), gate))
         .with_state(shared)
+}
+
+async fn account(State(shared): App) -> Response {
+    let cfg = &shared.cfg;
+    let body = json!({
+        "api_id": "00000000-0000-0000-0000-000000000000", "auth_id": cfg.auth_id,
+        "account_type": "standard", "name": "Simulated", "cash_credits": "100.00",
+        "resource_uri": format!("/v1/Account/{}/", cfg.auth_id),
+    });
+    axum::Json(body).into_response()
 }
 
 /// Auth, slowness and failures come before anything else.
@@ -144,6 +155,7 @@ async fn create_call(
     let (entry, orders) = shared.open(NewCall {
         outbound: true,
         from,
+        caller_name: None,
         to,
     });
     let request_uuid = entry.uuid.clone();

@@ -101,6 +101,7 @@ pub(super) struct Entry {
     pub(super) uuid: String,
     pub(super) outbound: bool,
     pub(super) from: String,
+    pub(super) caller_name: Option<String>,
     pub(super) to: String,
     pub(super) created: DateTime<Utc>,
     pub(super) times: Mutex<Times>,
@@ -253,6 +254,7 @@ impl Calls {
 pub(super) struct NewCall {
     pub(super) outbound: bool,
     pub(super) from: String,
+    pub(super) caller_name: Option<String>,
     pub(super) to: String,
 }
 
@@ -279,6 +281,7 @@ impl Shared {
             uuid: self.uuid(),
             outbound: new.outbound,
             from: new.from,
+            caller_name: new.caller_name,
             to: new.to,
             created: self.clock.now(),
             times: Mutex::default(),
@@ -319,6 +322,9 @@ impl Shared {
         put("Direction", entry.direction());
         put("CallStatus", status);
         put("Event", event);
+        if let Some(name) = &entry.caller_name {
+            put("CallerName", name);
+        }
         put(
             "SessionStart",
             &entry.created.format("%Y-%m-%d %H:%M:%S%.6f").to_string(),

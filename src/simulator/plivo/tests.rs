@@ -165,6 +165,7 @@ async fn an_answer_that_cannot_be_had_or_read_ends_the_call_with_its_code() {
     assert_eq!(code(&view), (8_011, "Error"));
     let lost = rig.sim.place_inbound(PlivoInbound {
         from: rig::CUSTOMER.to_owned(),
+        caller_name: None,
         answer_url: format!("{}/nowhere", rig.backend.base),
         fallback_url: Some(rig.url("/transfer")),
         hangup_url: None,
@@ -173,6 +174,7 @@ async fn an_answer_that_cannot_be_had_or_read_ends_the_call_with_its_code() {
     assert_eq!(view.steps, ["Dial", "Hangup"], "{view:?}");
     let lost = rig.sim.place_inbound(PlivoInbound {
         from: rig::CUSTOMER.to_owned(),
+        caller_name: None,
         answer_url: format!("{}/nowhere", rig.backend.base),
         fallback_url: None,
         hangup_url: None,

@@ -40,6 +40,8 @@ impl Screen {
                         self.message(Msg::NotSent { command, refusal });
                     }
                 }
+                // Readings are what meters are made of: on a slow line nobody asks for them.
+                Effect::Watch(_) if self.is_slow => {}
                 Effect::Watch(calls) => self.backend.watch(calls),
                 Effect::Listen(call) => {
                     let opening = self.backend.listen(call);
@@ -75,6 +77,7 @@ impl Screen {
                         Err(error) => self.model.say(Severity::Warn, error.to_string()),
                     }
                 }
+                Effect::Mouse(is_on) => self.term.mouse(is_on),
                 Effect::Redraw => self.painter.forget(),
                 Effect::Suspend => self.model.wants_suspend = true,
                 Effect::Leave(exit) => self.exit = Some(exit),
@@ -84,11 +87,7 @@ impl Screen {
 
     fn copy(&mut self, text: &str) {
         match clipboard(text) {
-            Some(bytes) if self.term.is_idle() => self.term.send(bytes),
-            // Rare: a frame is on its way. The operator is told rather than left to wonder.
-            Some(_) => self
-                .model
-                .say(Severity::Warn, "the terminal is busy; copy again"),
+            Some(bytes) => self.term.aside(&bytes),
             None => {
                 let text = "too long for the clipboard; see wallboard show";
                 self.model.say(Severity::Warn, text);

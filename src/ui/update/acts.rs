@@ -11,7 +11,7 @@ use crate::ui::order::{Sort, worst_alert};
 use crate::ui::view;
 
 use super::may::why_not;
-use super::{backend, hear, house, list, prompts};
+use super::{backend, hear, house, list, mouse, prompts};
 
 /// How long `z` silences an alert, minutes.
 const SNOOZE_MINUTES: u32 = 10;
@@ -98,6 +98,7 @@ pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Ef
             model.overlays.push(Overlay::Palette(Picker::default()));
             Vec::new()
         }
+        Act::Mouse => mouse::toggle(model),
         Act::Redraw => vec![Effect::Redraw],
         Act::Suspend => house::suspend(model),
         Act::Quit => house::quit(model),

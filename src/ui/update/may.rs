@@ -1,9 +1,10 @@
 //! May the operator do this now? And if not, why: role, backend, link, or the call's state.
 
-use crate::call::{Call, CallStatus, RecordingState};
-use crate::engine::LinkState;
+use crate::call::{Call, CallStatus};
+use crate::engine::{LinkState, no_record_pause};
 use crate::ui::keymap::{Act, Needs, binding};
 use crate::ui::model::Model;
+use crate::ui::words;
 
 /// Abilities every backend must name in its hello; the others are taken for granted unless it is a
 /// foreign one (`compat`).
@@ -36,6 +37,9 @@ pub(crate) fn why_not(model: &Model, act: Act) -> Option<String> {
         }
     }
     let call = model.selected();
+    if let (Act::Record, Some(why)) = (act, call.and_then(|call| no_pause(model, call))) {
+        return Some(why);
+    }
     match (binding.needs, call) {
         (Needs::Nothing, _) => None,
         (_, None) => Some("no call is selected".into()),
@@ -51,12 +55,9 @@ pub(crate) fn why_not(model: &Model, act: Act) -> Option<String> {
 
 /// What stands against an act on this very call: what its vendors cannot do, and who speaks on it.
 fn not_on_this_call(model: &Model, act: Act, call: &Call) -> Option<String> {
-    let recording = call.recording().map(|recording| recording.state);
-    let action = match (act, recording) {
-        (Act::Say, _) => "say",
-        (Act::TakeOver, _) => "take_over",
-        (Act::Record, Some(RecordingState::Started | RecordingState::InProgress)) => "record_pause",
-        (Act::Record, Some(RecordingState::Paused)) => "record_resume",
+    let action = match act {
+        Act::Say => "say",
+        Act::TakeOver => "take_over",
         _ => "",
     };
     if let Some(reason) = call.limit(action) {
@@ -76,4 +77,20 @@ fn not_on_this_call(model: &Model, act: Act, call: &Call) -> Option<String> {
         None if act == Act::HandBack => Some("nobody has taken this call over".into()),
         _ => None,
     }
+}
+
+/// A recording runs, and the call's carrier can only stop it.
+fn no_pause(model: &Model, call: &Call) -> Option<String> {
+    let carrier = call.facts.carrier.as_str();
+    let hello = model.hello.as_ref()?;
+    let cannot = no_record_pause(carrier);
+    let is_open = call
+        .recording()
+        .is_some_and(|recording| recording.state.is_open());
+    (is_open && hello.features.contains(&cannot)).then(|| {
+        format!(
+            "{} cannot pause a recording; rec stop ends it",
+            words::vendor(carrier)
+        )
+    })
 }

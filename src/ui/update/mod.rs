@@ -7,6 +7,7 @@ mod house;
 mod input;
 mod list;
 mod may;
+mod mouse;
 mod prompts;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,10 @@ pub(crate) use prompts::{Choice, choices, shown_number};
 pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Key(key) => input::key(model, &key),
+        Msg::Mouse(event) => {
+            mouse::take(model, event);
+            Vec::new()
+        }
         Msg::Paste(text) => input::paste(model, &text),
         Msg::Resize(width, height) => {
             model.size = (width, height);

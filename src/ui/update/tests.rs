@@ -218,6 +218,25 @@ fn a_refusal_is_shown_with_what_to_do() {
 }
 
 #[test]
+fn a_carrier_that_cannot_pause_a_recording_says_so_before_anything_is_sent() {
+    let mut still = still();
+    let call = still.model.selected().unwrap();
+    assert!(call.recording().unwrap().state.is_open());
+    let carrier = call.facts.carrier.clone();
+    still.keys("R");
+    assert_eq!(sent(&still)[0].action, Action::RecordPause {});
+    still.effects.clear();
+    let mut hello = sample::hello();
+    hello
+        .features
+        .push(crate::engine::no_record_pause(&carrier));
+    still.update(Update::Hello(hello));
+    still.keys("R");
+    assert!(sent(&still).is_empty());
+    assert!(text(&still.draw(120, 40)).contains("cannot pause a recording"));
+}
+
+#[test]
 fn what_a_token_may_not_do_is_refused_with_the_missing_role() {
     let mut still = still();
     let mut hello = sample::hello();

@@ -48,6 +48,8 @@ pub struct Wishes {
     pub openai: OpenAiSimConfig,
     pub voice: Option<String>,
     pub dialect: Dialect,
+    /// How long the vendor lets a conversation last; `None`: as by default.
+    pub lasts: Option<Duration>,
 }
 
 impl House {
@@ -76,6 +78,8 @@ impl House {
             },
             &tasks,
         );
+        // Whichever vendor answers has these.
+        let faults = wishes.openai.faults;
         let openai = OpenAiSim::start(
             OpenAiSimConfig {
                 cast: cast.clone(),
@@ -86,6 +90,7 @@ impl House {
         let elevenlabs = ElevenLabsSim::start(
             ElevenLabsSimConfig {
                 cast,
+                faults,
                 ..ElevenLabsSimConfig::default()
             },
             &tasks,
@@ -116,7 +121,12 @@ impl House {
         carriers.insert("twilio", Arc::new(twilio_control));
 
         let dialer: Arc<dyn AgentDialer> = if agent == "openai" {
-            Arc::new(openai_dialer(&openai, wishes.voice, wishes.dialect))
+            Arc::new(openai_dialer(
+                &openai,
+                wishes.voice,
+                wishes.dialect,
+                wishes.lasts,
+            ))
         } else {
             Arc::new(elevenlabs_dialer(&elevenlabs))
         };
@@ -156,6 +166,7 @@ impl House {
     pub fn call_plivo(&self) -> PlivoCall {
         self.plivo.place_inbound(PlivoInbound {
             from: CUSTOMER.to_owned(),
+            caller_name: None,
             answer_url: self.at("/answer"),
             fallback_url: Some(self.at("/fallback")),
             hangup_url: Some(self.at("/hangup")),
@@ -191,6 +202,20 @@ impl House {
         panic!("the board never said so: {call:#?}");
     }
 
+    /// Facts of one call so far, in order.
+    pub async fn facts_of(&self, carrier_call_id: &str) -> Vec<Fact> {
+        let id = self.board(carrier_call_id, |_| true).await.id;
+        self.journal
+            .envelopes()
+            .iter()
+            .filter(|envelope| envelope.call == Some(id))
+            .filter_map(|envelope| match &envelope.event {
+                wallboard::call::CallEvent::Known(fact) => Some(fact.clone()),
+                wallboard::call::CallEvent::Unknown(_) => None,
+            })
+            .collect()
+    }
+
     /// Facts of every call, in order.
     pub fn facts(&self) -> Vec<Fact> {
         self.journal
@@ -220,13 +245,19 @@ pub fn free_address() -> std::net::SocketAddr {
     free.local_addr().unwrap()
 }
 
-fn openai_dialer(sim: &OpenAiSim, voice: Option<String>, dialect: Dialect) -> OpenAiDialer {
+fn openai_dialer(
+    sim: &OpenAiSim,
+    voice: Option<String>,
+    dialect: Dialect,
+    lasts: Option<Duration>,
+) -> OpenAiDialer {
     let defaults = OpenAiSettings::default();
     OpenAiDialer::new(OpenAiSettings {
         api_key: Some("simulated-api-key".into()),
         realtime_url: sim.realtime_url().to_owned(),
         voice: voice.unwrap_or_else(|| defaults.voice.clone()),
         dialect,
+        lasts: lasts.or(defaults.lasts),
         tools: vec![Tool::transfer_call(&[]), Tool::end_call()],
         prices: Some(Prices {
             audio_out: 64.0,

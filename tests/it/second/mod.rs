@@ -1,6 +1,7 @@
 //! Two carriers and two agent vendors in every combination: simulated peers on real sockets, and
 //! between them the whole backend.
 
+mod faults;
 mod house;
 mod product;
 
@@ -282,6 +283,58 @@ async fn a_conversation_that_breaks_goes_on_in_another_and_nobody_is_greeted_twi
 }
 
 #[tokio::test]
+async fn a_conversation_near_the_vendors_limit_is_followed_by_another_unnoticed() {
+    let wishes = Wishes {
+        lasts: Some(Duration::from_secs(3)),
+        ..Wishes::default()
+    };
+    let script = Script::tones("t", 3, 300).with_ending(Ending::Nobody);
+    let house = House::with(script, "openai", wishes).await;
+    let call = house.call_plivo();
+    let second = house.openai.wait_conversation(2).await.unwrap();
+    let talk = second.wait(|talk| !talk.hints.is_empty()).await.unwrap();
+    assert!(talk.hints[0].contains("You: Agent line"), "{talk:?}");
+    assert!(talk.refused.is_empty(), "{:?}", talk.refused);
+    let first = &house.openai.conversations()[0];
+    assert!(!first.view().open, "one conversation at a time");
+    let board = house
+        .board(call.uuid(), |call| call.agent_link == AgentLink::Connected)
+        .await;
+    assert!(board.is_live());
+    let told = house.facts().into_iter().any(|fact| {
+        matches!(fact, Fact::AgentLinkChanged { link: AgentLink::Reconnecting, reason: Some(why), .. }
+            if why.contains("time limit"))
+    });
+    assert!(told, "operators see why");
+    assert!(call.view().stream_open, "the caller notices nothing");
+}
+
+#[tokio::test]
+async fn a_conversation_the_vendor_ends_at_its_limit_goes_on_in_another() {
+    let wishes = Wishes {
+        openai: OpenAiSimConfig {
+            expires_after: Some(Duration::from_secs(2)),
+            ..OpenAiSimConfig::default()
+        },
+        ..Wishes::default()
+    };
+    let script = Script::tones("t", 9, 300).with_ending(Ending::Nobody);
+    let house = House::with(script, "openai", wishes).await;
+    let call = house.call_plivo();
+    house.openai.wait_conversation(2).await.unwrap();
+    let board = house
+        .board(call.uuid(), |call| {
+            call.agent_link == AgentLink::Connected
+                && call
+                    .troubles
+                    .iter()
+                    .any(|trouble| trouble.code == "session_expired")
+        })
+        .await;
+    assert!(board.is_live() && call.view().stream_open);
+}
+
+#[tokio::test]
 async fn an_agent_that_cannot_be_had_leaves_the_caller_with_the_fallback() {
     let wishes = Wishes {
         voice: Some("nova".into()),
@@ -404,6 +457,19 @@ async fn a_recording_is_started_fetched_and_never_paused() {
         record(RecordingOrder::Pause).await,
         Err(CarrierError::Unsupported(_))
     ));
+    let board_id = house.board(&uuid, wallboard::call::Call::is_live).await.id;
+    let pause = Command {
+        id: house.core.clock.command_id(),
+        call: Some(board_id),
+        action: Action::RecordPause {},
+        reason: None,
+    };
+    let reply = house
+        .core
+        .command(&Grant::of("ann", Role::Operator), pause)
+        .await;
+    let refusal = reply.error.unwrap();
+    assert_eq!(refusal.message, "plivo cannot pause a recording");
     call.wait_heard(300).await.unwrap();
     record(RecordingOrder::Stop).await.unwrap();
     let board = house

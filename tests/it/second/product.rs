@@ -86,6 +86,7 @@ ws_base = "{elevenlabs_ws}"
 [openai]
 api_key = "simulated-api-key"
 realtime_url = "{openai}"
+api_base = "{openai_api}"
 instructions = "A call from {{{{caller_number}}}} to {{{{called_number}}}}."
 {more}
 "#,
@@ -98,6 +99,7 @@ instructions = "A call from {{{{caller_number}}}} to {{{{called_number}}}}."
             elevenlabs = self.elevenlabs.api_base(),
             elevenlabs_ws = self.elevenlabs.ws_base(),
             openai = self.openai.realtime_url(),
+            openai_api = self.openai.api_base(),
         ));
         home
     }
@@ -190,6 +192,7 @@ async fn every_combination_is_a_matter_of_configuration() {
         });
         let plivo_in = peers.plivo.place_inbound(PlivoInbound {
             from: customers[1].to_owned(),
+            caller_name: None,
             answer_url: at("/answer"),
             fallback_url: Some(at("/fallback")),
             hangup_url: Some(at("/hangup")),
@@ -228,4 +231,86 @@ async fn every_combination_is_a_matter_of_configuration() {
             assert!(talk.view().refused.is_empty(), "{:?}", talk.view().refused);
         }
     });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn doctor_asks_every_vendor_that_is_set_up() {
+    let peers = Peers::start().await;
+    let checks = |home: &Home| {
+        let said = home.run(&["doctor", "--live", "--json"]);
+        let rows = said.lines().into_iter();
+        rows.map(|row| {
+            let word = |name: &str| row[name].as_str().unwrap().to_owned();
+            (word("check"), word("state"))
+        })
+        .collect::<Vec<_>>()
+    };
+    tokio::task::block_in_place(|| {
+        let home = peers.home("http://127.0.0.1:9", "");
+        let found = checks(&home);
+        for vendor in ["twilio", "plivo", "elevenlabs", "openai"] {
+            let live = format!("live-{vendor}");
+            for name in [vendor, &live] {
+                let ok = (name.to_owned(), "ok".to_owned());
+                assert!(found.contains(&ok), "{name}: {found:?}");
+            }
+        }
+        let home = home
+            .with("PLIVO_AUTH_TOKEN", "another")
+            .with("OPENAI_API_KEY", "sk-another");
+        let found = checks(&home);
+        for name in ["live-plivo", "live-openai"] {
+            let failed = (name.to_owned(), "fail".to_owned());
+            assert!(found.contains(&failed), "{name}: {found:?}");
+        }
+        // Nobody is told of what they do not use.
+        let alone = Home::new()
+            .with("PLIVO_AUTH_ID", "MA1")
+            .with("PLIVO_AUTH_TOKEN", "t");
+        let found = alone.run(&["doctor", "--json"]).expect(0);
+        let names: Vec<Value> = found
+            .lines()
+            .into_iter()
+            .map(|mut row| row["check"].take())
+            .collect();
+        assert!(names.contains(&"plivo".into()) && names.contains(&"openai".into()));
+        assert!(!names.contains(&"twilio".into()) && !names.contains(&"elevenlabs".into()));
+    });
+}
+
+#[test]
+fn every_fake_of_plivo_is_taken_and_a_forged_one_is_not() {
+    let home = Home::new()
+        .with("PLIVO_AUTH_ID", "MA1")
+        .with("PLIVO_AUTH_TOKEN", "test-token");
+    let _serve = home.serve();
+    let uuid = "11111111-2222-4333-8444-555555555555";
+    let kinds = home.run(&["trigger", "--json"]).expect(0).lines();
+    let events: Vec<&str> = kinds
+        .iter()
+        .filter_map(|kind| kind["event"].as_str())
+        .filter(|event| event.starts_with("plivo.") && *event != "plivo.hangup")
+        .collect();
+    assert_eq!(events.len(), 5);
+    let mut url = String::new();
+    for event in events {
+        let said = home.run(&["trigger", event, "--sid", uuid, "--json"]);
+        let said = said.expect(0).lines();
+        assert_eq!(said[0]["status"].as_u64().unwrap() / 100, 2, "{event}");
+        let whole = said[0]["url"].as_str().unwrap();
+        url = whole.rsplit_once('/').unwrap().0.to_owned();
+    }
+    let call = shown(&home, uuid, |call| call["status"] == "in-progress");
+    assert_eq!(call["answered_by"], "machine_start");
+    home.run(&["trigger", "plivo.hangup", "--sid", uuid])
+        .expect(0);
+    let call = shown(&home, uuid, |call| call["ended_at"].is_string());
+    assert_eq!(call["end_cause"], "Normal Hangup (4000 NORMAL_CLEARING)");
+    assert_eq!(call["ended_by"], "caller");
+    let forger = Home::new()
+        .with("PLIVO_AUTH_TOKEN", "guessed")
+        .with("WALLBOARD_URL", &url);
+    forger.run(&["trigger", "plivo.hangup"]).expect(3);
+    let rows = home.run(&["webhooks", "--json"]).expect(0);
+    assert!(rows.out.contains("wrong_secret"), "{}", rows.out);
 }

@@ -99,7 +99,13 @@ async fn ticket_of(backend: &Backend, call: &str) -> String {
 #[tokio::test]
 async fn a_signed_stream_of_an_unknown_call_is_adopted() {
     let backend = Backend::start().await;
-    for (path, number) in [(PATH.to_owned(), 1), (format!("{PATH}/some/segment"), 2)] {
+    let paths = [
+        (PATH.to_owned(), 1),
+        (format!("{PATH}/some/segment"), 2),
+        // The other carrier's address; the signature says whose stream it is.
+        ("/media-stream".to_owned(), 3),
+    ];
+    for (path, number) in paths {
         let call = sid("CA", number);
         let mut socket = open(&backend, &path, &[signature(&path)]).await.unwrap();
         socket.send(start(&call, None)).await.unwrap();

@@ -12,10 +12,11 @@ use wallboard::engine::{
     MemoryJournal, Plans, Tasks,
 };
 use wallboard::providers::elevenlabs::sign_webhook;
+use wallboard::providers::plivo::PlivoSettings;
 use wallboard::providers::twilio::{TwilioSettings, sign};
 use wallboard::server::{
-    Auth, CarrierRoutes, ConversationSettings, Server, ServerParts, ServerSettings, TokenStore,
-    TwilioDesk,
+    Auth, CarrierRoutes, ConversationSettings, PlivoDesk, Server, ServerParts, ServerSettings,
+    TokenStore, TwilioDesk,
 };
 use wallboard::store::{self, Recordings};
 
@@ -109,7 +110,10 @@ impl Backend {
             webhook_secret: Some(Secret::new(ELEVENLABS_SECRET)),
             has_agent: true,
         };
-        server_parts.carriers = CarrierRoutes::new().with(TwilioDesk::new(&twilio));
+        // The second carrier has no secret: its routes are there and say so.
+        server_parts.carriers = CarrierRoutes::new()
+            .with(TwilioDesk::new(&twilio))
+            .with(PlivoDesk::new(&PlivoSettings::default()));
         server(&mut server_parts);
         let server = Server::start(server_parts).await.unwrap();
         let url = format!("http://{}", server.local_addr());

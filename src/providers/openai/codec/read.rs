@@ -96,6 +96,9 @@ impl OpenAiCodec {
             takes,
             gives,
         });
+        if let Some(max) = self.settings.lasts {
+            said.push(AgentIn::Lasts { max });
+        }
         if let Some(answer) = self.greeting.answer() {
             self.answers.want(answer);
         }

@@ -3,7 +3,7 @@ mod wire;
 
 use super::*;
 use crate::bridge::{AgentBrief, Usage};
-use crate::providers::openai::{Dialect, Prices, Tool};
+use crate::providers::openai::{Dialect, Prices, SESSION_MAX, Tool};
 
 const SERVER: &str = include_str!("../../../../tests/fixtures/openai/server.jsonl");
 
@@ -45,7 +45,8 @@ fn open_with(settings: OpenAiSettings) -> OpenAiCodec {
         json!({"type": "session.updated", "session": {}}),
     );
     assert!(
-        matches!(&ready[..], [AgentIn::Ready { conversation_id, .. }] if conversation_id == "sess_1")
+        matches!(&ready[..], [AgentIn::Ready { conversation_id, .. }, AgentIn::Lasts { max }]
+            if conversation_id == "sess_1" && *max == SESSION_MAX)
     );
     codec
 }
@@ -165,7 +166,10 @@ fn the_first_words_are_asked_for_once_the_settings_are_in_force() {
         &mut codec,
         json!({"type": "session.updated", "session": {"id": "s"}}),
     );
-    assert!(matches!(ready[..], [AgentIn::Ready { .. }, AgentIn::Owing]));
+    assert!(matches!(
+        ready[..],
+        [AgentIn::Ready { .. }, AgentIn::Lasts { .. }, AgentIn::Owing]
+    ));
     let asked = told(&mut codec, &AgentOut::Owed);
     assert_eq!(asked[0]["type"], "response.create");
     let words = asked[0]["response"]["instructions"].as_str().unwrap();

@@ -269,6 +269,7 @@ impl Rig {
     pub(super) fn inbound(&self) -> PlivoCall {
         self.sim.place_inbound(PlivoInbound {
             from: CUSTOMER.to_owned(),
+            caller_name: None,
             answer_url: self.url("/answer?lead=42"),
             fallback_url: None,
             hangup_url: Some(self.url("/news")),
