@@ -26,7 +26,9 @@ const NO_MOUTH: &str = "this agent speaks no given text and no speech service is
 pub(super) fn of(core: &Core, carrier: &str, agent: &AgentPlan) -> Vec<Limit> {
     match mouth(core, carrier, agent, false) {
         Some(_) => Vec::new(),
-        None => ["say", "take_over"].map(|action| limit(action, NO_MOUTH)).to_vec(),
+        None => ["say", "take_over"]
+            .map(|action| limit(action, NO_MOUTH))
+            .to_vec(),
     }
 }
 

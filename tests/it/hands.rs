@@ -54,17 +54,32 @@ async fn server(hits: Arc<AtomicUsize>) -> String {
     let router = Router::new()
         .route("/good", post(checked))
         .route("/big", post(|| async { "x".repeat(20_000) }))
-        .route("/no", post(|| async { (StatusCode::NOT_FOUND, "no such order") }))
-        .route("/slow", post(|| async {
-            tokio::time::sleep(Duration::from_secs(5)).await;
-        }))
-        .route("/away", post(|| async { Redirect::temporary("/secret").into_response() }))
-        .route("/secret", post(move || async move {
-            hits.fetch_add(1, Ordering::Relaxed);
-        }));
+        .route(
+            "/no",
+            post(|| async { (StatusCode::NOT_FOUND, "no such order") }),
+        )
+        .route(
+            "/slow",
+            post(|| async {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }),
+        )
+        .route(
+            "/away",
+            post(|| async { Redirect::temporary("/secret").into_response() }),
+        )
+        .route(
+            "/secret",
+            post(move || async move {
+                hits.fetch_add(1, Ordering::Relaxed);
+            }),
+        );
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    #[expect(clippy::disallowed_methods, reason = "a server that ends with the test")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a server that ends with the test"
+    )]
     tokio::spawn(async move { axum::serve(listener, router).await });
     format!("http://{address}")
 }
@@ -74,7 +89,10 @@ async fn a_tool_is_asked_signed_and_bounded_and_follows_nobody() {
     let hits = Arc::new(AtomicUsize::new(0));
     let base = server(Arc::clone(&hits)).await;
     let run = async |path: &str| tool(format!("{base}{path}"), true).run(ask()).await;
-    assert_eq!(run("/good").await.unwrap(), "{\"status\":\"shipped\\u0007\"}");
+    assert_eq!(
+        run("/good").await.unwrap(),
+        "{\"status\":\"shipped\\u0007\"}"
+    );
     for (path, says) in [
         ("/big", "larger than"),
         ("/no", "404: no such order"),
@@ -96,7 +114,10 @@ async fn a_tool_is_asked_signed_and_bounded_and_follows_nobody() {
     };
     for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]"] {
         let url = format!("https://{host}:{port}/secret");
-        assert!(HookTool::new(settings(url), Clock::start()).is_err(), "{host}");
+        assert!(
+            HookTool::new(settings(url), Clock::start()).is_err(),
+            "{host}"
+        );
     }
     assert_eq!(hits.load(Ordering::Relaxed), 0);
 }
@@ -124,7 +145,10 @@ fn connected(home: &Home) -> String {
 }
 
 fn shown(home: &Home, id: &str) -> Value {
-    home.run(&["show", id, "--json"]).expect(0).lines().remove(0)
+    home.run(&["show", id, "--json"])
+        .expect(0)
+        .lines()
+        .remove(0)
 }
 
 #[test]

@@ -25,9 +25,8 @@ fn contexts(rig: &Rig) -> Vec<String> {
 #[test]
 fn who_takes_over_silences_the_agent_at_once_and_still_reads_the_caller() {
     let mut rig = taken();
-    let at = |wanted: &dyn Fn(&Effect) -> bool| {
-        rig.log.iter().rposition(|(_, effect)| wanted(effect))
-    };
+    let at =
+        |wanted: &dyn Fn(&Effect) -> bool| rig.log.iter().rposition(|(_, effect)| wanted(effect));
     let cleared = at(&|effect| *effect == Effect::ToCarrier(CarrierOut::Clear));
     let cancelled = at(&|effect| *effect == Effect::ToAgent(AgentOut::Cancel));
     let hushed = at(&|effect| *effect == Effect::ToAgent(AgentOut::Hush));
@@ -43,7 +42,10 @@ fn who_takes_over_silences_the_agent_at_once_and_still_reads_the_caller() {
     rig.run(400);
     assert_eq!(rig.count(is_audio_out), 0, "nothing of the agent is heard");
     let heard = rig.caller_bytes_forwarded();
-    assert!(heard.iter().any(|byte| *byte != 0xFF), "the caller is still listened to");
+    assert!(
+        heard.iter().any(|byte| *byte != 0xFF),
+        "the caller is still listened to"
+    );
     let said: Vec<_> = rig
         .facts()
         .into_iter()
@@ -66,10 +68,18 @@ fn typed_words_are_heard_as_the_operators_and_a_cough_does_not_cut_them() {
     rig.run(2_000);
     assert!(rig.count(is_audio_out) >= 95, "{}", rig.count(is_audio_out));
     let lines = rig.facts();
-    assert!(lines.iter().any(|fact| matches!(fact, Fact::UtteranceFinal {
+    assert!(
+        lines
+            .iter()
+            .any(|fact| matches!(fact, Fact::UtteranceFinal {
         track: Track::FromOperator, text, ..
-    } if text == "I am Ana from the team")));
-    assert!(!lines.iter().any(|fact| matches!(fact, Fact::BargedIn { .. })));
+    } if text == "I am Ana from the team"))
+    );
+    assert!(
+        !lines
+            .iter()
+            .any(|fact| matches!(fact, Fact::BargedIn { .. }))
+    );
 }
 
 #[test]
@@ -84,8 +94,12 @@ fn speech_made_elsewhere_is_played_word_for_word() {
     rig.order(play("I look it up")).expect("possible");
     rig.run(2_400);
     assert_eq!(rig.count(is_audio_out), 100);
-    assert!(contexts(&rig).is_empty(), "the agent is told at the hand-back");
-    rig.order(BridgeOrder::HandBack { note: "n".into() }).expect("possible");
+    assert!(
+        contexts(&rig).is_empty(),
+        "the agent is told at the hand-back"
+    );
+    rig.order(BridgeOrder::HandBack { note: "n".into() })
+        .expect("possible");
     rig.order(play("Goodbye")).expect("possible");
     assert!(contexts(&rig).iter().any(|text| text.ends_with("Goodbye")));
 }
@@ -111,8 +125,13 @@ fn handed_back_the_agent_knows_and_answers_only_who_waits() {
         let note = "Ana promised a credit of 20 EUR.".to_owned();
         rig.order(BridgeOrder::HandBack { note }).expect("possible");
         let told = contexts(&rig);
-        assert!(told[0].contains("20 EUR") && told[0].contains("Do not greet"), "{told:?}");
-        assert!(rig.to_agent().contains(&&AgentOut::Unhush { answer: caller_last }));
+        assert!(
+            told[0].contains("20 EUR") && told[0].contains("Do not greet"),
+            "{told:?}"
+        );
+        assert!(rig.to_agent().contains(&&AgentOut::Unhush {
+            answer: caller_last
+        }));
         rig.log.clear();
         rig.says(2, 1_000, "made while nobody listened");
         rig.says(12, 400, "Anything else?");
@@ -125,16 +144,24 @@ fn handed_back_the_agent_knows_and_answers_only_who_waits() {
 #[test]
 fn an_agent_that_leaves_while_a_person_speaks_does_not_end_the_call() {
     let mut rig = taken();
-    rig.agent(AgentIn::HangUp { reason: "done".into() });
+    rig.agent(AgentIn::HangUp {
+        reason: "done".into(),
+    });
     rig.give(Input::AgentClosed {
         reason: "bye".into(),
         on_purpose: Some("the agent ended the conversation".into()),
     });
     rig.run(1_000);
-    assert_eq!(rig.count(|effect| matches!(effect, Effect::EndCall { .. })), 0);
+    assert_eq!(
+        rig.count(|effect| matches!(effect, Effect::EndCall { .. })),
+        0
+    );
     assert_eq!(rig.links().last(), Some(&AgentLink::None));
     rig.log.clear();
-    rig.order(BridgeOrder::HandBack { note: "go on".into() }).expect("possible");
+    rig.order(BridgeOrder::HandBack {
+        note: "go on".into(),
+    })
+    .expect("possible");
     assert!(rig.count(|effect| matches!(effect, Effect::ConnectAgent { .. })) == 1);
     rig.connect();
     assert!(contexts(&rig).iter().any(|text| text.contains("go on")));
@@ -192,9 +219,13 @@ fn a_transfer_waits_until_the_agent_was_heard_and_its_answer_goes_back() {
     rig.run(1_500);
     assert_eq!(ran(&rig), ["lookup", "transfer_call"]);
     rig.log.clear();
-    rig.order(BridgeOrder::Transferred { closes: true }).expect("possible");
+    rig.order(BridgeOrder::Transferred { closes: true })
+        .expect("possible");
     let answered = rig.log.iter().position(|(_, effect)| {
-        matches!(effect, Effect::ToAgent(AgentOut::ToolResult { ok: true, .. }))
+        matches!(
+            effect,
+            Effect::ToAgent(AgentOut::ToolResult { ok: true, .. })
+        )
     });
     assert!(answered.is_some());
     rig.tick(400);
@@ -202,9 +233,15 @@ fn a_transfer_waits_until_the_agent_was_heard_and_its_answer_goes_back() {
         .log
         .iter()
         .position(|(_, effect)| matches!(effect, Effect::CloseAgent));
-    assert!(answered < closed, "the output goes back before the socket closes");
+    assert!(
+        answered < closed,
+        "the output goes back before the socket closes"
+    );
     assert!(rig.session.is_over());
-    assert_eq!(rig.count(|effect| matches!(effect, Effect::EndCall { .. })), 0);
+    assert_eq!(
+        rig.count(|effect| matches!(effect, Effect::EndCall { .. })),
+        0
+    );
 }
 
 #[test]
@@ -248,5 +285,8 @@ fn a_call_that_has_cost_enough_is_ended_in_good_order() {
     assert!(!limited(&rig), "0.05 + 4 s at 0.60 a minute is below 0.10");
     rig.run(2_000);
     assert!(limited(&rig));
-    assert_eq!(rig.count(|effect| matches!(effect, Effect::EndCall { .. })), 1);
+    assert_eq!(
+        rig.count(|effect| matches!(effect, Effect::EndCall { .. })),
+        1
+    );
 }

@@ -75,7 +75,11 @@ async fn who_has_no_screen_keeps_the_call_as_long_as_they_speak() {
     let note = Action::Note {
         text: "still here".into(),
     };
-    assert!(core.command(&ana, command(&core, Some(call), note)).await.ok);
+    assert!(
+        core.command(&ana, command(&core, Some(call), note))
+            .await
+            .ok
+    );
     tokio::time::sleep(LEASE.mul_f64(0.9)).await;
     assert!(claimed(&core, call), "a word renews it");
     eventually(&core, "handed back", |core| !claimed(core, call)).await;

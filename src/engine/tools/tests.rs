@@ -13,7 +13,15 @@ fn with_places(core: &mut Core) {
 }
 
 async fn transfer_call(core: &Core, call: CallId, args: &str) -> Outcome {
-    run(core, call, &agent("support"), "call_1".into(), TRANSFER_CALL, args).await
+    run(
+        core,
+        call,
+        &agent("support"),
+        "call_1".into(),
+        TRANSFER_CALL,
+        args,
+    )
+    .await
 }
 
 fn transfers(journal: &MemoryJournal) -> Vec<(String, Option<String>)> {
@@ -56,8 +64,13 @@ async fn what_the_carrier_refuses_is_an_error_for_the_model_and_shown() {
     })]);
     let outcome = transfer_call(&core, call, "{\"reason\":\"x\"}").await;
     assert!(outcome.expect_err("refused").contains("invalid number"));
-    assert_eq!(transfers(&journal).last().map(|(state, _)| state.as_str()), Some("failed"));
-    let live = core.switchboard.read(|board| board.get(call).is_some_and(Call::is_live));
+    assert_eq!(
+        transfers(&journal).last().map(|(state, _)| state.as_str()),
+        Some("failed")
+    );
+    let live = core
+        .switchboard
+        .read(|board| board.get(call).is_some_and(Call::is_live));
     assert!(live);
 }
 
@@ -73,15 +86,28 @@ async fn bad_arguments_and_unknown_places_never_reach_the_carrier() {
         ("[1]", "not a JSON object"),
         ("{}", "reason is missing"),
         ("{\"reason\":7}", "reason is missing"),
-        ("{\"reason\":\"x\",\"destination\":\"+19005550000\"}", "Front desk"),
+        (
+            "{\"reason\":\"x\",\"destination\":\"+19005550000\"}",
+            "Front desk",
+        ),
     ] {
         let error = transfer_call(&core, call, args).await.expect_err(args);
         assert!(error.contains(says), "{args}: {error}");
     }
     assert!(carrier.state().transfers.is_empty());
-    let asked = run(&core, call, &agent("support"), "c".into(), REQUEST_HUMAN, "{}").await;
+    let asked = run(
+        &core,
+        call,
+        &agent("support"),
+        "c".into(),
+        REQUEST_HUMAN,
+        "{}",
+    )
+    .await;
     assert!(asked.is_ok());
     assert!(
-        run(&core, call, &agent("support"), "c".into(), "rm", "{}").await.is_err()
+        run(&core, call, &agent("support"), "c".into(), "rm", "{}")
+            .await
+            .is_err()
     );
 }

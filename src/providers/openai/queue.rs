@@ -96,11 +96,8 @@ impl Answers {
     /// The vendor began an answer, ours or one of its own.
     pub(super) fn began(&mut self, id: &str) {
         let ours = self.phase == Phase::Asked;
-        let words = self
-            .asked
-            .as_ref()
-            .filter(|params| params["metadata"]["given"] == "yes");
-        self.given = words.filter(|_| ours).map(|_| id.to_owned());
+        let given = self.asked.as_ref().is_some_and(|asked| asked.given);
+        self.given = (ours && given).then(|| id.to_owned());
         self.phase = Phase::Answering {
             id: id.to_owned(),
             cancelled: false,

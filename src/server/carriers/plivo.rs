@@ -113,6 +113,8 @@ impl PlivoDesk {
                 } else if has_agent(switchboard, &result.call_uuid) {
                     Wanted::Agent {
                         carrier_call_id: result.call_uuid.clone(),
+                        // The recording that runs goes on.
+                        record: false,
                     }
                 } else {
                     Wanted::Document(plivo::say_and_hang_up(NO_ANSWER))

@@ -223,6 +223,8 @@ fn read_form(
             } else if has_agent(switchboard, &result.call_sid) {
                 Wanted::Agent {
                     carrier_call_id: result.call_sid.clone(),
+                    // The recording that runs goes on.
+                    record: false,
                 }
             } else {
                 Wanted::Document(twilio::say_and_hang_up(NO_ANSWER))
