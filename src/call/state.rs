@@ -324,7 +324,7 @@ impl Call {
                 who
             };
             let text: String = text.chars().take(NOTE_LINE_CHARS).collect();
-            note.push_str(&format!(" {speaker}: \"{text}\""));
+            note.extend([" ", speaker, ": \"", text.as_str(), "\""]);
         }
         note
     }
