@@ -151,16 +151,18 @@ fn endpoints(backend: &Backend, config: &Config, tasks: &Tasks) -> Vec<Endpoint>
         .public_url
         .clone()
         .unwrap_or_else(|| backend.url.clone());
-    let mut all: Vec<_> = vendors::shown_carriers(config)
-        .into_iter()
-        .flat_map(|carrier| carrier.pastes(&base))
-        .collect();
+    let mut all: Vec<(String, String)> = Vec::new();
+    for carrier in vendors::shown_carriers(config) {
+        let pastes = carrier.pastes(&base).into_iter();
+        all.extend(pastes.map(|(label, url)| (format!("{}: {label}", carrier.title), url)));
+    }
     if config.elevenlabs.webhook_secret.is_some() {
-        all.extend(serve::elevenlabs_urls(&base));
+        let pastes = serve::elevenlabs_urls(&base).into_iter();
+        all.extend(pastes.map(|(label, url)| (label.to_owned(), url)));
     }
     let endpoints: Vec<Endpoint> = all
         .into_iter()
-        .map(|(label, url)| (label.to_owned(), url, Arc::new(AtomicU64::new(0))))
+        .map(|(label, url)| (label, url, Arc::new(AtomicU64::new(0))))
         .collect();
     let counted: Vec<(String, Arc<AtomicU64>)> = endpoints
         .iter()

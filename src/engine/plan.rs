@@ -169,7 +169,7 @@ impl Plans {
             Refusal::new(
                 ErrorCode::Unavailable,
                 "no agent is configured for this call",
-                "set elevenlabs.agent_id, or add an [[agent]] and a [[route]] to config.toml",
+                "set elevenlabs.agent_id or openai.api_key, or add an [[agent]] and a [[route]]",
             )
         })?;
         let fallback = route.and_then(|route| route.fallback.clone());

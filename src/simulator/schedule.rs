@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::call::Direction;
 
 use super::rng::Rng;
-use super::speech::{Kind, Script, library};
+use super::speech::{Kind, Line, Script, library};
 
 /// What the demo was asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,10 +62,15 @@ impl Parties {
     /// agent vendor runs tools itself, one carrier hears the end of a machine's message.
     fn of(script: &Script, count: u64) -> Self {
         let inbound = script.direction == Direction::Inbound;
-        let (carrier, agent) = match (script.kind, count % 4) {
-            (Kind::Tool | Kind::Voicemail, _) | (_, 0) => ("twilio", "elevenlabs"),
-            (_, 1) => ("plivo", "openai"),
-            (_, 2) => ("twilio", "openai"),
+        let has_tool = script
+            .lines
+            .iter()
+            .any(|line| matches!(line, Line::Tool(_)));
+        let (carrier, agent) = match count % 4 {
+            _ if has_tool || script.kind == Kind::Voicemail => ("twilio", "elevenlabs"),
+            0 => ("twilio", "elevenlabs"),
+            1 => ("plivo", "openai"),
+            2 => ("twilio", "openai"),
             _ => ("plivo", "elevenlabs"),
         };
         // Who calls us meets the agent its carrier meets by itself.

@@ -271,6 +271,8 @@ def test_sdk_signed_webhooks_are_taken_by_post_and_by_get(backend, _openai, _res
     assert backend.call(uuid(1))["status"] == "ringing"
     again = backend.hook("/answer", form(uuid(2), "StartApp", "ringing"), method="GET")
     assert again.status_code == 200 and "<Stream" in again.text, again.text
+    by_get = backend.hook("/hangup", hangup(uuid(2)), method="GET")
+    assert by_get.status_code // 100 == 2, by_get.text
     ended = backend.hook("/hangup", hangup(uuid(1)))
     assert ended.status_code // 100 == 2, ended.text
     call = backend.until(lambda: (lambda c: c["status"] == "completed" and c)(backend.call(uuid(1))), "the end")

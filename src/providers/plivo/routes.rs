@@ -1,5 +1,5 @@
-//! The paths we give Plivo, and what reads what comes there. All take POST; those that answer with
-//! a document take GET as well.
+//! The paths we give Plivo, and what reads what comes there. All take
+//! POST and GET: which one is used is a setting of the vendor's console.
 //!
 //! | Path | Read by | Answered with |
 //! |---|---|---|

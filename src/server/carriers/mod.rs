@@ -52,20 +52,20 @@ const RING_S: u32 = 25;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HookRoute {
     pub path: &'static str,
-    /// The carrier may be configured to ask with GET: routes that answer with a document.
+    /// The carrier may be configured to ask with GET.
     pub takes_get: bool,
 }
 
 impl HookRoute {
-    /// A route answered with a document, by GET or POST as the carrier's console says.
-    const fn document(path: &'static str) -> Self {
+    /// By whichever method the carrier's console says.
+    const fn by_get_or_post(path: &'static str) -> Self {
         Self {
             path,
             takes_get: true,
         }
     }
 
-    const fn callback(path: &'static str) -> Self {
+    const fn by_post(path: &'static str) -> Self {
         Self {
             path,
             takes_get: false,

@@ -170,16 +170,16 @@ impl CarrierDesk for PlivoDesk {
 
     fn hooks(&self) -> &'static [HookRoute] {
         const HOOKS: &[HookRoute] = &[
-            HookRoute::document(routes::ANSWER),
-            HookRoute::document(routes::FALLBACK),
-            HookRoute::document(routes::TRANSFER),
-            HookRoute::document(routes::DIAL_ACTION),
-            HookRoute::callback(routes::RING),
-            HookRoute::callback(routes::HANGUP),
-            HookRoute::callback(routes::MACHINE),
-            HookRoute::callback(routes::RECORDING),
-            HookRoute::callback(routes::STREAM_STATUS),
-            HookRoute::callback(routes::DIAL_STATUS),
+            HookRoute::by_get_or_post(routes::ANSWER),
+            HookRoute::by_get_or_post(routes::FALLBACK),
+            HookRoute::by_get_or_post(routes::TRANSFER),
+            HookRoute::by_get_or_post(routes::DIAL_ACTION),
+            HookRoute::by_get_or_post(routes::RING),
+            HookRoute::by_get_or_post(routes::HANGUP),
+            HookRoute::by_get_or_post(routes::MACHINE),
+            HookRoute::by_get_or_post(routes::RECORDING),
+            HookRoute::by_get_or_post(routes::STREAM_STATUS),
+            HookRoute::by_get_or_post(routes::DIAL_STATUS),
         ];
         HOOKS
     }

@@ -74,16 +74,16 @@ impl CarrierDesk for TwilioDesk {
 
     fn hooks(&self) -> &'static [HookRoute] {
         const HOOKS: &[HookRoute] = &[
-            HookRoute::document(INCOMING),
-            HookRoute::document(OUTBOUND),
-            HookRoute::document(FALLBACK),
-            HookRoute::document(DIAL_RESULT),
-            HookRoute::callback(STATUS),
-            HookRoute::callback(AMD),
-            HookRoute::callback(RECORDING),
-            HookRoute::callback(QUALITY),
-            HookRoute::callback(STREAM_STATUS),
-            HookRoute::callback(CONFERENCE),
+            HookRoute::by_get_or_post(INCOMING),
+            HookRoute::by_get_or_post(OUTBOUND),
+            HookRoute::by_get_or_post(FALLBACK),
+            HookRoute::by_get_or_post(DIAL_RESULT),
+            HookRoute::by_post(STATUS),
+            HookRoute::by_post(AMD),
+            HookRoute::by_post(RECORDING),
+            HookRoute::by_post(QUALITY),
+            HookRoute::by_post(STREAM_STATUS),
+            HookRoute::by_post(CONFERENCE),
         ];
         HOOKS
     }

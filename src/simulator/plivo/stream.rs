@@ -406,8 +406,8 @@ impl Live<'_> {
         }
         match timeout(SEND_WITHIN, socket.send(Message::text(text))).await {
             Ok(Ok(())) => Ok(()),
-            // What the far side said last, a close perhaps, is still to be read.
             Ok(Err(WsError::ConnectionClosed | WsError::AlreadyClosed)) => Err(StreamEnd::Closed),
+            Ok(Err(_)) if said_goodbye(socket).await => Err(StreamEnd::Closed),
             Ok(Err(error)) => Err(StreamEnd::Failed(format!("connection lost: {error}"))),
             Err(_) => Err(StreamEnd::Failed("the peer does not read".to_owned())),
         }
@@ -464,6 +464,22 @@ impl Live<'_> {
         self.sequence += 1;
         self.sequence
     }
+}
+
+/// Whether the far side, which no longer takes anything, had closed in good order: its close is
+/// still to be read.
+async fn said_goodbye(socket: &mut Socket) -> bool {
+    let close = async {
+        while let Some(Ok(message)) = socket.next().await {
+            if message.is_close() {
+                return true;
+            }
+        }
+        false
+    };
+    timeout(Duration::from_millis(200), close)
+        .await
+        .unwrap_or(false)
 }
 
 async fn at(moment: Option<Instant>) {

@@ -151,6 +151,29 @@ async fn the_caller_interrupts_and_the_vendor_forgets_what_was_not_heard() {
 }
 
 #[tokio::test]
+async fn a_barge_in_shows_what_was_cut_in_every_combination() {
+    for agent in ["openai", "elevenlabs"] {
+        let house = House::new(long_answer(9_000), agent).await;
+        let (plivo, twilio) = (house.call_plivo(), house.call_twilio());
+        plivo.wait("clear", |view| view.clears > 0).await.unwrap();
+        twilio.wait_clear().await.unwrap();
+        for id in [plivo.uuid(), twilio.sid()] {
+            let cut_short = |call: &wallboard::call::Call| {
+                call.lines.iter().any(|line| {
+                    matches!(&line.body, LineBody::Speech { cut: Some(cut), text, .. }
+                        if cut.heard.len() < text.len())
+                })
+            };
+            let board = house.board(id, cut_short).await;
+            assert!(board.is_live(), "{agent}");
+            let barged = |fact: &Fact| matches!(fact, Fact::BargedIn { .. });
+            let facts = house.facts_of(id).await;
+            assert_eq!(facts.iter().filter(|fact| barged(fact)).count(), 1);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_call_we_place_rings_is_answered_and_is_ended_by_the_operator() {
     let script = Script::tones("t", 2, 400).with_ending(Ending::Nobody);
     let house = House::new(script, "openai").await;

@@ -314,3 +314,39 @@ fn every_fake_of_plivo_is_taken_and_a_forged_one_is_not() {
     let rows = home.run(&["webhooks", "--json"]).expect(0);
     assert!(rows.out.contains("wrong_secret"), "{}", rows.out);
 }
+
+#[test]
+fn simulate_plays_the_second_carrier_and_the_second_agent() {
+    let home = Home::new();
+    let mut agent = home.start(&["simulate", "agent", "--vendor", "openai"]);
+    let ready: Value = serde_json::from_str(&agent.line()).unwrap();
+    let home = home
+        .with("PLIVO_AUTH_TOKEN", "test-token")
+        .with("OPENAI_API_KEY", "simulated-api-key")
+        .with(
+            "WALLBOARD_OPENAI__REALTIME_URL",
+            ready["realtime_url"].as_str().unwrap(),
+        );
+    let _serve = home.serve();
+    let said = home
+        .run(&[
+            "simulate", "carrier", "--vendor", "plivo", "--calls", "3", "--ramp", "300ms",
+            "--hold", "3s",
+        ])
+        .expect(0)
+        .lines();
+    assert!(said[0]["api_base"].is_string() && said[0]["auth_id"].is_string());
+    let report = &said[1];
+    assert_eq!(report["calls_placed"], 3, "{report}");
+    assert_eq!(report["calls_streamed"], 3, "{report}");
+    assert_eq!(report["calls_stuck"], 0, "{report}");
+    assert_eq!(report["errors"], serde_json::json!({}), "{report}");
+    assert_eq!(report["by_status"]["completed"], 3, "{report}");
+    assert!(report["frames_sent"].as_u64().unwrap() > 300, "{report}");
+    agent.terminate();
+    let said = agent.wait(10).expect(0);
+    let figures: Value = serde_json::from_str(said.out.lines().last().unwrap()).unwrap();
+    assert_eq!(figures["conversations"], 3, "{figures}");
+    assert_eq!(figures["messages_refused"], 0, "{figures}");
+    assert_eq!(figures["sockets_open"], 0, "{figures}");
+}
