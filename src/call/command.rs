@@ -70,6 +70,11 @@ pub enum Action {
     /// Undoes `StopDialing`.
     ResumeDialing {},
     Unmask {},
+    /// The call is written to a file of the operator's, `markdown` or `jsonl`. The backend only
+    /// checks the permission and keeps it in the audit trail.
+    Export {
+        format: String,
+    },
 }
 
 /// A call to place. Numbers in E.164.
@@ -238,6 +243,7 @@ impl Action {
             Self::Dial { .. } => Verb::Dial,
             Self::StopDialing {} | Self::ResumeDialing {} => Verb::StopDialing,
             Self::Unmask {} => Verb::Unmask,
+            Self::Export { .. } => Verb::Export,
         }
     }
 
@@ -266,6 +272,7 @@ impl Action {
             Self::StopDialing {} => "stop_dialing",
             Self::ResumeDialing {} => "resume_dialing",
             Self::Unmask {} => "unmask",
+            Self::Export { .. } => "export",
         }
     }
 }

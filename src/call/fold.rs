@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 
 use super::{
     ActionState, Analysis, Call, CallEvent, CallFacts, CallStatus, CommandId, Cut, Envelope, Fact,
-    Line, LineBody, Listener, MediaLink, Note, OperatorAction, RecordingState, StatusStep, Track,
-    Transfer, Trouble, state,
+    Line, LineBody, Listener, MediaLink, Note, OperatorAction, PastAlert, RecordingState,
+    StatusStep, Track, Transfer, Trouble, state,
 };
 
 impl Call {
@@ -194,7 +194,7 @@ fn fold_call(call: &mut Call, at: DateTime<Utc>, fact: &Fact) {
                 None => call.alerts.push(alert.clone()),
             }
         }
-        Fact::AlertCleared { rule } => call.alerts.retain(|alert| alert.rule != *rule),
+        Fact::AlertCleared { rule } => clear_alerts(call, at, Some(rule)),
         Fact::AlertAcknowledged { rule, by } => {
             for alert in call.alerts.iter_mut().filter(|alert| alert.rule == *rule) {
                 alert.acknowledged_by = Some(by.clone());
@@ -351,12 +351,29 @@ fn move_to(call: &mut Call, next: CallStatus, at: DateTime<Utc>) {
         call.listeners.clear();
         call.held_by = None;
         call.held_since = None;
-        call.alerts.clear();
+        clear_alerts(call, at, None);
         for line in &mut call.lines {
             if let LineBody::Speech { interim, .. } = &mut line.body {
                 *interim = false;
             }
         }
+    }
+}
+
+/// Moves alerts (of one rule, or all) to those that are over.
+fn clear_alerts(call: &mut Call, at: DateTime<Utc>, rule: Option<&str>) {
+    let (over, open): (Vec<_>, Vec<_>) = std::mem::take(&mut call.alerts)
+        .into_iter()
+        .partition(|alert| rule.is_none_or(|rule| alert.rule == rule));
+    call.alerts = open;
+    for alert in over {
+        if call.past_alerts.len() == state::PAST_ALERTS_MAX {
+            call.past_alerts.remove(0);
+        }
+        call.past_alerts.push(PastAlert {
+            alert,
+            cleared_at: at,
+        });
     }
 }
 

@@ -98,6 +98,17 @@ impl Pending {
         Some(self.entries.remove(index))
     }
 
+    /// Takes back what was held in the same moment as `entry`: the rest of a group.
+    /// Returns how many.
+    pub fn undo_with(&mut self, entry: &PendingAction) -> usize {
+        let before = self.entries.len();
+        self.entries.retain(|other| {
+            let is_held = matches!(other.state, PendingState::Grace { .. });
+            !(is_held && other.since == entry.since && other.action == entry.action)
+        });
+        before - self.entries.len()
+    }
+
     /// Moves on with time: returns the actions whose grace is over and must be sent now.
     pub fn tick(&mut self, now: Duration) -> Vec<PendingAction> {
         let mut due = Vec::new();

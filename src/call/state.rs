@@ -20,6 +20,8 @@ const NOTE_LINES: usize = 6;
 const NOTE_LINE_CHARS: usize = 120;
 /// Operator actions kept per call.
 pub const ACTIONS_MAX: usize = 50;
+/// Alerts that are over kept per call.
+pub const PAST_ALERTS_MAX: usize = 30;
 
 /// A call folded from its facts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,6 +71,9 @@ pub struct Call {
     pub carrier_quality: Option<Quality>,
     #[serde(default)]
     pub alerts: Vec<Alert>,
+    /// Alerts that are over, oldest first: an ended call still tells where it went wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub past_alerts: Vec<PastAlert>,
     #[serde(default)]
     pub listeners: Vec<Listener>,
     #[serde(default)]
@@ -104,6 +109,15 @@ pub struct Call {
     pub seq: u64,
     /// When the last fact came.
     pub updated_at: DateTime<Utc>,
+}
+
+/// An alert that was raised and is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PastAlert {
+    #[serde(flatten)]
+    pub alert: Alert,
+    /// When the detector cleared it, or the call ended.
+    pub cleared_at: DateTime<Utc>,
 }
 
 /// One row of a transcript.
@@ -242,6 +256,7 @@ impl Call {
             quality: None,
             carrier_quality: None,
             alerts: Vec::new(),
+            past_alerts: Vec::new(),
             listeners: Vec::new(),
             claimed_by: None,
             held_by: None,
@@ -344,6 +359,20 @@ impl Call {
         })
     }
 
+    /// Turns that an alert points at, over or not: where to look first. Ascending.
+    pub fn evidence(&self) -> Vec<u32> {
+        let past = self.past_alerts.iter().map(|past| &past.alert);
+        let mut turns: Vec<u32> = self
+            .alerts
+            .iter()
+            .chain(past)
+            .flat_map(|alert| alert.evidence.iter().copied())
+            .collect();
+        turns.sort_unstable();
+        turns.dedup();
+        turns
+    }
+
     /// A copy whose transcript holds only the last `lines` rows: the form a snapshot travels in.
     /// Costs what it returns, not what the whole transcript weighs.
     pub fn trimmed(&self, lines: usize) -> Self {
@@ -366,6 +395,7 @@ impl Call {
             quality: self.quality.clone(),
             carrier_quality: self.carrier_quality.clone(),
             alerts: self.alerts.clone(),
+            past_alerts: self.past_alerts.clone(),
             listeners: self.listeners.clone(),
             claimed_by: self.claimed_by.clone(),
             held_by: self.held_by.clone(),

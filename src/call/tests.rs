@@ -165,6 +165,42 @@ fn a_role_includes_those_before_it_and_exceptions_win() {
 }
 
 #[test]
+fn an_alert_that_is_over_is_kept_with_its_evidence() {
+    let raised = |rule: &str, turn| Fact::AlertRaised {
+        alert: Alert {
+            rule: rule.into(),
+            severity: Severity::Warn,
+            reason: "dead air 5 s".into(),
+            value: 5.0,
+            threshold: 4.0,
+            since: at(0),
+            evidence: vec![turn],
+            acknowledged_by: None,
+            snoozed_until: None,
+        },
+    };
+    let board = fold(vec![
+        seen(),
+        status(CallStatus::InProgress),
+        raised("dead_air", 7),
+        raised("slow_turn", 3),
+        Fact::AlertCleared {
+            rule: "dead_air".into(),
+        },
+        status(CallStatus::Completed),
+    ]);
+    let call = board.get(id(1)).expect("the call");
+    assert!(call.alerts.is_empty());
+    let rules: Vec<&str> = call
+        .past_alerts
+        .iter()
+        .map(|past| past.alert.rule.as_str())
+        .collect();
+    assert_eq!(rules, ["dead_air", "slow_turn"]);
+    assert_eq!(call.evidence(), [3, 7]);
+}
+
+#[test]
 fn percentiles_are_nearest_rank() {
     assert_eq!(percentile([].into_iter(), 50), None);
     assert_eq!(percentile([10, 20, 30, 40].into_iter(), 50), Some(20));

@@ -8,9 +8,9 @@ use crate::audio::Prime;
 use crate::call::Secret;
 use crate::engine::{Backend, Clock, Tasks};
 use crate::remote::{RemoteBackend, RemoteError, RemoteSettings, TokenSource};
-use crate::ui::Mode;
+use crate::ui::{Exit, Mode};
 
-use super::args::{AttachArgs, Remote};
+use super::args::{AttachArgs, DemoArgs, Remote};
 use super::config::Config;
 use super::logging::{self, Sink};
 use super::read_only::ReadOnly;
@@ -67,7 +67,10 @@ pub async fn run(args: &AttachArgs, config: &Config) -> Outcome {
     };
     let exit = screen::show(config, shown, &tasks, clock).await;
     tasks.shutdown(LEAVE_WITHIN).await;
-    exit.map(|_| ())
+    match exit? {
+        Exit::Demo => super::run::demo(&DemoArgs::default(), config).await,
+        _ => Ok(()),
+    }
 }
 
 /// The remote room's settings for a URL.

@@ -87,6 +87,11 @@ pub async fn with_screen(start: &Start, loaded: &Loaded, config: &Config) -> Out
             backend.stop().await;
             Ok(())
         }
+        Ok(Exit::Demo) => {
+            backend.stop().await;
+            drop(signals);
+            demo(&DemoArgs::default(), config).await
+        }
         Ok(Exit::Drain) => {
             let grace = config.server.drain;
             say(&format!(

@@ -15,6 +15,9 @@ use super::config::{Config, user_config_path};
 use super::sound::Speakers;
 use super::{Failure, Outcome};
 
+/// Folder below the data folder for what operators copy and export.
+const FILES: &str = "files";
+
 /// A URL of the empty board, with the counter of requests it has seen.
 pub type Endpoint = (String, String, Arc<AtomicU64>);
 
@@ -48,6 +51,8 @@ pub async fn show(config: &Config, shown: Shown, tasks: &Tasks, clock: Clock) ->
         ascii: config.ui.ascii.then_some(true),
         keys: config.keymap.clone(),
         endpoints: shown.endpoints,
+        watch_words: config.alerts.watch_words.clone(),
+        files_dir: Some(config.data_dir.join(FILES)),
         low_bandwidth: config.ui.low_bandwidth,
         mouse: config.ui.mouse,
         paint_background: config.ui.paint_background,

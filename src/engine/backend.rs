@@ -13,6 +13,8 @@ use tokio::sync::mpsc;
 use crate::call::{Call, CallId, Command, Envelope, Epoch, Gauge, Refusal, Reply, Role, Verb};
 pub use crate::media::{FRAME_SAMPLES, StereoFrame};
 
+use super::ports::AuditEntry;
+
 /// Updates waiting for a screen. Full: the backend side drops to a fresh snapshot.
 pub const UPDATES_MAX: usize = 1024;
 
@@ -105,6 +107,10 @@ pub struct HistoryQuery {
     /// At most 200.
     #[serde(default)]
     pub limit: usize,
+    /// The audit trail instead of calls, newest first; needs the verb `tokens` and a token that
+    /// sees every lead. Backends that have it name the feature `audit`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub audit: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -112,6 +118,9 @@ pub struct HistoryPage {
     pub items: Vec<Call>,
     #[serde(default)]
     pub next: Option<String>,
+    /// Rows of the audit trail, when that was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audit: Vec<AuditEntry>,
 }
 
 /// Everything a screen may ask of a backend.

@@ -160,9 +160,10 @@ impl Commands {
             reason: command.reason.as_deref().and_then(checks::label),
         };
         let call = command.call;
+        let past = checks::past(core, grant, &command).await;
         let checked = match self.running.clone().try_acquire_owned() {
             Ok(permit) => self
-                .check(core, grant, command)
+                .check(core, grant, command, past)
                 .map(|(job, holds)| (job, holds, permit)),
             Err(_) => Err(Refusal::new(
                 ErrorCode::Overloaded,

@@ -141,6 +141,9 @@ impl Core {
         if !grant.allows(Verb::History) {
             return Err(Refusal::forbidden(Verb::History));
         }
+        if query.audit {
+            self.may_read_audit(grant)?;
+        }
         let mut query = query;
         if let Some(leads) = &grant.leads {
             // A scoped token looks at one of its leads at a time, and finds nothing elsewhere.
@@ -168,6 +171,24 @@ impl Core {
         page.items
             .retain(|call| grant.sees_lead(call.facts.lead_id.as_deref()));
         Ok(page)
+    }
+
+    /// Who may read who did what: whoever manages the tokens, and sees every lead.
+    ///
+    /// # Errors
+    /// `forbidden` for everybody else.
+    pub fn may_read_audit(&self, grant: &Grant) -> Result<(), Refusal> {
+        if grant.leads.is_none() {
+            if grant.allows(Verb::Tokens) {
+                return Ok(());
+            }
+            return Err(Refusal::forbidden(Verb::Tokens));
+        }
+        Err(Refusal::new(
+            ErrorCode::Forbidden,
+            "this token sees only some leads",
+            "the audit trail is about all of them",
+        ))
     }
 
     /// Decides about a call as [`Plans::decide`] does, with what was asked when it was placed

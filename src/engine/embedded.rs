@@ -71,7 +71,7 @@ impl EmbeddedBackend {
     }
 
     fn hello(&self) -> Hello {
-        let mut features = vec!["listen", "record", "transfer", "history"];
+        let mut features = vec!["listen", "record", "transfer", "history", "audit"];
         if !self.core.carriers.is_empty() {
             features.push("dial");
         }

@@ -59,6 +59,14 @@ impl MemoryJournal {
     }
 
     fn page(&self, query: &HistoryQuery) -> HistoryPage {
+        if query.audit {
+            let kept = self.lock();
+            let newest = kept.audit.iter().rev().take(query.limit.max(1));
+            return HistoryPage {
+                audit: newest.cloned().collect(),
+                ..HistoryPage::default()
+            };
+        }
         let kept = self.lock();
         let limit = query.limit.clamp(1, 200);
         let before: Option<CallId> = query.cursor.as_deref().and_then(|id| id.parse().ok());
@@ -77,7 +85,11 @@ impl MemoryJournal {
             .last()
             .filter(|_| more)
             .map(|call| call.id.to_string());
-        HistoryPage { items, next }
+        HistoryPage {
+            items,
+            next,
+            audit: Vec::new(),
+        }
     }
 }
 

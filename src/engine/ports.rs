@@ -9,6 +9,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use futures_util::{Sink, Stream};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::bridge::{AgentCodec, Wire};
@@ -144,7 +145,7 @@ pub enum StoreHealth {
 }
 
 /// One row of the audit trail: who did what, to which call, why, and with what result.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {
     pub at: DateTime<Utc>,
     /// Name of the token, or `policy` for what wallboard does by itself.

@@ -22,11 +22,18 @@ const MATCHES_MAX: usize = 50_000;
 
 /// One page. A list carries the last lines of each call; a call asked for by id carries them all.
 pub(super) fn page(connection: &Connection, query: &HistoryQuery) -> rusqlite::Result<HistoryPage> {
+    if query.audit {
+        let limit = query.limit.clamp(1, PAGE_MAX);
+        return Ok(HistoryPage {
+            audit: audit_trail(connection, limit)?,
+            ..HistoryPage::default()
+        });
+    }
     if let Some(id) = query.call {
         let found = lines::load(connection, &id.to_string(), Wanted::All(CALL_LINES))?;
         return Ok(HistoryPage {
             items: found.into_iter().collect(),
-            next: None,
+            ..HistoryPage::default()
         });
     }
     let limit = match query.limit {
@@ -53,7 +60,11 @@ pub(super) fn page(connection: &Connection, query: &HistoryQuery) -> rusqlite::R
             lines::with_lines(connection, id, state, Wanted::Last(LIST_LINES)),
         )?);
     }
-    Ok(HistoryPage { items, next })
+    Ok(HistoryPage {
+        items,
+        next,
+        audit: Vec::new(),
+    })
 }
 
 /// The conditions of a query and their values, in order.

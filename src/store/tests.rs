@@ -369,6 +369,14 @@ async fn what_operators_did_and_were_refused_is_in_the_audit_trail() {
             .iter()
             .any(|row| row.reason.as_deref() == Some("abusive caller"))
     );
+    let query = HistoryQuery {
+        audit: true,
+        limit: 10,
+        ..HistoryQuery::default()
+    };
+    let page = journal.history(query).await.expect("readable");
+    assert_eq!(page.audit, trail);
+    assert!(page.items.is_empty());
 }
 
 fn any_fact() -> impl Strategy<Value = Fact> {

@@ -1,11 +1,13 @@
 //! The filter language: words (smart case), `!not`, `~fuzzy`, `key:value`, `turn>2`. All must hold.
+//! Quotes hold blanks together: `agent:"front desk"`.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
-use crate::call::{Call, Direction};
+use crate::call::{Call, Direction, Pending};
 
+use super::groups::{Dimension, prefix_of, route_of};
 use super::words::{masked, status_word};
 
 /// Longest filter, characters.
@@ -39,11 +41,15 @@ enum Test {
     Over {
         figure: Figure,
         value: f64,
+        or_equal: bool,
     },
     Under {
         figure: Figure,
         value: f64,
+        or_equal: bool,
     },
+    /// Began at most this long ago.
+    Since(TimeDelta),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +64,10 @@ enum Field {
     Flag,
     Claimed,
     Alert,
+    Ear,
+    Note,
+    Prefix,
+    Route,
     Id,
 }
 
@@ -68,16 +78,55 @@ enum Figure {
     Score,
     /// Seconds.
     Duration,
+    /// The need for attention, 0 to 100.
+    Risk,
+}
+
+/// A filter over past calls: what the backend looks for, and what is decided on what it finds.
+#[derive(Clone, Debug, Default)]
+pub struct PastQuery {
+    pub text: Option<String>,
+    pub since: Option<TimeDelta>,
+    pub lead_id: Option<String>,
+    pub rest: Filter,
 }
 
 impl Filter {
     /// Reads a filter. Never fails: what is not a term is a word to look for.
     pub fn parse(text: &str) -> Self {
-        let terms = text.split_whitespace().filter_map(term).collect();
+        let words = tokens(text);
+        let terms = words.iter().filter_map(|word| term(word)).collect();
         Self {
             text: text.trim().to_owned(),
             terms,
         }
+    }
+
+    /// Reads a filter over past calls. Plain words are looked for in whole transcripts, which only
+    /// the backend has.
+    pub fn past(text: &str) -> PastQuery {
+        let mut query = PastQuery::default();
+        text.trim().clone_into(&mut query.rest.text);
+        let mut words = Vec::new();
+        for word in tokens(text) {
+            let Some(term) = term(&word) else {
+                continue;
+            };
+            match (term.not, &term.test) {
+                (false, Test::Words { needle, .. }) => words.push(needle.clone()),
+                (false, Test::Since(span)) => query.since = Some(*span),
+                // The backend compares leads exactly, case included.
+                (
+                    false,
+                    Test::Field {
+                        key: Field::Lead, ..
+                    },
+                ) => query.lead_id = word.split_once(':').map(|(_, lead)| lead.to_owned()),
+                _ => query.rest.terms.push(term),
+            }
+        }
+        query.text = (!words.is_empty()).then(|| words.join(" "));
+        query
     }
 
     pub fn text(&self) -> &str {
@@ -93,6 +142,38 @@ impl Filter {
         self.terms
             .iter()
             .all(|term| term.test.holds(call, score, now) != term.not)
+    }
+}
+
+/// Words at blanks, those in quotes held together and the quotes taken off.
+fn tokens(text: &str) -> Vec<String> {
+    let mut tokens = Vec::new();
+    let mut token = String::new();
+    let mut is_quoted = false;
+    for character in text.chars() {
+        match character {
+            '"' => is_quoted = !is_quoted,
+            blank if blank.is_whitespace() && !is_quoted => {
+                tokens.push(std::mem::take(&mut token));
+            }
+            other => token.push(other),
+        }
+    }
+    tokens.push(token);
+    tokens.retain(|token| !token.is_empty());
+    tokens
+}
+
+/// `90s`, `30m`, `8h`, `2d`.
+fn span(word: &str) -> Option<TimeDelta> {
+    let unit = word.chars().last()?;
+    let count: i64 = word.strip_suffix(unit)?.parse().ok()?;
+    match unit {
+        's' => TimeDelta::try_seconds(count),
+        'm' => TimeDelta::try_minutes(count),
+        'h' => TimeDelta::try_hours(count),
+        'd' => TimeDelta::try_days(count),
+        _ => None,
     }
 }
 
@@ -120,6 +201,9 @@ fn test(word: &str) -> Test {
         ));
     }
     if let Some((key, needle)) = word.split_once(':') {
+        if let (true, Some(span)) = (key == "since", span(needle)) {
+            return Test::Since(span);
+        }
         if let Some(key) = Field::parse(key) {
             return Test::Field {
                 key,
@@ -127,22 +211,39 @@ fn test(word: &str) -> Test {
             };
         }
     }
-    for (sign, over) in [('>', true), ('<', false)] {
-        if let Some((figure, value)) = word.split_once(sign) {
-            if let (Some(figure), Some(value)) = (Figure::parse(figure), value.parse().ok()) {
-                return if over {
-                    Test::Over { figure, value }
-                } else {
-                    Test::Under { figure, value }
-                };
-            }
-        }
+    if let Some(test) = comparison(word) {
+        return test;
     }
     let exact_case = word.chars().any(char::is_uppercase);
     Test::Words {
         needle: word.to_owned(),
         exact_case,
     }
+}
+
+fn comparison(word: &str) -> Option<Test> {
+    let at = word.find(['>', '<'])?;
+    let figure = Figure::parse(word.get(..at)?)?;
+    let is_over = word.get(at..)?.starts_with('>');
+    let rest = word.get(at + 1..)?;
+    let (value, or_equal) = match rest.strip_prefix('=') {
+        Some(value) => (value, true),
+        None => (rest, false),
+    };
+    let value = value.trim_end_matches('s').parse().ok()?;
+    Some(if is_over {
+        Test::Over {
+            figure,
+            value,
+            or_equal,
+        }
+    } else {
+        Test::Under {
+            figure,
+            value,
+            or_equal,
+        }
+    })
 }
 
 impl Field {
@@ -158,9 +259,26 @@ impl Field {
             "flag" => Self::Flag,
             "by" | "claimed" => Self::Claimed,
             "alert" => Self::Alert,
+            "ear" | "listening" => Self::Ear,
+            "note" => Self::Note,
+            "prefix" => Self::Prefix,
+            "route" => Self::Route,
             "id" => Self::Id,
             _ => return None,
         })
+    }
+}
+
+impl Field {
+    /// What the field groups calls by, if it does.
+    fn dimension(self) -> Option<Dimension> {
+        match self {
+            Self::Carrier => Some(Dimension::Carrier),
+            Self::Agent => Some(Dimension::Agent),
+            Self::Prefix => Some(Dimension::Prefix),
+            Self::Route => Some(Dimension::Route),
+            _ => None,
+        }
     }
 }
 
@@ -170,6 +288,7 @@ impl Figure {
             "turn" => Self::Turn,
             "score" => Self::Score,
             "dur" | "duration" => Self::Duration,
+            "risk" | "need" => Self::Risk,
             _ => return None,
         })
     }
@@ -202,12 +321,19 @@ impl Test {
                 })
             }
             Self::Field { key, needle } => field(call, *key, needle, now),
-            Self::Over { figure, value } => {
-                figure_of(call, *figure, score, now).is_some_and(|have| have > *value)
-            }
-            Self::Under { figure, value } => {
-                figure_of(call, *figure, score, now).is_some_and(|have| have < *value)
-            }
+            Self::Over {
+                figure,
+                value,
+                or_equal,
+            } => figure_of(call, *figure, score, now)
+                .is_some_and(|have| have > *value || (*or_equal && have >= *value)),
+            Self::Under {
+                figure,
+                value,
+                or_equal,
+            } => figure_of(call, *figure, score, now)
+                .is_some_and(|have| have < *value || (*or_equal && have <= *value)),
+            Self::Since(span) => call.started_at >= now - *span,
         }
     }
 }
@@ -217,10 +343,18 @@ fn figure_of(call: &Call, figure: Figure, score: Option<f32>, now: DateTime<Utc>
         Figure::Turn => call.turns.last().map(|t| f64::from(t.latency_ms) / 1000.0),
         Figure::Score => score.map(f64::from),
         Figure::Duration => Some(f64::from(call.elapsed_s(now))),
+        Figure::Risk => {
+            let need = super::order::need(call, &Pending::default(), now);
+            Some(f64::from(need.score))
+        }
     }
 }
 
 fn field(call: &Call, key: Field, needle: &str, now: DateTime<Utc>) -> bool {
+    // `=` asks for exactly this group, as the quality page does.
+    if let (Some(exact), Some(by)) = (needle.strip_prefix('='), key.dimension()) {
+        return by.of(call).to_lowercase() == exact;
+    }
     let has = |text: &str| text.to_lowercase().contains(needle);
     let has_some = |text: Option<&str>| text.is_some_and(has);
     match key {
@@ -250,12 +384,36 @@ fn field(call: &Call, key: Field, needle: &str, now: DateTime<Utc>) -> bool {
             .claimed_by
             .as_deref()
             .is_some_and(|by| needle == "*" || has(by)),
-        Field::Alert => call.alerts.iter().any(|alert| {
-            let open = super::order::is_open(alert, now);
-            (needle == "*" && open) || has(&alert.rule) || has(&alert.reason)
-        }),
+        Field::Alert => {
+            // Of a call that is over, what was wrong with it.
+            let past = call.past_alerts.iter().filter(|_| !call.is_live());
+            let past = past.map(|past| &past.alert);
+            call.alerts.iter().chain(past).any(|alert| {
+                let open = super::order::is_open(alert, now) || !call.is_live();
+                (needle == "*" && open) || has(&alert.rule) || has(&alert.reason)
+            })
+        }
+        Field::Ear => call
+            .listeners
+            .iter()
+            .any(|listener| needle == "*" || has(&listener.by)),
+        Field::Note => call
+            .notes
+            .iter()
+            .any(|note| needle == "*" || has(&note.text)),
+        Field::Prefix => is_same(&prefix_of(call), needle),
+        Field::Route => is_same(&route_of(call), needle),
         Field::Id => has(&call.id.to_string()) || has_some(call.facts.carrier_call_id.as_deref()),
     }
+}
+
+/// Whether a shown number begins like this, blanks and hidden digits aside.
+fn is_same(shown: &str, needle: &str) -> bool {
+    let plain = |text: &str| -> String {
+        let kept = text.chars().filter(|c| !c.is_whitespace() && *c != '•');
+        kept.flat_map(char::to_lowercase).collect()
+    };
+    plain(shown).starts_with(&plain(needle))
 }
 
 /// What is written on a card; numbers only as they are shown.
@@ -320,6 +478,30 @@ mod tests {
         assert_eq!(count("score<3"), 0);
         assert!(count("alert:*") >= 2);
         assert_eq!(count("nobody says this"), 0);
+        assert_eq!(count("risk>=75"), 1);
+        assert_eq!(count("risk>75"), 0);
+        assert!(count("risk>0") > 3);
+        assert_eq!(count("since:2h"), calls.len());
+        assert_eq!(count("since:10s") + count("!since:10s"), calls.len());
+        assert_eq!(count("prefix:+1415"), count("prefix:\"+1 415\""));
+        assert!(count("prefix:+1415") >= 2);
+        assert_eq!(count("route:\"in +1 800\" carrier:twilio"), 6);
+        assert_eq!(count("name:\"maria l\""), 1);
+        assert_eq!(count("agent:=ava"), count("agent:ava"));
+        assert_eq!(count("agent:=av"), 0);
+        assert_eq!(count("prefix:=\"+1 415\""), count("prefix:+1415"));
+        assert_eq!(count("ear:ben note:refund"), 1);
         assert_eq!(count("12025550"), 0, "hidden digits cannot be probed");
+        assert_eq!(count("prefix:+14155550134"), 0, "here neither");
+    }
+
+    #[test]
+    fn a_question_about_the_past_is_shared_between_backend_and_screen() {
+        let query = Filter::past("refund flag:* since:8h !agent:noah lead:L7 order");
+        assert_eq!(query.text.as_deref(), Some("refund order"));
+        assert_eq!(query.since, Some(TimeDelta::hours(8)));
+        assert_eq!(query.lead_id.as_deref(), Some("L7"));
+        assert_eq!(query.rest.terms.len(), 2);
+        assert!(Filter::past("  ").text.is_none());
     }
 }

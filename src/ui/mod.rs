@@ -9,7 +9,9 @@
     reason = "two arms side by side read better where both draw something"
 )]
 
+mod export;
 mod filter;
+mod groups;
 pub mod keymap;
 mod line_edit;
 mod model;
@@ -26,6 +28,7 @@ pub mod theme;
 mod transcript;
 mod update;
 mod view;
+mod watch;
 mod words;
 mod wrap;
 

@@ -1,20 +1,26 @@
 //! Everything the screen knows. Changed only by `update`, read only by `view`.
 
-use std::collections::{HashMap, VecDeque};
+mod dialogs;
+mod pages;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, Offset, TimeDelta, Utc};
 
-use crate::call::{Action, Board, Call, CallId, CommandId, Epoch, Gauge, Line, Pending, Severity};
+use crate::call::{Board, Call, CallId, CommandId, Epoch, Gauge, Line, Pending, Severity};
 use crate::engine::{Hello, LinkState, Update};
 
 use super::filter::Filter;
 use super::keymap::{Act, Keymap};
-use super::line_edit::LineEdit;
 use super::msg::Now;
 use super::order::{Need, Sort, need};
 use super::sound::{Pan, SoundState};
 use super::transcript::Transcript;
+use super::watch::Watch;
+
+pub use dialogs::{Ask, Confirm, GroupAsk, Overlay, Picker, Prompt};
+pub use pages::{AlertKey, AlertList, AlertRow, AlertStage, AuditTrail, Groups, PastCalls};
 
 /// Ended calls leave the board after this long, unless they are kept with `h`.
 pub const ENDED_FADE: Duration = Duration::from_secs(10);
@@ -29,7 +35,7 @@ pub const TOAST_FOR: Duration = Duration::from_secs(5);
 /// A card whose state changed is lit this long.
 pub const LIT_FOR: Duration = Duration::from_millis(1200);
 /// Level readings kept per leg for the small meters.
-pub const LEVELS_MAX: usize = 24;
+pub const LEVELS_MAX: usize = 96;
 /// Scores kept per call for the trend.
 pub const SCORES_MAX: usize = 60;
 /// Updates kept while the picture is frozen; more and it thaws by itself.
@@ -61,12 +67,18 @@ pub enum View {
     #[default]
     Cards,
     Dense,
+    /// Four transcripts at once.
+    Mosaic,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Page {
     #[default]
     Board,
+    Alerts,
+    History,
+    Quality,
+    Audit,
     /// One call, full screen.
     Call,
 }
@@ -111,64 +123,6 @@ pub struct Readings {
     pub scored_at: Duration,
 }
 
-/// A dialog over the board.
-#[derive(Clone, Debug)]
-pub enum Overlay {
-    Help(Picker),
-    Palette(Picker),
-    Confirm(Confirm),
-    Prompt(Prompt),
-    Copy,
-    Quit,
-    /// No sound here: how to hear the call all the same.
-    Hear(CallId),
-}
-
-/// A list to choose from by typing.
-#[derive(Clone, Debug, Default)]
-pub struct Picker {
-    pub query: LineEdit,
-    pub at: usize,
-}
-
-/// A question before something that cannot be taken back.
-#[derive(Clone, Debug)]
-pub struct Confirm {
-    pub call: CallId,
-    pub action: Action,
-    pub opened_at: Duration,
-}
-
-/// What a prompt asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
-    Whisper,
-    Say,
-    /// What an operator who has taken over says; the prompt stays open.
-    Speak,
-    /// What the agent is told when it gets the call back.
-    HandBack,
-    Note,
-    Flag,
-    Dial,
-    Transfer,
-    /// The reason for showing a number.
-    Unmask,
-    Filter,
-    Search,
-}
-
-#[derive(Clone, Debug)]
-pub struct Prompt {
-    pub ask: Ask,
-    pub call: Option<CallId>,
-    pub input: LineEdit,
-    pub opened_at: Duration,
-    pub error: Option<String>,
-    /// What it was before, for esc.
-    pub before: String,
-}
-
 /// Listening, as the operator asked for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ear {
@@ -210,6 +164,10 @@ pub struct Totals {
     pub live: usize,
     pub ringing: usize,
     pub attention: usize,
+    /// Alerts silenced for a while.
+    pub snoozed: usize,
+    /// Answer of the call in progress that has been going on longest.
+    pub longest_since: Option<DateTime<Utc>>,
     pub turn_p50_ms: Option<u32>,
     pub turn_p95_ms: Option<u32>,
     /// Mean of the bridged calls.
@@ -227,6 +185,8 @@ pub struct Settings {
     pub is_remote_terminal: bool,
     pub themes: Vec<String>,
     pub theme: String,
+    /// Regular expressions of words to light up in transcripts.
+    pub watch_words: Vec<String>,
     /// The mouse is taken from the start.
     pub mouse: bool,
     /// Random, so that no two screens mint the same command id.
@@ -256,6 +216,20 @@ pub struct Model {
     pub totals_at: Option<Duration>,
 
     pub page: Page,
+    /// The page a call was opened from.
+    pub opened_from: Page,
+    pub alerts: AlertList,
+    pub groups: Groups,
+    pub past: PastCalls,
+    pub audit: AuditTrail,
+    /// Calls that what is done next is done to.
+    pub marked: BTreeSet<CallId>,
+    /// Where `!` has led; pressed again there, it goes on to the next.
+    pub worst_at: Option<CallId>,
+    pub is_wide: bool,
+    pub watch: Watch,
+    /// An export that waits for the lines the board no longer holds.
+    pub exporting: Option<(CallId, super::export::Format)>,
     pub view: View,
     pub focus: Focus,
     pub list: List,
@@ -293,6 +267,7 @@ pub struct Model {
 impl Model {
     pub fn new(settings: Settings, keymap: Keymap, now: Now) -> Self {
         let theme_name = settings.theme.clone();
+        let watch = Watch::of(&settings.watch_words);
         let has_mouse = settings.mouse;
         Self {
             settings,
@@ -312,6 +287,16 @@ impl Model {
             totals: Totals::default(),
             totals_at: None,
             page: Page::Board,
+            opened_from: Page::Board,
+            alerts: AlertList::default(),
+            groups: Groups::default(),
+            past: PastCalls::default(),
+            audit: AuditTrail::default(),
+            marked: BTreeSet::new(),
+            worst_at: None,
+            is_wide: false,
+            watch,
+            exporting: None,
             view: View::Cards,
             focus: Focus::Calls,
             list: List {
@@ -368,8 +353,40 @@ impl Model {
         self.list.selected
     }
 
+    /// Whether what is shown are calls of the past, not the board's.
+    pub fn is_past(&self) -> bool {
+        match self.page {
+            Page::History => true,
+            Page::Call => self.opened_from == Page::History,
+            _ => false,
+        }
+    }
+
+    /// The call that is looked at: under the cursor of the board, or of the past calls. What the
+    /// board knows of a call is newer than what was found in the past.
     pub fn selected(&self) -> Option<&Call> {
-        self.board.get(self.list.selected?)
+        match self.page {
+            // There the cursor stands on a group, and what nobody sees must not be acted on.
+            Page::Quality => return None,
+            Page::Audit => {
+                let row = self.audit.rows.get(self.audit.at)?;
+                return self.board.get(row.call?);
+            }
+            _ => {}
+        }
+        let past = self.is_past().then_some(&self.past);
+        looked_at(&self.board, past, self.list.selected)
+    }
+
+    /// Its id.
+    pub fn subject(&self) -> Option<CallId> {
+        self.selected().map(|call| call.id)
+    }
+
+    /// A call by id, wherever it is known.
+    pub fn find(&self, id: CallId) -> Option<&Call> {
+        let past = || self.past.items.iter().find(|call| call.id == id);
+        self.board.get(id).or_else(past)
     }
 
     pub fn need<'a>(&self, call: &'a Call) -> Need<'a> {
@@ -464,10 +481,12 @@ impl Model {
 
     /// The context of the key table.
     pub fn context(&self) -> super::keymap::Context {
-        if self.focus == Focus::Calls && self.page == Page::Board {
-            super::keymap::Context::Calls
-        } else {
-            super::keymap::Context::Call
+        use super::keymap::Context;
+        match (self.page, self.focus) {
+            (Page::Call, _) => Context::Call,
+            (_, Focus::Transcript | Focus::Detail) => Context::Call,
+            (Page::History | Page::Audit, Focus::Calls) => Context::Past,
+            (_, Focus::Calls) => Context::Calls,
         }
     }
 
@@ -475,6 +494,21 @@ impl Model {
     pub fn key(&self, act: Act) -> &str {
         let name = super::keymap::binding(act).name;
         self.keymap.first(act).unwrap_or(name)
+    }
+}
+
+/// The call that is looked at: see [`Model::selected`].
+pub fn looked_at<'a>(
+    board: &'a Board,
+    past: Option<&'a PastCalls>,
+    selected: Option<CallId>,
+) -> Option<&'a Call> {
+    match past {
+        Some(past) => {
+            let found = past.selected()?;
+            Some(board.get(found.id).unwrap_or(found))
+        }
+        None => board.get(selected?),
     }
 }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, FixedOffset, Utc};
 use crossterm::event::{KeyEvent, MouseEvent};
 
 use crate::call::{CallId, Command, Refusal};
-use crate::engine::{HistoryPage, Update};
+use crate::engine::{HistoryPage, HistoryQuery, Update};
 
 use super::sound::{Pan, SoundState};
 
@@ -47,6 +47,17 @@ pub enum Msg {
         call: CallId,
         result: Result<HistoryPage, Refusal>,
     },
+    /// Past calls were found, or more of them.
+    Past {
+        serial: u64,
+        result: Result<HistoryPage, Refusal>,
+    },
+    Audit(Result<HistoryPage, Refusal>),
+    /// A file was written, or not: what it holds and where it is, or why not.
+    Written {
+        what: String,
+        result: Result<String, String>,
+    },
     /// A command could not even be handed over.
     NotSent {
         command: Command,
@@ -67,6 +78,8 @@ pub enum Exit {
     KeepServing,
     /// Embedded: take no new calls, let the present ones end, then leave.
     Drain,
+    /// Nothing is going on here: leave for practice calls.
+    Demo,
     /// The terminal is gone (SIGHUP). Never ends a call.
     Hangup,
 }
@@ -83,8 +96,19 @@ pub enum Effect {
     Pan(Pan),
     ListenUrl(CallId),
     History(CallId),
-    /// Put text on the operator's own clipboard.
-    Copy(String),
+    /// Look for past calls; the answer carries the serial.
+    Past(u64, HistoryQuery),
+    Audit,
+    /// Put text on the operator's own clipboard, and into a file for terminals that take none.
+    Copy {
+        what: String,
+        text: String,
+    },
+    /// Write a file into the folder of exports.
+    Write {
+        name: String,
+        text: String,
+    },
     Theme(String),
     /// Take the mouse, or leave it to the terminal's own selection.
     Mouse(bool),

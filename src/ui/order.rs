@@ -26,6 +26,8 @@ pub enum Rank {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Need<'a> {
     pub rank: Rank,
+    /// 0 (well) to 100: how much it needs somebody, compared with others of its rank.
+    pub score: u8,
     /// Why, for the place where the eye lands. `None` for calls that are well.
     pub reason: Option<Cow<'a, str>>,
 }
@@ -50,10 +52,42 @@ pub fn is_open(alert: &Alert, now: DateTime<Utc>) -> bool {
     alert.acknowledged_by.is_none() && alert.snoozed_until.is_none_or(|until| until <= now)
 }
 
+/// Points of the worst thing that is wrong, before what else there is.
+const POINTS: [(Rank, u8); 3] = [
+    (Rank::Critical, 80),
+    (Rank::Unsettled, 60),
+    (Rank::Warn, 40),
+];
+/// Points of each further open alert, at most three of them.
+const POINTS_MORE: u8 = 5;
+/// Taken off when somebody has the call: those nobody has come first.
+const POINTS_CLAIMED: u8 = 10;
+
+/// How much a call of this rank needs somebody. Depends on states only, never on time, so that the
+/// order of the board stands still while nothing happens.
+fn score(call: &Call, rank: Rank, now: DateTime<Utc>) -> u8 {
+    let Some((_, base)) = POINTS.iter().find(|(known, _)| *known == rank) else {
+        return 0;
+    };
+    let open = call
+        .alerts
+        .iter()
+        .filter(|alert| is_open(alert, now) && alert.severity > Severity::Info)
+        .count();
+    let more = open.saturating_sub(1).min(3) as u8 * POINTS_MORE;
+    let claimed = if call.claimed_by.is_some() {
+        POINTS_CLAIMED
+    } else {
+        0
+    };
+    (base + more).saturating_sub(claimed)
+}
+
 /// Judges one call.
 pub fn need<'a>(call: &'a Call, pending: &Pending, now: DateTime<Utc>) -> Need<'a> {
     let of = |rank, reason: Option<&'a str>| Need {
         rank,
+        score: score(call, rank, now),
         reason: reason.map(Cow::Borrowed),
     };
     let mut asked = None;
@@ -163,6 +197,8 @@ pub fn score_of(call: &Call, live: Option<f32>) -> Option<f32> {
 #[derive(Clone, Debug)]
 pub(crate) struct SortKey {
     rank: Rank,
+    /// See [`Need::score`].
+    need: u8,
     started_at: DateTime<Utc>,
     elapsed_s: u32,
     turn_ms: Option<u32>,
@@ -172,9 +208,10 @@ pub(crate) struct SortKey {
 }
 
 impl SortKey {
-    pub fn of(call: &Call, rank: Rank, score: Option<f32>, now: DateTime<Utc>) -> Self {
+    pub fn of(call: &Call, need: &Need<'_>, score: Option<f32>, now: DateTime<Utc>) -> Self {
         Self {
-            rank,
+            rank: need.rank,
+            need: need.score,
             started_at: call.started_at,
             elapsed_s: call.elapsed_s(now),
             turn_ms: call.turns.last().map(|turn| turn.latency_ms),
@@ -193,7 +230,7 @@ impl SortKey {
     pub fn compare(&self, other: &Self, sort: Sort, reversed: bool) -> Ordering {
         let ended = (self.rank == Rank::Ended).cmp(&(other.rank == Rank::Ended));
         let by = match sort {
-            Sort::Attention => self.rank.cmp(&other.rank),
+            Sort::Attention => self.rank.cmp(&other.rank).then(other.need.cmp(&self.need)),
             Sort::Duration => other.elapsed_s.cmp(&self.elapsed_s),
             Sort::Turn => other.turn_ms.cmp(&self.turn_ms),
             Sort::Score => compare_scores(self.score, other.score),
@@ -215,5 +252,61 @@ fn compare_scores(a: Option<f32>, b: Option<f32>) -> Ordering {
         (Some(_), None) => Ordering::Less,
         (None, Some(_)) => Ordering::Greater,
         (None, None) => Ordering::Equal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::sample;
+
+    /// The rule of the order: rank, then score, then age. Exact for the sample's calls.
+    #[test]
+    fn the_sample_board_has_an_exact_order_and_reasons() {
+        let now = sample::now();
+        let calls = sample::calls(now);
+        let pending = Pending::default();
+        let mut judged: Vec<(SortKey, u8, String)> = calls
+            .iter()
+            .map(|call| {
+                let need = need(call, &pending, now);
+                let key = SortKey::of(call, &need, None, now);
+                let reason = need.reason.unwrap_or_default().into_owned();
+                (key, need.score, reason)
+            })
+            .collect();
+        judged.sort_by(|a, b| a.0.compare(&b.0, Sort::Attention, false));
+        let shown: Vec<(u8, &str)> = judged
+            .iter()
+            .take(4)
+            .map(|(_, score, reason)| (*score, reason.as_str()))
+            .collect();
+        // The looper has two open alerts and is claimed: 80 + 5 − 10.
+        assert_eq!(
+            shown,
+            [
+                (75, "loop ×3, 41 s"),
+                (40, "line 2.9, gaps 4.6 %"),
+                (40, "dead air 9 s"),
+                (40, "agent reconnecting"),
+            ]
+        );
+        for (_, _, reason) in &judged {
+            assert!(reason.split_whitespace().count() <= 5, "{reason}");
+        }
+    }
+
+    #[test]
+    fn acknowledged_and_snoozed_alerts_do_not_count_until_the_snooze_is_over() {
+        let now = sample::now();
+        let mut call = sample::calls(now).remove(0);
+        let pending = Pending::default();
+        call.alerts[0].acknowledged_by = Some("ana".into());
+        call.alerts[1].snoozed_until = Some(now + chrono::TimeDelta::minutes(10));
+        assert_eq!(need(&call, &pending, now).rank, Rank::Live);
+        assert_eq!(need(&call, &pending, now).score, 0);
+        let later = now + chrono::TimeDelta::minutes(11);
+        let again = need(&call, &pending, later);
+        assert_eq!((again.rank, again.score), (Rank::Warn, 30));
     }
 }

@@ -1,6 +1,7 @@
 //! The loop: wake, drain all that is ready, update, draw if something changed and it is time.
 
 mod effects;
+mod files;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -64,6 +65,10 @@ pub struct UiOptions {
     pub keys: BTreeMap<String, Vec<String>>,
     /// URLs for the empty screen, each with a counter of the requests it has seen.
     pub endpoints: Vec<(String, String, Arc<AtomicU64>)>,
+    /// Regular expressions of words to light up in transcripts.
+    pub watch_words: Vec<String>,
+    /// Where copies and exports are written; nowhere when `None`.
+    pub files_dir: Option<PathBuf>,
     /// For a slow line: a picture a second at most, and no meters. Over SSH there are fewer pictures
     /// anyway.
     pub low_bandwidth: bool,
@@ -128,6 +133,7 @@ struct Screen {
     model: Model,
     theme: Theme,
     theme_dir: Option<PathBuf>,
+    files_dir: Option<PathBuf>,
     depth: Depth,
     is_ascii: bool,
     /// Nobody chose the theme: it follows the terminal's background.
@@ -190,6 +196,7 @@ impl Screen {
             is_remote_terminal: remote,
             themes: Theme::names(dir),
             theme: chosen,
+            watch_words: options.watch_words.clone(),
             mouse: options.mouse,
             seed: random(),
         };
@@ -214,6 +221,7 @@ impl Screen {
             model,
             theme,
             theme_dir: options.theme_dir.clone(),
+            files_dir: options.files_dir.clone(),
             depth,
             is_ascii: options.ascii.unwrap_or_else(is_ascii_locale),
             follows_background,

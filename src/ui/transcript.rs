@@ -3,77 +3,18 @@
 //! One call at one width is kept laid out; a new fact re-wraps only the lines it changed, and
 //! drawing asks only for the rows in view, so an hour of talk costs what the pane shows.
 
-use std::ops::Range;
+mod lines;
 
-use crate::call::text::clean;
-use crate::call::{ActionState, Call, CallId, Line, LineBody, Track};
+use crate::call::{Call, CallId, Line, LineBody};
 
-use super::words::seconds;
-use super::wrap::wrap;
+use super::watch::Watch;
 
-/// Columns right of the text: latency, `repeat`.
-const RIGHT: u16 = 10;
-/// Below this width the time column goes.
-const NARROW: u16 = 56;
+pub use lines::Tools;
+use lines::agent_words;
+pub(crate) use lines::{Columns, Entry, Row, lay, speaker};
+
 /// An agent's line is compared with this many lines before it.
 const REPEAT_WINDOW: usize = 10;
-/// Shorter lines ("Yes.") are not worth calling repeats, characters.
-const REPEAT_MIN: usize = 16;
-
-/// How the columns of a transcript of some width are split.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Columns {
-    /// 0 when there is no room for the time.
-    pub time: u16,
-    pub speaker: u16,
-    pub text: u16,
-    pub right: u16,
-}
-
-impl Columns {
-    pub fn of(width: u16) -> Self {
-        let time = if width >= NARROW { 9 } else { 0 };
-        let speaker = 8;
-        let right = if width >= 34 { RIGHT } else { 0 };
-        Self {
-            time,
-            speaker,
-            text: width.saturating_sub(time + speaker + right).max(1),
-            right,
-        }
-    }
-}
-
-/// One transcript line, laid out.
-#[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub line: Line,
-    /// Cleaned text of the line; for a cut utterance what was heard and the cut mark.
-    pub text: String,
-    /// Wrapped rows, as byte ranges of `text`.
-    pub rows: Vec<Range<usize>>,
-    /// One more row beneath: where it was cut, what a tool returned.
-    pub tail: Option<String>,
-    /// The agent said this before.
-    pub is_repeat: bool,
-}
-
-impl Entry {
-    fn height(&self) -> u32 {
-        (self.rows.len() + usize::from(self.tail.is_some())) as u32
-    }
-}
-
-/// A row in view.
-#[derive(Clone, Debug)]
-pub(crate) struct Row<'a> {
-    pub entry: &'a Entry,
-    /// The first row carries time, speaker and latency.
-    pub is_first: bool,
-    /// `None` is the entry's tail.
-    pub text: Option<&'a str>,
-}
-
 /// A search in the transcript.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
@@ -102,6 +43,11 @@ pub struct Transcript {
     /// Entries that came since the operator scrolled away.
     unseen: u32,
     search: Option<Search>,
+    tools: Tools,
+    /// Entry that a jump to a flagged turn went to, which may stand anywhere in the last page.
+    landed: Option<usize>,
+    /// Turns that alerts point at, ascending.
+    evidence: Vec<u32>,
 }
 
 impl Default for Transcript {
@@ -118,13 +64,16 @@ impl Default for Transcript {
             anchor: (0, 0),
             unseen: 0,
             search: None,
+            tools: Tools::Whole,
+            landed: None,
+            evidence: Vec::new(),
         }
     }
 }
 
 impl Transcript {
     /// Brings the layout up to date with `call` (preceded by `older` lines) in a pane of this size.
-    pub fn sync(&mut self, call: &Call, older: &[Line], size: (u16, u16)) {
+    pub fn sync(&mut self, call: &Call, older: &[Line], size: (u16, u16), watch: &Watch) {
         let (pane_width, height) = size;
         let first = u64::from(call.lines_dropped).saturating_sub(older.len() as u64);
         let same_call = self.call == Some(call.id);
@@ -136,6 +85,7 @@ impl Transcript {
             *self = Self {
                 call: Some(call.id),
                 height,
+                tools: self.tools,
                 ..Self::default()
             };
         }
@@ -143,8 +93,10 @@ impl Transcript {
             self.entries.clear();
         } else {
             let gone = usize::try_from(first - self.first).unwrap_or(usize::MAX);
+            self.landed = self.landed.filter(|_| gone == 0);
             self.entries.drain(..gone.min(self.entries.len()));
         }
+        self.evidence = call.evidence();
         let known = self.entries.len();
         (self.width, self.seq, self.first) = (pane_width, call.seq, first);
         let columns = Columns::of(pane_width);
@@ -153,8 +105,8 @@ impl Transcript {
         for (index, line) in older.iter().chain(&call.lines).enumerate() {
             match self.entries.get(index) {
                 Some(entry) if entry.line == *line => continue,
-                Some(_) => self.entries[index] = lay(line, columns),
-                None => self.entries.push(lay(line, columns)),
+                Some(_) => self.entries[index] = lay(line, columns, self.tools, watch),
+                None => self.entries.push(lay(line, columns, self.tools, watch)),
             }
             self.entries[index].is_repeat = self.repeats(index);
         }
@@ -175,7 +127,20 @@ impl Transcript {
 
     /// Forgets the call: nothing is selected.
     pub fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            tools: self.tools,
+            ..Self::default()
+        };
+    }
+
+    /// Folds tool calls, or unfolds them. Laid out anew at the next [`Transcript::sync`].
+    pub fn fold_tools(&mut self) -> Tools {
+        self.tools = match self.tools {
+            Tools::Whole => Tools::Folded,
+            Tools::Folded => Tools::Whole,
+        };
+        self.width = 0;
+        self.tools
     }
 
     fn repeats(&self, index: usize) -> bool {
@@ -226,6 +191,7 @@ impl Transcript {
     }
 
     fn go_to_row(&mut self, row: u32) {
+        self.landed = None;
         let row = row.min(self.top_row_max());
         let index = self.tops.partition_point(|top| *top <= row).max(1) - 1;
         let index = index.min(self.entries.len().saturating_sub(1));
@@ -252,6 +218,7 @@ impl Transcript {
     }
 
     pub fn go_end(&mut self) {
+        self.landed = None;
         self.follow = true;
         self.unseen = 0;
     }
@@ -295,6 +262,53 @@ impl Transcript {
         }
     }
 
+    fn is_evidence(&self, entry: &Entry) -> bool {
+        self.evidence.binary_search(&entry.line.turn).is_ok()
+    }
+
+    /// Goes to the next or previous turn worth a look: one an alert points at, one with a watch
+    /// word, or a tool that failed. Returns its place among them, from 1, and how many there are.
+    pub fn step_flag(&mut self, forward: bool) -> Option<(usize, usize)> {
+        let is_flagged = |entry: &Entry| {
+            let failed = matches!(
+                entry.line.body,
+                LineBody::Tool {
+                    ok: Some(false),
+                    ..
+                }
+            );
+            failed || !entry.hits.is_empty() || self.is_evidence(entry)
+        };
+        let flagged: Vec<usize> = (0..self.entries.len())
+            .filter(|index| self.entries.get(*index).is_some_and(is_flagged))
+            .collect();
+        // `go_entry` leaves one row above the entry it goes to.
+        let row = self.top_row() + 1;
+        let at = self.tops.partition_point(|top| *top <= row).max(1) - 1;
+        let here = match self.landed {
+            Some(index) => Some(index),
+            None if self.follow => Some(self.entries.len()),
+            // At the very top the first line is still to come.
+            None if row == 1 && forward => None,
+            None => Some(at),
+        };
+        let found = match (here, forward) {
+            (None, _) => (!flagged.is_empty()).then_some(0),
+            (Some(here), true) => flagged.iter().position(|index| *index > here),
+            (Some(here), false) => flagged.iter().rposition(|index| *index < here),
+        };
+        // Round the end, as a search does.
+        let place = found.or(if forward {
+            (!flagged.is_empty()).then_some(0)
+        } else {
+            flagged.len().checked_sub(1)
+        })?;
+        let index = *flagged.get(place)?;
+        self.go_entry(index);
+        self.landed = Some(index);
+        Some((place + 1, flagged.len()))
+    }
+
     /// The rows in view, top to bottom.
     pub(crate) fn visible(&self) -> impl Iterator<Item = Row<'_>> {
         let top = self.top_row();
@@ -306,17 +320,8 @@ impl Transcript {
             .iter()
             .flat_map(move |entry| {
                 let from = std::mem::take(&mut skip);
-                let rows = entry.rows.iter().enumerate().map(|(index, range)| Row {
-                    entry,
-                    is_first: index == 0,
-                    text: entry.text.get(range.clone()),
-                });
-                let tail = entry.tail.iter().map(|_| Row {
-                    entry,
-                    is_first: false,
-                    text: None,
-                });
-                rows.chain(tail).skip(from)
+                let is_evidence = self.is_evidence(entry);
+                entry.rows(is_evidence).skip(from)
             })
             .take(usize::from(self.height))
     }
@@ -385,97 +390,39 @@ impl Transcript {
         self.show_match();
     }
 
+    /// The turn at the place the operator looks at (while following, the last) as logical text.
+    pub fn turn_text(&self) -> Option<String> {
+        let row = self.top_row() + 1;
+        let at = self.tops.partition_point(|top| *top <= row).max(1) - 1;
+        let here = self.landed.unwrap_or(at);
+        let index = if self.follow && self.landed.is_none() {
+            self.entries.len().checked_sub(1)?
+        } else {
+            here.min(self.entries.len().checked_sub(1)?)
+        };
+        let turn = self.entries.get(index)?.line.turn;
+        let of_turn = self.entries.iter().filter(|e| e.line.turn == turn);
+        let lines: Vec<String> = of_turn.map(logical).collect();
+        Some(lines.join("\n"))
+    }
+
     /// The whole transcript as logical text, for the clipboard.
     pub fn plain(&self) -> String {
         let mut out = String::new();
         for entry in &self.entries {
-            out.push_str(speaker(&entry.line));
-            out.push_str(": ");
-            out.push_str(&entry.text.replace('\n', " "));
+            out.push_str(&logical(entry));
             out.push('\n');
         }
         out
     }
 }
 
-/// Who speaks on a line.
-pub(crate) fn speaker(line: &Line) -> &'static str {
-    match &line.body {
-        LineBody::Speech { track, .. } => track_word(*track),
-        LineBody::Tool { .. } => "tool",
-        LineBody::Mark { .. } => "·",
-    }
-}
-
-pub(crate) fn track_word(track: Track) -> &'static str {
-    match track {
-        Track::FromCaller => "caller",
-        Track::FromAgent => "agent",
-        Track::FromOperator => "you",
-    }
-}
-
-fn agent_words(line: &Line) -> Option<String> {
-    match &line.body {
-        LineBody::Speech {
-            track: Track::FromAgent,
-            text,
-            interim: false,
-            ..
-        } => {
-            let words: String = text
-                .chars()
-                .filter(|c| c.is_alphanumeric())
-                .flat_map(char::to_lowercase)
-                .collect();
-            (words.len() >= REPEAT_MIN).then_some(words)
-        }
-        _ => None,
-    }
-}
-
-fn lay(line: &Line, columns: Columns) -> Entry {
-    let (text, tail) = match &line.body {
-        LineBody::Speech { text, cut, .. } => match cut {
-            Some(cut) => {
-                let after = seconds(cut.cut_at_ms);
-                let unsaid = text.strip_prefix(cut.heard.as_str()).unwrap_or_default();
-                let mut tail = format!("└ cut off by the caller after {after}");
-                if !unsaid.trim().is_empty() {
-                    tail.push_str(", unheard: “");
-                    tail.push_str(&clean(unsaid.trim()).replace('\n', " "));
-                    tail.push('”');
-                }
-                (format!("{}⌿", clean(cut.heard.trim_end())), Some(tail))
-            }
-            None => (clean(text).into_owned(), None),
-        },
-        LineBody::Tool {
-            name, args, result, ..
-        } => {
-            let text = format!("{} {}", clean(name), clean(args));
-            let result = clean(result).replace('\n', " ");
-            let tail = (!result.is_empty()).then(|| format!("└ {result}"));
-            (text, tail)
-        }
-        LineBody::Mark { text, state, .. } => {
-            let receipt = match state {
-                None => "",
-                Some(ActionState::Accepted) => " · queued",
-                Some(ActionState::Done) => " · delivered",
-                Some(ActionState::Failed) => " · not delivered",
-                Some(ActionState::Unconfirmed) => " · unconfirmed",
-            };
-            (format!("{}{receipt}", clean(text)), None)
-        }
-    };
-    Entry {
-        rows: wrap(&text, columns.text),
-        line: line.clone(),
-        text,
-        tail,
-        is_repeat: false,
-    }
+fn logical(entry: &Entry) -> String {
+    format!(
+        "{}: {}",
+        speaker(&entry.line),
+        entry.text.replace('\n', " ")
+    )
 }
 
 #[cfg(test)]

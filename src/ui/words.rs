@@ -188,6 +188,7 @@ pub fn action_words(action: &Action) -> (&'static str, &'static str) {
         Action::StopDialing {} => ("stop dialing", "stopping dialing"),
         Action::ResumeDialing {} => ("resume dialing", "resuming dialing"),
         Action::Unmask {} => ("unmask", "unmasking"),
+        Action::Export { .. } => ("export", "exporting"),
     }
 }
 

@@ -17,13 +17,35 @@ pub(crate) fn wrap(text: &str, max: u16) -> Vec<Range<usize>> {
     rows
 }
 
+/// What is not torn apart while it fits on a row: a word with the marks that follow it, or with the
+/// quote or bracket that opens it.
+fn pieces(text: &str) -> Vec<Range<usize>> {
+    let mut pieces: Vec<Range<usize>> = Vec::new();
+    // Whether the last piece still takes a mark, a word.
+    let (mut takes_mark, mut takes_word) = (false, false);
+    for (at, segment) in text.split_word_bound_indices() {
+        let end = at + segment.len();
+        let is_blank = segment.chars().all(char::is_whitespace);
+        let is_mark = !is_blank && !segment.chars().any(char::is_alphanumeric);
+        let joins = (is_mark && takes_mark) || (!is_mark && !is_blank && takes_word);
+        match pieces.last_mut().filter(|_| joins) {
+            Some(last) => last.end = end,
+            None => pieces.push(at..end),
+        }
+        takes_word = is_mark && (!joins || takes_word);
+        takes_mark = !is_blank;
+    }
+    pieces
+}
+
 fn wrap_paragraph(text: &str, base: usize, max: u16, rows: &mut Vec<Range<usize>>) {
     if width(text) <= max {
         rows.push(base..base + text.trim_end().len());
         return;
     }
     let (mut from, mut to, mut used) = (0, 0, 0);
-    for (at, word) in text.split_word_bound_indices() {
+    for piece in pieces(text) {
+        let (at, word) = (piece.start, text.get(piece).unwrap_or_default());
         let columns = width(word);
         let is_blank = word.chars().all(char::is_whitespace);
         if used + columns <= max {

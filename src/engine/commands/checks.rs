@@ -9,10 +9,10 @@ use crate::call::{
     Action, ActionState, Call, CallId, Command, CommandId, ErrorCode, Fact, Grant, RecordingState,
     Refusal, Role, Verb, e164,
 };
-use crate::engine::Core;
 use crate::engine::bridges::BridgeOrder;
 use crate::engine::limits::Mouth;
 use crate::engine::ports::RecordingOrder;
+use crate::engine::{Core, HistoryQuery};
 
 use super::dial::Placing;
 use super::holds::{Class, Hold, held_by};
@@ -56,12 +56,25 @@ pub(super) enum Job {
         mouth: Mouth,
     },
     Dial(Box<Placing>),
+    /// A remark on a call that has left the board.
+    Past {
+        call: CallId,
+        facts: Vec<Fact>,
+        result: Option<Value>,
+    },
 }
 
 pub(super) type Checked = Result<(Job, Vec<Hold>), Refusal>;
 
 impl Commands {
-    pub(super) fn check(&self, core: &Core, grant: &Grant, command: Command) -> Checked {
+    /// `past` is the call if it has left the board, see [`past`].
+    pub(super) fn check(
+        &self,
+        core: &Core,
+        grant: &Grant,
+        command: Command,
+        past: Option<Call>,
+    ) -> Checked {
         let verb = command.action.verb();
         if grant
             .expires_at
@@ -90,6 +103,10 @@ impl Commands {
                 Ok(about_dialling(&grant.user, "resumed"))
             }
             action => {
+                if let Some(call) = past {
+                    let job = remark(core, grant, &call, action)?.of_the_past();
+                    return Ok((job, Vec::new()));
+                }
                 let call = sight(core, grant, command.call)?;
                 self.on_call(core, grant, command.id, &call, action)
             }
@@ -169,6 +186,46 @@ impl Commands {
             action => Ok((remark(core, grant, call, action)?, Vec::new())),
         }
     }
+}
+
+impl Job {
+    fn of_the_past(self) -> Self {
+        match self {
+            Self::Say {
+                call: Some(call),
+                facts,
+                result,
+            } => Self::Past {
+                call,
+                facts,
+                result,
+            },
+            other => other,
+        }
+    }
+}
+
+/// The call a command is about, if it has left the board and the command can still be meant: what
+/// is written about a call, its numbers, its export. Read from the journal.
+pub(super) async fn past(core: &Core, grant: &Grant, command: &Command) -> Option<Call> {
+    let call = command.call?;
+    let remarks = matches!(
+        command.action,
+        Action::Note { .. } | Action::Flag { .. } | Action::Unmask {} | Action::Export { .. }
+    );
+    let on_board = || core.switchboard.read(|board| board.get(call).is_some());
+    if !remarks || !grant.allows(command.action.verb()) || on_board() {
+        return None;
+    }
+    let query = HistoryQuery {
+        call: Some(call),
+        limit: 1,
+        ..HistoryQuery::default()
+    };
+    let page = core.journal.history(query).await.ok()?;
+    let found = page.items.into_iter().find(|found| found.id == call)?;
+    let is_seen = grant.sees_lead(found.facts.lead_id.as_deref());
+    (is_seen && !found.is_live()).then_some(found)
 }
 
 /// Finds the call, if this token may know of it.
@@ -357,6 +414,7 @@ fn remark(core: &Core, grant: &Grant, call: &Call, action: Action) -> Result<Job
             let numbers = json!({"from": call.facts.from, "to": call.facts.to});
             Ok(say(call.id, Vec::new(), Some(numbers)))
         }
+        Action::Export { .. } => Ok(say(call.id, Vec::new(), None)),
         other => Err(Refusal::new(
             ErrorCode::Unsupported,
             format!("{} is not known here", other.name()),

@@ -51,6 +51,18 @@ impl Commands {
                 posted.map_err(from_post)?;
                 yes(result);
             }
+            Job::Past {
+                call,
+                facts,
+                result,
+            } => {
+                let mut all = vec![asked.accepted()];
+                all.extend(facts);
+                all.extend(asked.settled(&Outcome::Done));
+                let posted = core.switchboard.post(Target::Past(call), all).await;
+                posted.map_err(from_post)?;
+                yes(result);
+            }
             Job::Dial(placing) => {
                 let call = placing.open(core, asked).await?;
                 yes(Some(json!({"call": call})));

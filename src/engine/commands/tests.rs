@@ -1,6 +1,7 @@
 //! Commands against a fake carrier, on virtual time.
 
 mod dial;
+mod past;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -436,6 +436,8 @@ fn completes_history(fact: &Fact) -> bool {
             | Fact::TroubleNoted { .. }
             | Fact::Noted { .. }
             | Fact::Flagged { .. }
+            | Fact::CommandAccepted { .. }
+            | Fact::CommandDone { .. }
     )
 }
 

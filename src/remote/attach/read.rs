@@ -75,6 +75,11 @@ pub(super) fn page_of(result: Option<Value>) -> HistoryPage {
             .get("next")
             .and_then(Value::as_str)
             .map(str::to_owned),
+        audit: result
+            .get_mut("audit")
+            .map(Value::take)
+            .and_then(|rows| serde_json::from_value(rows).ok())
+            .unwrap_or_default(),
     }
 }
 

@@ -66,6 +66,7 @@ pub(super) async fn past(
         since: query.since,
         cursor: query.cursor,
         limit,
+        audit: false,
     };
     let page =
         app.core.journal.history(wanted).await.map_err(|error| {

@@ -109,6 +109,11 @@ pub(super) async fn history(app: &Arc<App>, grant: &Grant, id: &Value, data: Val
             return refused(id, &refusal);
         }
     };
+    if query.audit {
+        if let Err(refusal) = app.core.may_read_audit(grant) {
+            return refused(id, &refusal);
+        }
+    }
     let (unmasked, grant) = (grant.allows(Verb::Unmask), grant.clone());
     match app.core.journal.history(query).await {
         Ok(page) => {
@@ -118,7 +123,11 @@ pub(super) async fn history(app: &Arc<App>, grant: &Grant, id: &Value, data: Val
                 .filter(|call| grant.sees_lead(call.facts.lead_id.as_deref()))
                 .map(|call| if unmasked { call } else { masked_call(call) })
                 .collect();
-            json!({ "id": id, "ok": true, "result": { "items": items, "next": page.next } })
+            let mut result = json!({ "items": items, "next": page.next });
+            if !page.audit.is_empty() {
+                result["audit"] = json!(page.audit);
+            }
+            json!({ "id": id, "ok": true, "result": result })
         }
         Err(error) => {
             let hint = "look at the disk of data.dir";

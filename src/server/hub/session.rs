@@ -183,7 +183,7 @@ impl Hub {
 
     fn hello(&self) -> Hello {
         let core = &self.app.core;
-        let mut features = vec!["listen".to_owned(), "history".to_owned()];
+        let mut features = ["listen", "history", "audit"].map(str::to_owned).to_vec();
         if !core.carriers.is_empty() {
             features.extend(["dial", "transfer", "record"].map(str::to_owned));
         }

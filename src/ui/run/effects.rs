@@ -5,8 +5,9 @@ use crate::engine::HistoryQuery;
 use crate::ui::msg::{Effect, Msg};
 use crate::ui::term::clipboard;
 use crate::ui::theme::Theme;
+use crate::ui::update::AUDIT_ROWS;
 
-use super::{Done, Screen};
+use super::{Done, Screen, files};
 
 impl Screen {
     pub(super) fn finish(&mut self, done: Done) {
@@ -70,7 +71,25 @@ impl Screen {
                         Done::Message(Msg::History { call, result })
                     }));
                 }
-                Effect::Copy(text) => self.copy(&text),
+                Effect::Past(serial, query) => {
+                    let asked = self.backend.history(query);
+                    self.jobs.push(Box::pin(async move {
+                        let result = asked.await;
+                        Done::Message(Msg::Past { serial, result })
+                    }));
+                }
+                Effect::Audit => {
+                    let asked = self.backend.history(HistoryQuery {
+                        audit: true,
+                        limit: AUDIT_ROWS,
+                        ..HistoryQuery::default()
+                    });
+                    self.jobs.push(Box::pin(
+                        async move { Done::Message(Msg::Audit(asked.await)) },
+                    ));
+                }
+                Effect::Copy { what, text } => self.copy(what, text),
+                Effect::Write { name, text } => self.write("exported".into(), name, text),
                 Effect::Theme(name) => {
                     match Theme::load(&name, self.theme_dir.as_deref(), self.depth) {
                         Ok(theme) => self.theme = theme,
@@ -85,13 +104,29 @@ impl Screen {
         }
     }
 
-    fn copy(&mut self, text: &str) {
-        match clipboard(text) {
+    /// Onto the clipboard of the operator's terminal, and into a file for terminals that take none.
+    fn copy(&mut self, what: String, text: String) {
+        let mut what = format!("copied the {what}");
+        match clipboard(&text) {
             Some(bytes) => self.term.aside(&bytes),
-            None => {
-                let text = "too long for the clipboard; see wallboard show";
-                self.model.say(Severity::Warn, text);
-            }
+            None => what = format!("too long for the clipboard; {what} to a file"),
         }
+        self.write(what, "copied.txt".into(), text);
+    }
+
+    /// Writes a file that only this user can read, off the screen's own time.
+    fn write(&mut self, what: String, name: String, text: String) {
+        let Some(dir) = self.files_dir.clone() else {
+            self.model.say(Severity::Info, what);
+            return;
+        };
+        self.jobs.push(Box::pin(async move {
+            let written = tokio::task::spawn_blocking(move || files::write(&dir, &name, &text));
+            let result = match written.await {
+                Ok(result) => result,
+                Err(error) => Err(error.to_string()),
+            };
+            Done::Message(Msg::Written { what, result })
+        }));
     }
 }

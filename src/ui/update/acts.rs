@@ -5,20 +5,26 @@ use crate::call::{
 };
 use crate::ui::filter::Filter;
 use crate::ui::keymap::{Act, binding};
-use crate::ui::model::{Ask, Confirm, Focus, Frozen, Model, Overlay, Page, Picker, View};
+use crate::ui::model::{Ask, Confirm, Focus, Model, Overlay, Page, Picker};
 use crate::ui::msg::Effect;
-use crate::ui::order::{Sort, worst_alert};
+use crate::ui::order::worst_alert;
 use crate::ui::view;
 
-use super::may::why_not;
-use super::{backend, hear, house, list, mouse, prompts};
-
-/// How long `z` silences an alert, minutes.
-const SNOOZE_MINUTES: u32 = 10;
+use super::may::{why_not, why_not_at_all};
+use super::{copy, hear, house, list, look, marks, mouse, pages, prompts};
 
 /// Does an act. `argument` is what followed its name in the palette.
 pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
-    if let Some(why) = why_not(model, act) {
+    let for_all = !model.marked.is_empty() && !model.is_past() && marks::takes_all(act);
+    let why = if for_all {
+        why_not_at_all(model, act)
+    } else if !model.marked.is_empty() && marks::wants_one(act) {
+        let back = model.key(Act::Back);
+        Some(format!("works on one call; {back} takes the marks off"))
+    } else {
+        why_not(model, act)
+    };
+    if let Some(why) = why {
         let name = binding(act).name.replace('-', " ");
         model.say(Severity::Warn, format!("{name}: {why}"));
         return Vec::new();
@@ -29,6 +35,14 @@ pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Ef
         model.say(Severity::Warn, text);
         return Vec::new();
     }
+    if for_all {
+        return marks::run(model, act, argument);
+    }
+    perform(model, act, argument)
+}
+
+#[expect(clippy::too_many_lines, reason = "one flat match over the acts")]
+fn perform(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
     match act {
         Act::Down
         | Act::Up
@@ -42,14 +56,32 @@ pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Ef
             pane(model, act);
             Vec::new()
         }
-        Act::Open => open(model),
+        Act::Open => pages::open(model),
         Act::Back => {
             back(model);
             Vec::new()
         }
-        Act::Worst | Act::View | Act::Sort | Act::Reverse | Act::KeepEnded | Act::Freeze => {
-            look(model, act, argument)
+        Act::PageBoard => pages::go(model, Page::Board),
+        Act::PageAlerts => pages::go(model, Page::Alerts),
+        Act::PageHistory => pages::go(model, Page::History),
+        Act::PageQuality => pages::go(model, Page::Quality),
+        Act::PageAudit => pages::go(model, Page::Audit),
+        Act::SearchPast => pages::search_past(model, argument),
+        Act::Mark => {
+            marks::toggle(model, argument);
+            Vec::new()
         }
+        Act::Worst
+        | Act::View
+        | Act::Wide
+        | Act::GroupBy
+        | Act::FoldTools
+        | Act::NextFlag
+        | Act::PreviousFlag
+        | Act::Sort
+        | Act::Reverse
+        | Act::KeepEnded
+        | Act::Freeze => look::run(model, act, argument),
         Act::Filter => {
             match argument {
                 Some(text) => set_filter(model, text),
@@ -58,7 +90,7 @@ pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Ef
             Vec::new()
         }
         Act::Search | Act::NextMatch | Act::PreviousMatch => {
-            search(model, act, argument);
+            look::search(model, act, argument);
             Vec::new()
         }
         Act::NextTurn | Act::PreviousTurn => {
@@ -74,7 +106,7 @@ pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Ef
         }
         Act::End | Act::Undo => end_or_undo(model, act),
         Act::Record | Act::RecordStop | Act::PauseAgent | Act::Claim => toggle(model, act),
-        Act::Acknowledge | Act::Snooze => alert(model, act),
+        Act::Acknowledge | Act::Snooze => alert(model, act, argument),
         Act::Whisper => prompts::ask_or_submit(model, Ask::Whisper, argument),
         Act::Say => prompts::ask_or_submit(model, Ask::Say, argument),
         Act::TakeOver => take_over(model, argument),
@@ -89,6 +121,7 @@ pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Ef
             model.overlays.push(Overlay::Copy);
             Vec::new()
         }
+        Act::Export => copy::export(model, argument),
         Act::Theme => house::theme(model, argument),
         Act::Help => {
             model.overlays.push(Overlay::Help(Picker::default()));
@@ -98,6 +131,7 @@ pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Ef
             model.overlays.push(Overlay::Palette(Picker::default()));
             Vec::new()
         }
+        Act::Demo => house::demo(model),
         Act::Mouse => mouse::toggle(model),
         Act::Redraw => vec![Effect::Redraw],
         Act::Suspend => house::suspend(model),
@@ -142,6 +176,10 @@ pub(super) fn send(
 }
 
 fn step(model: &mut Model, act: Act) -> Vec<Effect> {
+    if !matches!(model.page, Page::Board | Page::Call) && model.focus == Focus::Calls {
+        let rows = view::areas(model).list_rows.map_or(1, |rows| rows.height);
+        return pages::step(model, act, i32::from(rows).max(1));
+    }
     let in_list = model.page == Page::Board && model.focus == Focus::Calls;
     if in_list {
         let page = list::page(model);
@@ -180,7 +218,7 @@ fn step(model: &mut Model, act: Act) -> Vec<Effect> {
         Act::Bottom => model.transcript.go_end(),
         _ => model.transcript.scroll(rows),
     }
-    if rows < 0 && model.transcript.is_at_top() {
+    if rows < 0 && model.transcript.is_at_top() && !model.is_past() {
         return older(model);
     }
     Vec::new()
@@ -214,6 +252,12 @@ fn pane(model: &mut Model, act: Act) {
     if areas.has_detail {
         panes.push(Focus::Detail);
     }
+    if !areas.has_talk {
+        panes.retain(|pane| *pane == Focus::Calls);
+    }
+    if panes.is_empty() {
+        return;
+    }
     let at = panes
         .iter()
         .position(|focus| *focus == model.focus)
@@ -228,10 +272,20 @@ fn pane(model: &mut Model, act: Act) {
     model.focus = panes[to];
 }
 
-fn open(model: &mut Model) -> Vec<Effect> {
+/// The selected call in full.
+pub(super) fn open_call(model: &mut Model) -> Vec<Effect> {
+    if model.selected().is_none() {
+        return Vec::new();
+    }
+    if model.page != Page::Call {
+        model.opened_from = model.page;
+    }
     model.page = Page::Call;
     if model.focus == Focus::Calls {
         model.focus = Focus::Transcript;
+    }
+    if model.is_past() {
+        return Vec::new();
     }
     older(model)
 }
@@ -240,11 +294,16 @@ pub(super) fn back(model: &mut Model) {
     if model.transcript.search().is_some() {
         model.transcript.look_for("");
     } else if model.page == Page::Call {
-        model.page = Page::Board;
+        model.page = model.opened_from;
         model.focus = Focus::Calls;
         model.list.reveal = true;
     } else if model.focus != Focus::Calls {
         model.focus = Focus::Calls;
+    } else if model.page != Page::Board {
+        model.page = Page::Board;
+        model.list.reveal = true;
+    } else if !model.marked.is_empty() {
+        model.marked.clear();
     } else if !model.filter.is_empty() {
         set_filter(model, "");
     } else if model.notices_read < model.board.notices().len() {
@@ -257,101 +316,8 @@ pub(super) fn back(model: &mut Model) {
 pub(super) fn set_filter(model: &mut Model, text: &str) {
     model.filter = Filter::parse(text);
     model.list.is_stale = true;
+    model.groups.made_at = None;
     model.list.reveal = true;
-}
-
-fn look(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
-    match act {
-        Act::Worst => worst(model),
-        Act::View => {
-            model.view = match model.view {
-                View::Cards => View::Dense,
-                View::Dense => View::Cards,
-            };
-            model.list.reveal = true;
-        }
-        Act::Sort => {
-            let chosen = argument.map(|word| Sort::parse(word.trim()));
-            model.sort = match chosen {
-                Some(Some(sort)) => sort,
-                Some(None) => {
-                    let all: Vec<&str> = Sort::ALL.iter().map(|sort| sort.as_str()).collect();
-                    model.say(Severity::Warn, format!("orders are: {}", all.join(", ")));
-                    return Vec::new();
-                }
-                None => model.sort.next(),
-            };
-            resort(model);
-        }
-        Act::Reverse => {
-            model.reversed = !model.reversed;
-            resort(model);
-        }
-        Act::KeepEnded => {
-            model.keep_ended = !model.keep_ended;
-            model.list.is_stale = true;
-            let text = if model.keep_ended {
-                "ended calls stay (up to 10 min)"
-            } else {
-                "ended calls leave after 10 s"
-            };
-            model.say(Severity::Info, text);
-        }
-        _ => {
-            if model.frozen.is_some() {
-                return backend::thaw(model);
-            }
-            model.frozen = Some(Frozen {
-                at: model.now.wall,
-                waiting: Vec::new(),
-                events: 0,
-            });
-        }
-    }
-    Vec::new()
-}
-
-fn resort(model: &mut Model) {
-    model.list.is_stale = true;
-    model.list.reveal = true;
-}
-
-fn worst(model: &mut Model) {
-    let Some(id) = list::worst(model) else {
-        model.say(Severity::Info, "no call needs you now");
-        return;
-    };
-    let now = model.board_now();
-    let turn = model
-        .board
-        .get(id)
-        .and_then(|call| worst_alert(call, now))
-        .and_then(|alert| alert.evidence.first().copied());
-    if !model.list.order.contains(&id) {
-        set_filter(model, "");
-        model.say(Severity::Info, "filter cleared to show this call");
-    }
-    list::select(model, Some(id));
-    model.list.reveal = true;
-    model.jump = turn;
-}
-
-fn search(model: &mut Model, act: Act, argument: Option<&str>) {
-    match (act, argument) {
-        (Act::Search, Some(text)) => {
-            model.transcript.look_for(text);
-            model.transcript.show_match();
-        }
-        (Act::Search, None) => prompts::ask(model, Ask::Search),
-        _ if model.transcript.search().is_none() => {
-            let key = model.key(Act::Search).to_owned();
-            model.say(
-                Severity::Info,
-                format!("search the transcript first: tab, then {key}"),
-            );
-        }
-        _ => model.transcript.step_match(act == Act::NextMatch),
-    }
 }
 
 fn end_or_undo(model: &mut Model, act: Act) -> Vec<Effect> {
@@ -365,14 +331,20 @@ fn end_or_undo(model: &mut Model, act: Act) -> Vec<Effect> {
             Some(entry) => {
                 let (infinitive, _) = crate::ui::words::action_words(&entry.action);
                 model.list.is_stale = true;
-                let text = format!("{infinitive}: taken back, nothing was sent");
+                let more = model.pending.undo_with(&entry);
+                let text = if more == 0 {
+                    format!("{infinitive}: taken back, nothing was sent")
+                } else {
+                    let count = more + 1;
+                    format!("{infinitive}: taken back for all {count}, nothing was sent")
+                };
                 model.say(Severity::Info, text);
             }
             None => model.say(Severity::Info, "nothing to undo"),
         }
         return Vec::new();
     }
-    let Some(id) = model.list.selected else {
+    let Some(id) = model.subject() else {
         return Vec::new();
     };
     let is_ending = model.pending.of_call(id).any(|entry| {
@@ -409,7 +381,7 @@ fn take_over(model: &mut Model, argument: Option<&str>) -> Vec<Effect> {
         return Vec::new();
     };
     let (id, is_mine) = (call.id, call.held_by.as_deref() == Some(model.user()));
-    let mut effects = open(model);
+    let mut effects = open_call(model);
     if !is_mine {
         effects.extend(send(model, Some(id), Action::TakeOver {}, None));
     }
@@ -452,26 +424,31 @@ pub(crate) fn agent_is_paused(call: &Call) -> bool {
             .is_some_and(|action| action.verb == "pause_agent")
 }
 
-fn alert(model: &mut Model, act: Act) -> Vec<Effect> {
+/// Acknowledges or silences an alert: the one under the cursor of the alert list, else the worst
+/// open one of the call.
+fn alert(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
     let now = model.board_now();
-    let Some((id, rule)) = model
-        .selected()
-        .and_then(|call| Some((call.id, worst_alert(call, now)?.rule.clone())))
-    else {
-        model.say(Severity::Info, "no open alert on this call");
+    let listed = match model.page {
+        Page::Alerts => model.alerts.selected(),
+        _ => None,
+    };
+    let chosen = match listed {
+        Some(row) if row.over_at.is_some() => None,
+        Some(row) => Some((row.call, row.alert.rule.clone())),
+        None => model
+            .selected()
+            .and_then(|call| Some((call.id, worst_alert(call, now)?.rule.clone()))),
+    };
+    let Some((id, rule)) = chosen else {
+        model.say(Severity::Info, "no open alert here");
         return Vec::new();
     };
     let action = if act == Act::Acknowledge {
         Action::Acknowledge { rule }
     } else {
-        model.say(
-            Severity::Info,
-            format!("snoozed for {SNOOZE_MINUTES} minutes"),
-        );
-        Action::Snooze {
-            rule,
-            minutes: SNOOZE_MINUTES,
-        }
+        let minutes = marks::minutes(argument);
+        model.say(Severity::Info, format!("snoozed for {minutes} minutes"));
+        Action::Snooze { rule, minutes }
     };
     send(model, Some(id), action, None)
 }

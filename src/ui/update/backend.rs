@@ -220,7 +220,12 @@ fn settle(model: &mut Model, envelope: &Envelope) {
             if let Some(entry) = model.pending.entries().iter().find(|e| e.id == *command) {
                 let (infinitive, _) = action_words(&entry.action);
                 let text = format!("{infinitive}: done");
-                if !matches!(entry.action, Action::Terminate {}) {
+                // These have said more than "done" already.
+                let has_spoken = matches!(
+                    entry.action,
+                    Action::Terminate {} | Action::Export { .. } | Action::Unmask {}
+                );
+                if !has_spoken {
                     model.say(Severity::Info, text);
                 }
             }
@@ -299,9 +304,22 @@ fn replied(model: &mut Model, reply: crate::call::Reply) -> Vec<Effect> {
             show_numbers(model, call, reply.result.as_ref());
             model.pending.settle(now, reply.id, PendingState::Done);
         }
+        if let Some((call, Action::Export { format })) =
+            entry.as_ref().and_then(|e| Some((e.call?, &e.action)))
+        {
+            model.pending.settle(now, reply.id, PendingState::Done);
+            model.list.is_stale = true;
+            return super::copy::allowed(model, call, format);
+        }
         // What has no fact of the carrier to wait for is done when it is taken.
         if let Some(entry) = entry.filter(|entry| is_done_when_taken(&entry.action)) {
             model.pending.settle(now, entry.id, PendingState::Done);
+            // No fact about a call of the past reaches the board: look it up again.
+            let past = entry.call.filter(|id| model.board.get(*id).is_none());
+            if let Some(call) = past.filter(|_| model.is_past()) {
+                model.list.is_stale = true;
+                return vec![Effect::History(call)];
+            }
         }
     } else if let Some(refusal) = reply.error {
         let (what, _) = entry.as_ref().map_or(("", ""), |e| action_words(&e.action));
@@ -329,7 +347,7 @@ fn is_done_when_taken(action: &Action) -> bool {
 
 /// Shows full numbers for a short while: the reply's if it carries them, else what the board has.
 fn show_numbers(model: &mut Model, call: CallId, result: Option<&serde_json::Value>) {
-    let Some(known) = model.board.get(call) else {
+    let Some(known) = model.find(call) else {
         return;
     };
     let of = |key: &str, fallback: &str| {

@@ -45,7 +45,7 @@ pub(super) fn suspend(model: &mut Model) -> Vec<Effect> {
 }
 
 pub(super) fn quit(model: &mut Model) -> Vec<Effect> {
-    if model.page == Page::Call {
+    if model.page != Page::Board {
         acts::back(model);
         return Vec::new();
     }
@@ -56,5 +56,21 @@ pub(super) fn quit(model: &mut Model) -> Vec<Effect> {
         Mode::Demo => model.overlays.push(Overlay::Quit),
         _ => return vec![Effect::StopListening, Effect::Leave(Exit::Quit)],
     }
+    Vec::new()
+}
+
+/// Practice calls in place of an empty board. Only where nothing is going on that they could cut
+/// short.
+pub(super) fn demo(model: &mut Model) -> Vec<Effect> {
+    if model.settings.mode == Mode::Demo {
+        model.say(Severity::Info, "this is the demo");
+        return Vec::new();
+    }
+    if model.board.live().next().is_some() {
+        let text = "there are real calls; `wallboard demo` in another terminal";
+        model.say(Severity::Info, text);
+        return Vec::new();
+    }
+    model.overlays.push(Overlay::Demo);
     Vec::new()
 }

@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use crate::ui::model::{Mode, Model, Overlay};
 use crate::ui::msg::{Effect, Exit};
 
-use super::{acts, prompts};
+use super::{acts, copy, marks, prompts};
 
 pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
     if key.kind == KeyEventKind::Release {
@@ -25,8 +25,15 @@ pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
         }
         Some(Overlay::Help(_) | Overlay::Palette(_)) => prompts::picker_key(model, key),
         Some(Overlay::Confirm(_)) => prompts::confirm_key(model, key),
+        Some(Overlay::Group(_)) => marks::key(model, key),
         Some(Overlay::Prompt(_)) => prompts::prompt_key(model, key),
-        Some(Overlay::Copy) => prompts::copy_key(model, key),
+        Some(Overlay::Demo) => {
+            model.overlays.pop();
+            let may = key.code == KeyCode::Char('y') && !model.in_burst;
+            let leave = vec![Effect::StopListening, Effect::Leave(Exit::Demo)];
+            if may { leave } else { Vec::new() }
+        }
+        Some(Overlay::Copy) => copy::key(model, key),
         Some(Overlay::Hear(_)) => {
             let again = key.code == KeyCode::Char('y');
             model.overlays.pop();

@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
-use crate::call::{Call, CallId, CallStatus, PendingState};
+use chrono::{DateTime, Utc};
+
+use crate::call::{Alert, Call, CallId, CallStatus, PendingState};
 use crate::ui::model::{ENDED_FADE, Model, Page};
-use crate::ui::order::{Rank, SortKey, score_of};
+use crate::ui::order::{SortKey, score_of};
 use crate::ui::view::{Areas, CallsStyle, card_height};
 
 /// Blank lines at most above the first call while the cursor's row is held in place.
@@ -84,22 +86,29 @@ fn reorder(model: &mut Model, style: CallsStyle, pane: u16) {
     let now = model.board_now();
     let mut keys = Vec::new();
     let mut candidates = 0;
-    let (mut live, mut ringing, mut attention) = (0, 0, 0);
+    let mut longest: Option<DateTime<Utc>> = None;
+    let (mut live, mut ringing, mut attention, mut snoozed) = (0, 0, 0, 0);
     for call in model.board.calls() {
         let need = model.need(call);
         match call.status {
-            CallStatus::InProgress => live += 1,
+            CallStatus::InProgress => {
+                live += 1;
+                let began = call.answered_at.unwrap_or(call.started_at);
+                longest = longest.map_or(Some(began), |known| Some(began.min(known)));
+            }
             status if !status.is_terminal() => ringing += 1,
             _ => {}
         }
         attention += usize::from(need.is_attention());
+        let silenced = |alert: &&Alert| alert.snoozed_until.is_some_and(|until| until > now);
+        snoozed += call.alerts.iter().filter(silenced).count();
         if !is_shown(model, call) {
             continue;
         }
         candidates += 1;
         let score = score_of(call, model.live_score(call.id));
         if model.filter.is_empty() || model.filter.passes(call, score, now) {
-            keys.push(SortKey::of(call, need.rank, score, now));
+            keys.push(SortKey::of(call, &need, score, now));
         }
     }
     keys.sort_by(|a, b| a.compare(b, model.sort, model.reversed));
@@ -107,6 +116,8 @@ fn reorder(model: &mut Model, style: CallsStyle, pane: u16) {
     model.totals.live = live;
     model.totals.ringing = ringing;
     model.totals.attention = attention;
+    model.totals.snoozed = snoozed;
+    model.totals.longest_since = longest;
     model.list.candidates = candidates;
 
     let old_at = model
@@ -122,10 +133,12 @@ fn reorder(model: &mut Model, style: CallsStyle, pane: u16) {
         (None, old_at) => {
             // On its own page a call stays, whatever the filter says.
             let known = model.list.selected.and_then(|id| model.board.get(id));
-            if model.page == Page::Board || known.is_none() {
+            if model.page != Page::Call || known.is_none() {
                 // The call under the cursor left: the cursor stays in its place.
                 let at = old_at.unwrap_or(0).min(order.len().saturating_sub(1));
-                model.page = Page::Board;
+                if model.page == Page::Call && !model.is_past() {
+                    model.page = model.opened_from;
+                }
                 select(model, order.get(at).copied());
             }
         }
@@ -223,13 +236,18 @@ pub(super) fn page(model: &Model) -> i32 {
     (visible(model).count() as i32 - 1).max(1)
 }
 
-/// The call that needs somebody most, if any does.
-pub(super) fn worst(model: &Model) -> Option<CallId> {
-    let worst = model
+/// The calls that need somebody, the one that does most first.
+pub(super) fn queue(model: &Model) -> Vec<CallId> {
+    let mut queue: Vec<_> = model
         .board
         .calls()
-        .map(|call| (model.need(call).rank, call.started_at, call.id))
-        .filter(|(rank, ..)| *rank <= Rank::Warn)
-        .min();
-    worst.map(|(_, _, id)| id)
+        .map(|call| (model.need(call), call))
+        .filter(|(need, _)| need.is_attention())
+        .map(|(need, call)| {
+            let least_first = std::cmp::Reverse(need.score);
+            (need.rank, least_first, call.started_at, call.id)
+        })
+        .collect();
+    queue.sort();
+    queue.into_iter().map(|(.., id)| id).collect()
 }

@@ -8,10 +8,15 @@ use crate::ui::words;
 
 /// Abilities every backend must name in its hello; the others are taken for granted unless it is a
 /// foreign one (`compat`).
-const NAMED: [&str; 3] = ["listen", "record", "dial"];
+const NAMED: [&str; 4] = ["listen", "record", "dial", "audit"];
 
 /// Why an act is not possible now, in words for the operator; `None` when it is.
 pub(crate) fn why_not(model: &Model, act: Act) -> Option<String> {
+    why_not_at_all(model, act).or_else(|| why_not_here(model, act))
+}
+
+/// Why an act is not possible whatever the call: link, role, backend.
+pub(crate) fn why_not_at_all(model: &Model, act: Act) -> Option<String> {
     let binding = binding(act);
     if let Some(verb) = binding.verb {
         if !matches!(model.link, LinkState::Embedded | LinkState::Up) {
@@ -36,6 +41,12 @@ pub(crate) fn why_not(model: &Model, act: Act) -> Option<String> {
             }
         }
     }
+    None
+}
+
+/// Why the call looked at is none for this act.
+fn why_not_here(model: &Model, act: Act) -> Option<String> {
+    let binding = binding(act);
     let call = model.selected();
     if let (Act::Record, Some(why)) = (act, call.and_then(|call| no_pause(model, call))) {
         return Some(why);

@@ -2,30 +2,36 @@
 
 mod acts;
 mod backend;
+mod copy;
 mod hear;
 mod house;
 mod input;
 mod list;
+mod look;
+mod marks;
 mod may;
 mod mouse;
+mod pages;
 mod prompts;
 #[cfg(test)]
 mod tests;
 
 use std::fmt::Write as _;
 
-use crate::call::{Command, PendingState, Severity};
+use crate::call::{CallId, Command, PendingState, Refusal, Severity};
+use crate::engine::HistoryPage;
 
-use super::model::{Model, Overlay, Page};
+use super::model::{Model, Overlay, Page, looked_at};
 use super::msg::{Effect, Msg};
 use super::sound::{Device, SoundState};
 use super::view;
 
 pub(crate) use acts::agent_is_paused;
+pub(crate) use copy::shown_number;
 pub(crate) use list::visible;
 pub(crate) use may::why_not;
-pub(crate) use prompts::places;
-pub(crate) use prompts::{Choice, choices, shown_number};
+pub(crate) use pages::AUDIT_ROWS;
+pub(crate) use prompts::{Choice, choices, places};
 
 /// Takes one message in. The caller has set `model.now`.
 pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
@@ -65,24 +71,25 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             Vec::new()
         }
         Msg::ListenUrl { result, .. } => match result {
-            Ok(url) => {
-                model.say(Severity::Info, format!("copied {url}"));
-                vec![Effect::Copy(url)]
-            }
+            Ok(url) => vec![Effect::Copy {
+                what: "listen link".into(),
+                text: url,
+            }],
             Err(refusal) => {
                 refused(model, "no listen link", &refusal);
                 Vec::new()
             }
         },
-        Msg::History { call, result } => {
+        Msg::History { call, result } => whole(model, call, result),
+        Msg::Past { serial, result } => pages::found(model, serial, result),
+        Msg::Audit(result) => {
+            pages::audited(model, result);
+            Vec::new()
+        }
+        Msg::Written { what, result } => {
             match result {
-                Ok(page) => {
-                    let found = page.items.into_iter().find(|item| item.id == call);
-                    if let Some(past) = found.filter(|past| past.lines_dropped == 0) {
-                        model.older = Some((call, past.lines));
-                    }
-                }
-                Err(refusal) => refused(model, "no earlier lines", &refusal),
+                Ok(text) => model.say(Severity::Info, format!("{what}: {text}")),
+                Err(text) => model.say(Severity::Warn, format!("{what}: {text}")),
             }
             Vec::new()
         }
@@ -103,7 +110,31 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     }
 }
 
-fn refused(model: &mut Model, what: &str, refusal: &crate::call::Refusal) {
+/// All lines of a call were looked up: for the start of a long transcript, a call of the past, or an
+/// export.
+fn whole(model: &mut Model, call: CallId, result: Result<HistoryPage, Refusal>) -> Vec<Effect> {
+    match result {
+        Ok(page) => {
+            let found = page.items.into_iter().find(|item| item.id == call);
+            if let Some(past) = found.filter(|past| past.lines_dropped == 0) {
+                if model.board.get(call).is_some() {
+                    model.older = Some((call, past.lines.clone()));
+                } else if model.page == Page::Call
+                    && model
+                        .find(call)
+                        .is_some_and(|known| known.lines_dropped > 0)
+                {
+                    model.jump = past.evidence().first().copied();
+                }
+                pages::whole(model, past);
+            }
+        }
+        Err(refusal) => refused(model, "no earlier lines", &refusal),
+    }
+    copy::go_on(model, call)
+}
+
+fn refused(model: &mut Model, what: &str, refusal: &Refusal) {
     let mut text = format!("{what}: {}", refusal.message);
     if let Some(by) = &refusal.by {
         let _ = write!(text, " ({by})");
@@ -210,18 +241,21 @@ pub fn prepare(model: &mut Model) -> Vec<Effect> {
     }
     let areas = view::areas(model);
     list::lay(model, &areas);
-    if model.list.selected.is_none() && model.page == Page::Call {
-        model.page = Page::Board;
+    if model.selected().is_none() && model.page == Page::Call {
+        model.page = model.opened_from;
     }
+    let board = &model.board;
+    model.marked.retain(|id| board.get(*id).is_some());
+    pages::lay(model);
     totals(model);
     sync_transcript(model, &areas);
 
     let mut wanted: Vec<_> = if model.has_focus {
-        visible(model).map(|(id, _)| id).collect()
+        in_view(model, &areas)
     } else {
         Vec::new()
     };
-    if let Some(selected) = model.list.selected {
+    if let Some(selected) = model.subject() {
         if !wanted.contains(&selected) {
             wanted.push(selected);
         }
@@ -238,8 +272,34 @@ pub fn prepare(model: &mut Model) -> Vec<Effect> {
     effects
 }
 
+/// Calls whose figures are on the screen.
+fn in_view(model: &Model, areas: &view::Areas) -> Vec<CallId> {
+    match model.page {
+        Page::Board if areas.mosaic.is_some() => mosaic(model),
+        Page::Board => visible(model).map(|(id, _)| id).collect(),
+        Page::Quality => {
+            let rows = areas.below.map_or(0, |below| usize::from(below.height));
+            model.groups.calls.iter().take(rows).copied().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The four calls of the mosaic: those marked, else the screenful of four with the cursor.
+pub(crate) fn mosaic(model: &Model) -> Vec<CallId> {
+    let order = &model.list.order;
+    if model.marked.len() > 1 {
+        let marked = order.iter().filter(|id| model.marked.contains(id));
+        return marked.take(4).copied().collect();
+    }
+    let selected = |id: &CallId| Some(*id) == model.list.selected;
+    let at = order.iter().position(selected).unwrap_or(0);
+    order.iter().skip(at / 4 * 4).take(4).copied().collect()
+}
+
 fn sync_transcript(model: &mut Model, areas: &view::Areas) {
-    let Some(call) = model.list.selected.and_then(|id| model.board.get(id)) else {
+    let past = model.is_past().then_some(&model.past);
+    let Some(call) = looked_at(&model.board, past, model.list.selected) else {
         model.transcript.clear();
         return;
     };
@@ -255,7 +315,7 @@ fn sync_transcript(model: &mut Model, areas: &view::Areas) {
     };
     model
         .transcript
-        .sync(call, older, (pane.width, pane.height));
+        .sync(call, older, (pane.width, pane.height), &model.watch);
     if let Some(turn) = model.jump.take() {
         model.transcript.go_turn(turn);
     }

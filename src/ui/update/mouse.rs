@@ -9,7 +9,7 @@ use crate::ui::model::{Focus, Model};
 use crate::ui::msg::Effect;
 use crate::ui::view;
 
-use super::list;
+use super::{list, pages};
 
 /// Lines a step of the wheel moves.
 const WHEEL: i32 = 3;
@@ -48,6 +48,9 @@ fn click(model: &mut Model, at: Position) {
             list::select(model, Some(call));
             model.list.is_stale = true;
         }
+    } else if let Some(rows) = areas.list_rows.filter(|rows| rows.contains(at)) {
+        model.focus = Focus::Calls;
+        pages::point(model, at.y - rows.y, rows.height);
     } else if hits(areas.talk, at) {
         model.focus = Focus::Transcript;
     } else if hits(areas.detail, at) {
@@ -59,6 +62,8 @@ fn scroll(model: &mut Model, at: Position, by: i32) {
     let areas = view::areas(model);
     if hits(areas.calls, at) {
         list::step(model, by.signum());
+    } else if hits(areas.list, at) {
+        pages::shift(model, by.signum());
     } else if hits(areas.talk, at) {
         model.transcript.scroll(by);
     } else if hits(areas.detail, at) {

@@ -6,15 +6,14 @@ use nucleo_matcher::{Config, Matcher, Utf32Str};
 
 use crate::call::{Action, Call, DialRequest, Severity, e164};
 use crate::ui::filter::FILTER_MAX;
-use crate::ui::keymap::{Act, BINDINGS, Binding, Context, binding};
+use crate::ui::keymap::{BINDINGS, Binding, Context};
 use crate::ui::line_edit::{Edited, LineEdit};
 use crate::ui::model::{ANSWER_MIN, Ask, GRACE, Model, Overlay, Picker, Prompt};
 use crate::ui::msg::Effect;
-use crate::ui::words::{agent_name, arrow, duration, masked, status_word};
 
-use super::acts;
 use super::input::cancel;
 use super::may::why_not;
+use super::{acts, marks, pages};
 
 /// One line of help or palette.
 #[derive(Clone, Debug)]
@@ -163,11 +162,12 @@ pub(super) fn ask(model: &mut Model, ask: Ask) {
             .selected()
             .map(Call::handover_note)
             .unwrap_or_default(),
+        Ask::Past => model.past.query.clone(),
         _ => String::new(),
     };
     model.overlays.push(Overlay::Prompt(Prompt {
         ask,
-        call: model.list.selected,
+        call: model.subject(),
         input: LineEdit::with(&before),
         opened_at: model.now.mono,
         error: None,
@@ -201,7 +201,7 @@ pub(super) fn prompt_key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
             let Some(Overlay::Prompt(prompt)) = model.overlays.last() else {
                 return Vec::new();
             };
-            let sends = !matches!(prompt.ask, Ask::Filter | Ask::Search);
+            let sends = !prompt.is_in_footer();
             let age = model.now.mono.saturating_sub(prompt.opened_at);
             if sends && age < ANSWER_MIN {
                 return Vec::new();
@@ -297,8 +297,10 @@ fn submit(model: &mut Model) -> Vec<Effect> {
         return Vec::new();
     };
     let text = prompt.input.text().trim().to_owned();
-    if matches!(prompt.ask, Ask::Filter | Ask::Search) {
-        return Vec::new();
+    match prompt.ask {
+        Ask::Filter | Ask::Search => return Vec::new(),
+        Ask::Past => return pages::search_past(model, Some(&text)),
+        _ => {}
     }
     if prompt.ask == Ask::Speak {
         return speak(model, prompt, text);
@@ -319,6 +321,15 @@ fn submit(model: &mut Model) -> Vec<Effect> {
         Ok(action @ Action::Transfer { .. }) => {
             if let Some(call) = prompt.call {
                 acts::confirm(model, call, action);
+            }
+            Vec::new()
+        }
+        Ok(action) if !model.marked.is_empty() && is_for_all(&action) => {
+            let wishes = marks::all_of(model, &action);
+            if wishes.is_empty() {
+                model.say(Severity::Info, "none of the marked calls is in a call now");
+            } else {
+                marks::ask(model, wishes);
             }
             Vec::new()
         }
@@ -360,6 +371,14 @@ fn speak(model: &mut Model, mut prompt: Prompt, text: String) -> Vec<Effect> {
     effects
 }
 
+/// What is done to all marked calls.
+fn is_for_all(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Whisper { .. } | Action::Say { .. } | Action::Note { .. } | Action::Flag { .. }
+    )
+}
+
 fn answer(ask: Ask, text: &str) -> Result<Action, String> {
     let owned = text.to_owned();
     if text.is_empty() {
@@ -374,7 +393,7 @@ fn answer(ask: Ask, text: &str) -> Result<Action, String> {
         Ask::HandBack => Action::HandBack { note: Some(owned) },
         Ask::Note => Action::Note { text: owned },
         Ask::Flag => Action::Flag { label: owned },
-        Ask::Unmask | Ask::Filter | Ask::Search => Action::Unmask {},
+        Ask::Unmask | Ask::Filter | Ask::Search | Ask::Past => Action::Unmask {},
         Ask::Transfer if text.starts_with("sip:") => Action::Transfer { to: owned },
         Ask::Transfer => Action::Transfer { to: number(text)? },
         Ask::Dial => Action::Dial {
@@ -390,61 +409,4 @@ fn answer(ask: Ask, text: &str) -> Result<Action, String> {
 fn number(text: &str) -> Result<String, String> {
     e164(text)
         .ok_or_else(|| "write it with + and country code, for instance +14155550134".to_owned())
-}
-
-pub(super) fn copy_key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
-    model.overlays.pop();
-    let Some(id) = model.list.selected else {
-        return Vec::new();
-    };
-    let Some(call) = model.board.get(id) else {
-        return Vec::new();
-    };
-    let (what, text) = match key.code {
-        KeyCode::Char('i') => ("id", call.id.to_string()),
-        KeyCode::Char('c') => ("carrier id", call.call_sid()),
-        KeyCode::Char('n') => ("number", shown_number(model, call)),
-        KeyCode::Char('t') => ("transcript", model.transcript.plain()),
-        KeyCode::Char('s') => ("summary", summary(model, call)),
-        KeyCode::Char('w') => ("command", format!("wallboard listen {}", call.id)),
-        KeyCode::Char('l') => {
-            if let Some(why) = why_not(model, Act::Listen) {
-                let name = binding(Act::Listen).short;
-                model.say(Severity::Warn, format!("{name}: {why}"));
-                return Vec::new();
-            }
-            return vec![Effect::ListenUrl(id)];
-        }
-        _ => return Vec::new(),
-    };
-    let text = crate::call::text::clean(&text).into_owned();
-    model.say(Severity::Info, format!("copied the {what}"));
-    vec![Effect::Copy(text)]
-}
-
-/// The number as this operator may see it now.
-pub(crate) fn shown_number(model: &Model, call: &Call) -> String {
-    let full = model.unmasked.get(&call.id);
-    match (full, call.facts.direction) {
-        (Some(shown), crate::call::Direction::Inbound) => shown.from.clone(),
-        (Some(shown), crate::call::Direction::Outbound) => shown.to.clone(),
-        (None, _) => masked(call.caller_number()).into_owned(),
-    }
-}
-
-fn summary(model: &Model, call: &Call) -> String {
-    let mut text = format!(
-        "{} {} {} · {} {} · {}",
-        shown_number(model, call),
-        arrow(call.facts.direction),
-        agent_name(call),
-        status_word(call),
-        duration(call.elapsed_s(model.board_now())),
-        call.id
-    );
-    if let Some(reason) = model.need(call).reason {
-        text.push_str(" · ");
-        text.push_str(&reason);
-    }
-    text
 }

@@ -1,6 +1,8 @@
 //! The screen's behaviour as scripts of messages.
 
 mod looking;
+mod marking;
+mod paging;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -43,6 +43,10 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect, y:
         if is_selected {
             mark(pen, row);
         }
+        if line == 0 && model.marked.contains(&call.id) {
+            let style = pen.style(Role::Accent);
+            pen.put(row.x, row.y, "◆", style);
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use ratatui::layout::Rect;
 
 use crate::call::{ActionState, Call, RecordingState, Severity, TurnTiming};
+use crate::ui::groups::Layers;
 use crate::ui::model::{Focus, Model};
 use crate::ui::order::is_open;
 use crate::ui::pen::{Pen, Seg};
@@ -18,6 +19,8 @@ use super::quality::{band_role, turn_role};
 
 /// Turns drawn in the waterfall.
 const TURNS: usize = 10;
+/// Alerts shown that are over.
+const PAST: usize = 6;
 
 type Lines<'a> = Vec<Vec<Seg<'a>>>;
 
@@ -72,6 +75,7 @@ pub(crate) fn scroll_max(model: &Model) -> u16 {
 fn lines<'a>(pen: &Pen<'_>, model: &'a Model, call: &'a Call, width: u16) -> Lines<'a> {
     let mut lines = Lines::new();
     alerts(pen, model, call, &mut lines);
+    past_alerts(pen, model, call, &mut lines);
     turns(pen, call, width, &mut lines);
     levels(pen, model, call, width, &mut lines);
     facts(pen, model, call, &mut lines);
@@ -101,10 +105,14 @@ fn clock(model: &Model, at: DateTime<Utc>) -> String {
 }
 
 fn alerts<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a>) {
-    if call.alerts.is_empty() {
+    if call.alerts.is_empty() && call.past_alerts.is_empty() {
         return;
     }
-    head(pen, lines, "Alerts", String::new());
+    let need = match model.need(call).score {
+        0 => String::new(),
+        score => format!("needs you {score} of 100"),
+    };
+    head(pen, lines, "Alerts", need);
     let now = model.board_now();
     for alert in &call.alerts {
         let open = is_open(alert, now);
@@ -133,6 +141,50 @@ fn alerts<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a
     }
 }
 
+/// Alerts that are over, the newest first.
+fn past_alerts<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a>) {
+    for past in call.past_alerts.iter().rev().take(PAST) {
+        lines.push(vec![
+            pen.seg("✓ ", Role::Dim),
+            pen.outside(&past.alert.reason, Role::Dim),
+            pen.seg("  ", Role::Dim),
+            pen.outside(&past.alert.rule, Role::Faint),
+            pen.seg(
+                format!(" over {}", clock(model, past.cleared_at)),
+                Role::Faint,
+            ),
+        ]);
+    }
+}
+
+/// Medians and the layer to blame, over the turns that are held.
+fn whole_call(pen: &Pen<'_>, turns: &Layers, scale: u32, columns: u16, lines: &mut Lines<'_>) {
+    let words = |ms: Option<u32>| ms.map_or_else(|| "–".into(), seconds);
+    for (label, ms, parts) in [
+        ("p50", turns.p50, [turns.ears, turns.think, turns.voice]),
+        ("p95", turns.p95, turns.slow),
+    ] {
+        let timing = TurnTiming {
+            turn: 0,
+            latency_ms: ms.unwrap_or(0),
+            ears_ms: parts[0],
+            think_ms: parts[1],
+            voice_ms: parts[2],
+        };
+        let mut segs = vec![pen.seg(format!(" {label} "), Role::Dim)];
+        segs.extend(pen.padded_left(words(ms), 6, turn_role(ms)));
+        segs.push(pen.seg(" ", Role::Text));
+        segs.extend(waterfall(pen, &timing, scale, columns));
+        lines.push(segs);
+    }
+    if let (Some((layer, ms)), Some(2_001..)) = (turns.blame(), turns.p95) {
+        lines.push(vec![
+            pen.seg(format!("     slowest: {} ", layer.as_str()), Role::Warn),
+            pen.seg(format!("{} · {}", seconds(ms), layer.whose()), Role::Dim),
+        ]);
+    }
+}
+
 fn turns<'a>(pen: &Pen<'_>, call: &'a Call, width: u16, lines: &mut Lines<'a>) {
     if call.turns.is_empty() {
         return;
@@ -142,6 +194,9 @@ fn turns<'a>(pen: &Pen<'_>, call: &'a Call, width: u16, lines: &mut Lines<'a>) {
     let longest = call.turns[from..].iter().map(|turn| turn.latency_ms).max();
     let scale = longest.unwrap_or(1).max(2_000);
     let columns = width.saturating_sub(13);
+    let layers = Layers::of(call.turns.iter());
+    let scale = scale.max(layers.p95.unwrap_or(0));
+    whole_call(pen, &layers, scale, columns, lines);
     for turn in &call.turns[from..] {
         let mut segs = vec![pen.seg(format!("{:>4} ", turn.turn), Role::Faint)];
         let role = turn_role(Some(turn.latency_ms));

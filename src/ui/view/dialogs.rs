@@ -6,13 +6,13 @@ use ratatui::style::{Modifier, Style};
 use crate::call::{Action, Call, CallId};
 use crate::ui::keymap::Act;
 use crate::ui::line_edit::LineEdit;
-use crate::ui::model::{Ask, Confirm, GRACE, Mode, Model, Prompt};
+use crate::ui::model::{Ask, Confirm, GRACE, GroupAsk, Mode, Model, Prompt};
 use crate::ui::pen::{Pen, Seg, fit, fit_end, width};
 use crate::ui::sound::Device;
 use crate::ui::theme::Role;
 
 use crate::ui::update::{places, shown_number};
-use crate::ui::words::{agent_name, arrow, duration, masked, status_word};
+use crate::ui::words::{action_words, agent_name, arrow, duration, masked, status_word};
 use crate::ui::wrap::wrap;
 
 use super::dialog;
@@ -23,7 +23,7 @@ const PLACES_MAX: usize = 8;
 impl Prompt {
     /// Filter, search and spoken lines are typed in the footer, so that what comes of them is seen.
     pub(crate) fn is_in_footer(&self) -> bool {
-        matches!(self.ask, Ask::Filter | Ask::Search | Ask::Speak)
+        matches!(self.ask, Ask::Filter | Ask::Search | Ask::Past | Ask::Speak)
     }
 }
 
@@ -142,6 +142,64 @@ pub(super) fn confirm(pen: &mut Pen<'_>, model: &Model, confirm: &Confirm, scree
     lines(pen, inside, &rows);
 }
 
+/// The same for several calls: names them, and wants their number typed.
+pub(super) fn group(pen: &mut Pen<'_>, model: &Model, ask: &GroupAsk, screen: Rect) {
+    let count = ask.wishes.len();
+    let Some((_, first)) = ask.wishes.first() else {
+        return;
+    };
+    let (infinitive, _) = action_words(first);
+    let is_end = matches!(first, Action::Terminate {});
+    let plural = if count == 1 { "call" } else { "calls" };
+    let mut title = format!("{infinitive}: {count} marked {plural}?");
+    if is_end {
+        title = format!("End {count} marked {plural}?");
+    }
+    let mut rows: Vec<Vec<Seg<'_>>> = vec![Vec::new()];
+    let room = usize::from(screen.height.saturating_sub(10)).clamp(1, 8);
+    for (id, _) in ask.wishes.iter().take(room) {
+        if let Some(call) = model.board.get(*id) {
+            let mut segs = vec![pen.seg("◆ ", Role::Accent)];
+            segs.extend(naming(pen, model, call));
+            rows.push(segs);
+        }
+    }
+    if count > room {
+        rows.push(vec![
+            pen.seg(format!("  and {} more", count - room), Role::Dim),
+        ]);
+    }
+    rows.push(Vec::new());
+    if let Action::Whisper { text } | Action::Say { text } | Action::Note { text } = first {
+        rows.push(vec![pen.outside(text, Role::Operator)]);
+    }
+    if let Action::Flag { label } = first {
+        rows.push(vec![pen.outside(label, Role::Operator)]);
+    }
+    if is_end {
+        let (undo, grace) = (model.key(Act::Undo), GRACE.as_secs());
+        let text = format!("The lines are hung up; {grace} s to take all back with {undo}.");
+        rows.push(vec![pen.seg(text, Role::Text)]);
+    }
+    let role = if is_end { Role::Bad } else { Role::Key };
+    rows.push(match &ask.error {
+        Some(error) => vec![pen.seg(error.clone(), Role::Warn)],
+        None => vec![
+            pen.seg("type ", Role::Text),
+            pen.seg(count.to_string(), role),
+            pen.seg(" and enter to do it, esc to leave", Role::Text),
+        ],
+    });
+    let size = (66, rows.len() as u16 + 3);
+    let role = if is_end { Role::Bad } else { Role::Title };
+    let inside = dialog(pen, screen, size, &title, role);
+    lines(pen, inside, &rows);
+    let y = (inside.y + rows.len() as u16).min(inside.bottom().saturating_sub(1));
+    let accent = pen.style(Role::Accent);
+    pen.text(inside.x, y, 2, "› ", accent);
+    input(pen, &ask.input, Rect::new(inside.x + 2, y, 12, 1));
+}
+
 pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, screen: Rect) {
     let (title, help) = match prompt.ask {
         Ask::Whisper => (
@@ -170,7 +228,7 @@ pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, screen: 
             "Why do you need the number?",
             "Shown for 30 s. The reason is kept in the audit log.",
         ),
-        Ask::Filter | Ask::Search | Ask::Speak => return,
+        Ask::Filter | Ask::Search | Ask::Past | Ask::Speak => return,
     };
     let width = screen.width.saturating_sub(8).min(76);
     let offered: &[String] = match prompt.ask {
@@ -245,20 +303,47 @@ pub(super) fn copy(pen: &mut Pen<'_>, model: &Model, screen: Rect) {
         return;
     };
     let number = crate::call::text::clean_label(&shown_number(model, call)).into_owned();
+    let refused = crate::ui::update::why_not(model, Act::Export)
+        .map_or_else(String::new, |why| format!(" ({why})"));
     let rows = [
         ("i", format!("id             {}", call.id)),
         ("c", "carrier's id".into()),
         ("n", format!("number         {number}")),
         ("s", "summary line".into()),
-        ("t", "transcript     as plain text".into()),
+        ("t", "turn           the one looked at".into()),
+        ("a", "all of the transcript, as plain text".into()),
         (
             "l",
             "listen link    for a browser or player, one use".into(),
         ),
         ("w", "command        wallboard listen …".into()),
+        (
+            "m",
+            format!("export         as Markdown, into a file{refused}"),
+        ),
+        (
+            "j",
+            format!("export         as JSON Lines, into a file{refused}"),
+        ),
     ];
-    let title = "Copy to your own clipboard";
+    let title = "Copy to your own clipboard, or export";
     let inside = dialog(pen, screen, (62, rows.len() as u16 + 2), title, Role::Title);
+    menu(pen, inside, &rows);
+}
+
+pub(super) fn demo(pen: &mut Pen<'_>, model: &Model, screen: Rect) {
+    let inside = dialog(pen, screen, (62, 6), "Practice calls?", Role::Title);
+    let text = match model.settings.mode {
+        Mode::Attach => "This screen leaves the backend, which goes on without it.",
+        Mode::Run | Mode::Demo => "This backend takes no calls while they are shown.",
+    };
+    let dim = pen.style(Role::Dim);
+    pen.text(inside.x, inside.y, inside.width, text, dim);
+    let inside = Rect::new(inside.x, inside.y + 2, inside.width, 2);
+    let rows = [
+        ("y", "show them; q leaves".into()),
+        ("n", "stay (any other key)".into()),
+    ];
     menu(pen, inside, &rows);
 }
 

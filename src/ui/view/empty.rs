@@ -81,8 +81,10 @@ fn waiting<'a>(pen: &Pen<'_>, model: &'a Model) -> Vec<Vec<Seg<'a>>> {
     lines.push(keys);
     if model.settings.mode != Mode::Demo {
         lines.push(vec![
+            pen.seg(model.key(Act::Demo).to_owned(), Role::Key),
+            pen.seg(" shows practice calls; ", Role::Dim),
             pen.seg("wallboard demo", Role::Key),
-            pen.seg(" in another terminal shows practice calls", Role::Dim),
+            pen.seg(" does so in another terminal", Role::Dim),
         ]);
     }
     lines

@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::call::Severity;
-use crate::ui::keymap::{BINDINGS, Binding, Context};
+use crate::ui::keymap::{BINDINGS, Binding, Context, Group};
 use crate::ui::model::{Ask, Model, Page, Prompt};
 use crate::ui::pen::{Pen, width};
 use crate::ui::theme::Role;
@@ -37,29 +37,29 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, area: Rect) {
             !(model.page == Page::Call && binding.act == crate::ui::keymap::Act::Open)
         })
         .collect();
+    // What matters most is kept when there is no room for all of it.
     keys.sort_by_key(|binding| binding.footer);
+    let needed = |binding: &Binding| {
+        let key = model.keymap.first(binding.act)?;
+        Some(width(key) + 1 + width(binding.short) + 2)
+    };
+    let mut room = area.width.saturating_sub(1);
+    keys.retain(|binding| match needed(binding) {
+        Some(columns) if why_not(model, binding.act).is_none() && columns <= room => {
+            room -= columns;
+            true
+        }
+        _ => false,
+    });
+    // wallboard's own keys stand at the end.
+    keys.sort_by_key(|binding| (binding.group == Group::App, binding.footer));
     let mut x = area.x + 1;
     let key_style = pen.style(Role::Key);
     let word_style = pen.style(Role::Dim);
-    // Help and quit keep their place at the end, however narrow the screen.
-    let always: u16 = 8;
-    for (index, binding) in keys.iter().enumerate() {
-        let Some(key) = model.keymap.first(binding.act) else {
-            continue;
-        };
-        if why_not(model, binding.act).is_some() {
-            continue;
-        }
-        let needed = width(key) + 1 + width(binding.short) + 2;
-        let is_last = keys[index..]
-            .iter()
-            .all(|rest| rest.act == crate::ui::keymap::Act::Help || rest.footer > 9);
-        let reserve = if is_last { 0 } else { always };
-        if x + needed + reserve > area.right() {
-            continue;
-        }
-        x += pen.text(x, area.y, needed, key, key_style) + 1;
-        x += pen.text(x, area.y, needed, binding.short, word_style) + 2;
+    for binding in keys {
+        let key = model.keymap.first(binding.act).unwrap_or_default();
+        x += pen.text(x, area.y, area.width, key, key_style) + 1;
+        x += pen.text(x, area.y, area.width, binding.short, word_style) + 2;
     }
 }
 
@@ -69,7 +69,12 @@ pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, area: Re
     if prompt.ask == Ask::Speak {
         return speak(pen, prompt, area);
     }
+    let hint_of = match prompt.ask {
+        Ask::Past => "enter looks",
+        _ => "enter keeps",
+    };
     let count = match prompt.ask {
+        Ask::Past => "words, since:8h, flag:*, alert:loop".to_owned(),
         Ask::Filter => format!(
             "{} of {} calls",
             model.list.order.len(),
@@ -85,9 +90,10 @@ pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, area: Re
     };
     let label = match prompt.ask {
         Ask::Filter => "filter /",
+        Ask::Past => "past /",
         _ => "search /",
     };
-    let hint = format!("{count} · enter keeps · esc takes back");
+    let hint = format!("{count} · {hint_of} · esc takes back");
     let hint_segs = [pen.seg(hint, Role::Dim)];
     let used = pen.segs_right(area.right() - 1, area.y, area.width / 2, &hint_segs);
     let accent = pen.style(Role::Accent);

@@ -9,7 +9,7 @@ use crate::ui::model::{Mode, Model};
 use crate::ui::pen::{Pen, Seg, width};
 use crate::ui::theme::Role;
 use crate::ui::update::shown_number;
-use crate::ui::words::{figure, seconds, tenths};
+use crate::ui::words::{duration, figure, seconds, tenths};
 
 use super::quality::{score_role, turn_role};
 
@@ -73,10 +73,16 @@ fn totals<'a>(pen: &Pen<'_>, model: &Model, wide: bool) -> Vec<Seg<'a>> {
     } else {
         Role::Dim
     };
+    let snoozed = match (totals.snoozed, wide) {
+        (0, _) => String::new(),
+        (count, true) => format!(" {count} snoozed"),
+        (count, false) => format!(" {count} z"),
+    };
     vec![
         pen.seg(format!("{} live{gap}", totals.live), live),
         pen.seg(format!("{} {ringing}{gap}", totals.ringing), rings),
         pen.seg(format!("{}{attention}", totals.attention), asks),
+        pen.seg(snoozed, Role::Dim),
         pen.seg(gap, Role::Text),
     ]
 }
@@ -100,6 +106,14 @@ fn figures<'a>(pen: &Pen<'_>, model: &Model, wide: bool) -> Vec<Seg<'a>> {
         segs.push(pen.seg(" line ", Role::Dim));
     }
     segs.push(pen.seg(figure(totals.score), score_role(totals.score)));
+    // Over a network a second clock that ticks is not worth its bytes.
+    if let Some(since) = totals.longest_since.filter(|_| model.size.0 >= 150) {
+        if !model.settings.is_remote_terminal {
+            let age = (model.board_now() - since).num_seconds().max(0) as u32;
+            segs.push(pen.seg("   longest ", Role::Dim));
+            segs.push(pen.seg(duration(age), Role::Text));
+        }
+    }
     segs
 }
 

@@ -1,6 +1,9 @@
 //! `view`: the model as a picture. Reads only; no clock, no I/O. Sizes are decided in [`areas`],
 //! which `update` asks too, so that scrolling and drawing can never disagree.
 
+mod alerts;
+mod areas;
+mod audit;
 mod banner;
 mod call_words;
 mod cards;
@@ -8,7 +11,10 @@ mod detail;
 mod dialogs;
 mod empty;
 mod footer;
+mod groups;
 mod header;
+mod history;
+mod mosaic;
 mod picker;
 mod quality;
 mod rows;
@@ -19,208 +25,15 @@ mod transcript;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::call::{AgentLink, Call, CallStatus};
 use crate::engine::LinkState;
 
-use super::model::{Focus, Model, Overlay, Page, View};
-use super::pen::{Pen, to_ascii};
+use super::model::{Focus, Model, Overlay, Page};
+use super::pen::{Pen, Seg, to_ascii};
 use super::theme::{Role, Theme};
 
+pub(crate) use areas::{Areas, CallsStyle, areas, card_height};
 pub(crate) use banner::is_shown as has_banner;
 pub(crate) use detail::scroll_max as detail_scroll_max;
-
-/// Below this nothing useful fits.
-const MIN: (u16, u16) = (40, 10);
-/// Height from which a card gets a blank line after it.
-const ROOMY: u16 = 26;
-
-/// How the calls are drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum CallsStyle {
-    #[default]
-    Cards,
-    /// One line a call.
-    Rows,
-    /// One line a call with every column and a head.
-    Table,
-}
-
-/// Where everything goes on a screen of this size.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Areas {
-    pub is_too_small: bool,
-    pub header: Rect,
-    pub banner: Option<Rect>,
-    pub body: Rect,
-    pub footer: Rect,
-    pub calls: Option<Rect>,
-    /// Inside of the calls pane.
-    pub calls_rows: Option<Rect>,
-    pub calls_style: CallsStyle,
-    /// The pane of the transcript; quality may share it.
-    pub talk: Option<Rect>,
-    pub transcript_rows: Option<Rect>,
-    /// Lines for the quality figures, inside the talk pane or in a pane of their own.
-    pub quality: Option<Rect>,
-    /// Pane of its own round `quality`.
-    pub quality_pane: Option<Rect>,
-    pub detail: Option<Rect>,
-    /// The detail is on the screen or one `tab` away.
-    pub has_detail: bool,
-}
-
-/// Decides the layout.
-pub(crate) fn areas(model: &Model) -> Areas {
-    let (width, height) = model.size;
-    if width < MIN.0 || height < MIN.1 {
-        return Areas {
-            is_too_small: true,
-            body: Rect::new(0, 0, width, height),
-            ..Areas::default()
-        };
-    }
-    let banner_height = u16::from(has_banner(model));
-    let body = Rect::new(0, 1 + banner_height, width, height - 2 - banner_height);
-    let mut areas = Areas {
-        header: Rect::new(0, 0, width, 1),
-        banner: (banner_height > 0).then_some(Rect::new(0, 1, width, 1)),
-        body,
-        footer: Rect::new(0, height - 1, width, 1),
-        ..Areas::default()
-    };
-    match (model.page, width) {
-        (Page::Call, 0..100) => one_call_narrow(model, &mut areas),
-        (Page::Call, _) => {
-            let detail = (body.width * 2 / 5).min(90);
-            let [talk, rest] = split_right(body, detail);
-            areas.talk = Some(talk);
-            areas.detail = Some(rest);
-        }
-        (Page::Board, 0..80) => single(model, &mut areas),
-        (Page::Board, 80..100) if height < 20 => single(model, &mut areas),
-        (Page::Board, 80..100) => stacked(&mut areas),
-        (Page::Board, _) if model.view == View::Dense => dense(&mut areas),
-        (Page::Board, 100..160) => {
-            let calls = (body.width * 48 / 100).max(50);
-            let [calls, talk] = split_left(body, calls);
-            areas.calls = Some(calls);
-            areas.talk = Some(talk);
-        }
-        (Page::Board, _) => {
-            let calls = (body.width * 36 / 100).clamp(58, 84);
-            let detail = (body.width * 28 / 100).clamp(46, 80);
-            let [calls, rest] = split_left(body, calls);
-            let [talk, detail] = split_right(rest, detail);
-            areas.calls = Some(calls);
-            areas.talk = Some(talk);
-            areas.detail = Some(detail);
-        }
-    }
-    areas.has_detail |= areas.detail.is_some();
-    inner(&mut areas);
-    areas
-}
-
-fn split_left(area: Rect, left: u16) -> [Rect; 2] {
-    let left = left.min(area.width);
-    [
-        Rect::new(area.x, area.y, left, area.height),
-        Rect::new(area.x + left, area.y, area.width - left, area.height),
-    ]
-}
-
-fn split_right(area: Rect, right: u16) -> [Rect; 2] {
-    split_left(area, area.width.saturating_sub(right))
-}
-
-fn split_top(area: Rect, top: u16) -> [Rect; 2] {
-    let top = top.min(area.height);
-    [
-        Rect::new(area.x, area.y, area.width, top),
-        Rect::new(area.x, area.y + top, area.width, area.height - top),
-    ]
-}
-
-fn single(model: &Model, areas: &mut Areas) {
-    areas.has_detail = true;
-    match model.focus {
-        Focus::Calls => {
-            areas.calls = Some(areas.body);
-            areas.calls_style = CallsStyle::Rows;
-        }
-        Focus::Transcript => areas.talk = Some(areas.body),
-        Focus::Detail => areas.detail = Some(areas.body),
-    }
-}
-
-fn one_call_narrow(model: &Model, areas: &mut Areas) {
-    areas.has_detail = true;
-    if model.focus == Focus::Detail {
-        areas.detail = Some(areas.body);
-    } else {
-        areas.talk = Some(areas.body);
-    }
-}
-
-fn stacked(areas: &mut Areas) {
-    let [upper, quality] = split_top(areas.body, areas.body.height - 3);
-    let [calls, talk] = split_top(upper, (upper.height / 2).max(5));
-    areas.calls = Some(calls);
-    areas.calls_style = CallsStyle::Rows;
-    areas.talk = Some(talk);
-    areas.quality_pane = Some(quality);
-}
-
-fn dense(areas: &mut Areas) {
-    let [calls, lower] = split_top(areas.body, areas.body.height * 11 / 20);
-    let [talk, detail] = split_right(lower, lower.width * 2 / 5);
-    areas.calls = Some(calls);
-    areas.calls_style = CallsStyle::Table;
-    areas.talk = Some(talk);
-    areas.detail = Some(detail);
-}
-
-/// Insides of the panes.
-fn inner(areas: &mut Areas) {
-    let inside = |pane: Rect| {
-        Rect::new(
-            pane.x + 1,
-            pane.y + 1,
-            pane.width.saturating_sub(2),
-            pane.height.saturating_sub(2),
-        )
-    };
-    areas.calls_rows = areas.calls.map(inside).map(|rows| match areas.calls_style {
-        CallsStyle::Table => split_top(rows, 1)[1],
-        _ => rows,
-    });
-    if let Some(talk) = areas.talk.map(inside) {
-        let lines = match (areas.quality_pane, talk.height) {
-            (Some(_), _) | (_, 0..12) => 0,
-            (_, 12..18) => 2,
-            (_, 18..) => 5,
-        };
-        // One line goes to the rule between the two.
-        let taken = if lines > 0 { lines + 1 } else { 0 };
-        let [rows, quality] = split_top(talk, talk.height - taken);
-        areas.transcript_rows = Some(rows);
-        if lines > 0 {
-            areas.quality = Some(split_top(quality, 1)[1]);
-        }
-    }
-    if let Some(pane) = areas.quality_pane {
-        areas.quality = Some(inside(pane));
-    }
-}
-
-/// Lines a call takes in the list.
-pub(crate) fn card_height(call: &Call, style: CallsStyle, pane: u16) -> u16 {
-    let talks = call.status == CallStatus::InProgress && call.agent_link != AgentLink::Connecting;
-    match style {
-        CallsStyle::Cards if talks => 4 + u16::from(pane >= ROOMY),
-        _ => 1,
-    }
-}
 
 /// Draws the whole screen. The model must have been prepared (see `update::prepare`).
 pub fn draw(model: &Model, theme: &Theme, is_ascii: bool, buffer: &mut Buffer) {
@@ -242,6 +55,16 @@ fn board(pen: &mut Pen<'_>, model: &Model, areas: &Areas) {
     if nothing && model.page == Page::Board {
         empty::draw(pen, model, areas.body);
     } else {
+        match model.page {
+            Page::Alerts => alerts::draw(pen, model, areas),
+            Page::Quality => groups::draw(pen, model, areas),
+            Page::History => history::draw(pen, model, areas),
+            Page::Audit => audit::draw(pen, model, areas),
+            Page::Board | Page::Call => {}
+        }
+        if let Some(panes) = areas.mosaic {
+            mosaic::draw(pen, model, &panes);
+        }
         if let Some(pane) = areas.calls {
             calls(pen, model, areas, pane);
         }
@@ -272,22 +95,7 @@ fn board(pen: &mut Pen<'_>, model: &Model, areas: &Areas) {
 
 fn calls(pen: &mut Pen<'_>, model: &Model, areas: &Areas, pane: Rect) {
     let list = &model.list;
-    let mut title = vec![pen.seg("Calls ", Role::Title)];
-    let count = if list.order.len() == list.candidates {
-        list.candidates.to_string()
-    } else {
-        format!("{} of {}", list.order.len(), list.candidates)
-    };
-    title.push(pen.seg(count, Role::Title));
-    let order = if model.reversed { " reversed" } else { "" };
-    title.push(pen.seg(format!(" · by {}{order}", model.sort.as_str()), Role::Dim));
-    if !model.filter.is_empty() {
-        title.push(pen.seg(" · ", Role::Dim));
-        title.push(pen.seg(format!("/{}", model.filter.text()), Role::Accent));
-    }
-    if model.keep_ended {
-        title.push(pen.seg(" · ended kept", Role::Dim));
-    }
+    let title = calls_title(pen, model);
     let rows = areas.calls_rows.unwrap_or_default();
     let above = list
         .tops
@@ -342,6 +150,32 @@ fn calls(pen: &mut Pen<'_>, model: &Model, areas: &Areas, pane: Rect) {
     }
 }
 
+/// How many calls, in what order, what is left out, how many are marked.
+fn calls_title<'a>(pen: &Pen<'_>, model: &'a Model) -> Vec<Seg<'a>> {
+    let list = &model.list;
+    let mut title = vec![pen.seg("Calls ", Role::Title)];
+    let count = if list.order.len() == list.candidates {
+        list.candidates.to_string()
+    } else {
+        format!("{} of {}", list.order.len(), list.candidates)
+    };
+    title.push(pen.seg(count, Role::Title));
+    let order = if model.reversed { " reversed" } else { "" };
+    title.push(pen.seg(format!(" · by {}{order}", model.sort.as_str()), Role::Dim));
+    if !model.filter.is_empty() {
+        title.push(pen.seg(" · ", Role::Dim));
+        title.push(pen.seg(format!("/{}", model.filter.text()), Role::Accent));
+    }
+    if model.keep_ended {
+        title.push(pen.seg(" · ended kept", Role::Dim));
+    }
+    if !model.marked.is_empty() {
+        let text = format!(" · {} marked", model.marked.len());
+        title.push(pen.seg(text, Role::Accent));
+    }
+    title
+}
+
 fn overlays(pen: &mut Pen<'_>, model: &Model, areas: &Areas) {
     let Some(top) = model.overlays.last() else {
         return;
@@ -357,8 +191,10 @@ fn overlays(pen: &mut Pen<'_>, model: &Model, areas: &Areas) {
         Overlay::Help(picker) => picker::help(pen, model, picker, screen),
         Overlay::Palette(picker) => picker::palette(pen, model, picker, screen),
         Overlay::Confirm(confirm) => dialogs::confirm(pen, model, confirm, screen),
+        Overlay::Group(ask) => dialogs::group(pen, model, ask, screen),
         Overlay::Prompt(prompt) if in_footer => footer::prompt(pen, model, prompt, areas.footer),
         Overlay::Prompt(prompt) => dialogs::prompt(pen, model, prompt, screen),
+        Overlay::Demo => dialogs::demo(pen, model, screen),
         Overlay::Copy => dialogs::copy(pen, model, screen),
         Overlay::Quit => dialogs::quit(pen, model, screen),
         Overlay::Hear(call) => dialogs::hear(pen, model, *call, screen),
@@ -378,6 +214,14 @@ fn too_small(pen: &mut Pen<'_>, area: Rect) {
         let x = area.width.saturating_sub(text.len() as u16) / 2;
         pen.text(x, top + index as u16, area.width, text, style);
     }
+}
+
+/// First row of a list of `total` to show in `height` rows so that `at` is seen, in the middle as far
+/// as possible.
+pub(crate) fn first_row(at: usize, total: usize, height: u16) -> usize {
+    let height = usize::from(height);
+    at.saturating_sub(height / 2)
+        .min(total.saturating_sub(height))
 }
 
 /// A box in the middle of the screen, blank and framed. Returns its inside.

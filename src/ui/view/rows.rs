@@ -58,9 +58,14 @@ fn left<'a>(pen: &mut Pen<'_>, model: &'a Model, call: &'a Call, row: Rect) -> H
 
 /// The list of screens below 100 columns.
 pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect, y: i32) {
-    let Some(row) = row_of(area, y) else {
-        return;
-    };
+    if let Some(row) = self::row(pen, model, call, area, y) {
+        cursor(pen, model, call, row);
+    }
+}
+
+/// One line about a call; returns where it stands.
+fn row(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect, y: i32) -> Option<Rect> {
+    let row = row_of(area, y)?;
     let line = left(pen, model, call, row);
     let is_call = call.status == CallStatus::InProgress;
     let right = if is_call { RIGHT.min(row.width / 3) } else { 4 };
@@ -91,7 +96,8 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect, y:
         let style = pen.style(Role::Dim);
         pen.text(row.right() - 3, row.y, 3, &format!("{direction:>3}"), style);
     }
-    finish(pen, model, call, row);
+    fade(pen, call, row);
+    Some(row)
 }
 
 /// Reason, link state, how it ended, or the caller's name.
@@ -141,14 +147,33 @@ fn figures(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect) {
     }
 }
 
-fn finish(pen: &mut Pen<'_>, model: &Model, call: &Call, row: Rect) {
+/// An ended call is dim.
+fn fade(pen: &mut Pen<'_>, call: &Call, row: Rect) {
     if !call.is_live() {
         let dim = pen.style(Role::Dim);
         pen.tint(Rect::new(row.x + LEFT, row.y, row.width - LEFT, 1), dim);
     }
+}
+
+fn finish(pen: &mut Pen<'_>, model: &Model, call: &Call, row: Rect) {
+    fade(pen, call, row);
+    cursor(pen, model, call, row);
+}
+
+/// The cursor's bar, and the mark of a marked call.
+pub(super) fn cursor(pen: &mut Pen<'_>, model: &Model, call: &Call, row: Rect) {
     if model.list.selected == Some(call.id) {
         mark(pen, row);
     }
+    if model.marked.contains(&call.id) {
+        let style = pen.style(Role::Accent);
+        pen.put(row.x, row.y, "◆", style);
+    }
+}
+
+/// A call of a group: the row of a small screen, without the cursor.
+pub(super) fn listed(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect, y: i32) {
+    row(pen, model, call, area, y);
 }
 
 /// Where the columns of the table begin, from what width each is shown.

@@ -72,10 +72,80 @@ fn lost() -> Still {
     still
 }
 
-/// Every kind of screen at every size, as text. Colour is asserted below.
-#[test]
-fn screens_look_as_they_did() {
-    let kinds: [(&str, fn() -> Still); 5] = [
+/// The sample with a minute behind it, so that there is a past to compare with.
+fn pressed(keys: &str) -> Still {
+    let mut still = still();
+    still.draw(120, 40);
+    still.keys(keys);
+    still
+}
+
+/// The pages beside the board, with something on each.
+fn history() -> Still {
+    let mut still = pressed("3");
+    let mut items = sample::calls(sample::now());
+    items.retain(|call| !call.is_live() || call.lines.len() > 3);
+    for (index, call) in items.iter_mut().enumerate() {
+        call.id = sample::id(100 + index as u8);
+        call.status = crate::call::CallStatus::Completed;
+        call.started_at -= chrono::TimeDelta::hours(9 * index as i64);
+        call.ended_at = call
+            .answered_at
+            .map(|at| at + chrono::TimeDelta::seconds(90));
+        call.duration_s = Some(90);
+    }
+    let page = crate::engine::HistoryPage {
+        items,
+        ..crate::engine::HistoryPage::default()
+    };
+    let serial = still.model.past.serial;
+    let result = Ok(page);
+    still.message(Msg::Past { serial, result });
+    still
+}
+
+fn audit() -> Still {
+    let mut still = still();
+    let mut hello = sample::hello();
+    hello.features.push("audit".into());
+    still.update(Update::Hello(hello));
+    still.keys("5");
+    let row = |ago: i64, by: &str, verb: &str, result: &str, reason: Option<&str>| {
+        crate::engine::AuditEntry {
+            at: sample::now() - chrono::TimeDelta::seconds(ago),
+            by: by.into(),
+            from: None,
+            verb: verb.into(),
+            call: Some(sample::id((ago % 5) as u8 + 1)),
+            command: None,
+            reason: reason.map(str::to_owned),
+            result: result.into(),
+        }
+    };
+    let audit = vec![
+        row(5, "ana", "unmask", "done", Some("callback")),
+        row(61, "ben", "terminate", "unconfirmed", None),
+        row(300, "eve", "terminate", "refused: forbidden", None),
+    ];
+    let page = crate::engine::HistoryPage {
+        audit,
+        ..crate::engine::HistoryPage::default()
+    };
+    still.message(Msg::Audit(Ok(page)));
+    still
+}
+
+/// Every kind of screen there is.
+fn kinds() -> [(&'static str, fn() -> Still); 13] {
+    [
+        ("call", || pressed("enter")),
+        ("table", || pressed("v")),
+        ("mosaic", || pressed("v v")),
+        ("alerts", || pressed("2")),
+        ("history", history),
+        ("quality", || pressed("4")),
+        ("audit", audit),
+        ("marked", || pressed("space space space E")),
         ("busy", still),
         ("empty", empty),
         ("lost", lost),
@@ -89,11 +159,53 @@ fn screens_look_as_they_did() {
             still.keys("?");
             still
         }),
-    ];
-    for (name, make) in kinds {
+    ]
+}
+
+/// Every kind of screen at every size, as text.
+#[test]
+fn screens_look_as_they_did() {
+    for (name, make) in kinds() {
         for size in SIZES {
             let shown = text(&screen(&mut make(), size));
             insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), shown);
+        }
+    }
+}
+
+/// Which style stands where: a letter for each style, in the order they first appear.
+fn styles(buffer: &Buffer) -> String {
+    let mut known: Vec<ratatui::style::Style> = Vec::new();
+    let mut out = String::new();
+    for y in 0..buffer.area.height {
+        let mut row = String::new();
+        for x in 0..buffer.area.width {
+            let style = buffer[(x, y)].style();
+            let at = known.iter().position(|other| *other == style);
+            let at = at.unwrap_or_else(|| {
+                known.push(style);
+                known.len() - 1
+            });
+            row.push(char::from(b'A' + (at as u8).min(57)));
+        }
+        out.push_str(&row);
+        out.push('\n');
+    }
+    out
+}
+
+/// The colours of every kind of screen, and its weights where there is no colour.
+#[test]
+fn styles_stand_where_they_did() {
+    for (name, make) in kinds() {
+        for (kind, theme, depth) in [
+            ("colour", "dark", Depth::True),
+            ("mono", "mono", Depth::None),
+        ] {
+            let mut still = make();
+            still.theme = crate::ui::Theme::load(theme, None, depth).unwrap();
+            let shown = styles(&screen(&mut still, (120, 40)));
+            insta::assert_snapshot!(format!("{name}_{kind}"), shown);
         }
     }
 }
@@ -220,7 +332,21 @@ fn hostile_text_in_any_field_is_drawn_harmlessly() {
             calls,
         });
         let refusal = Refusal::new(ErrorCode::Invalid, evil(), evil());
-        for keys in ["", "v", "enter", "esc E", "esc W", "esc y", "esc esc"] {
+        for keys in [
+            "",
+            "v",
+            "v",
+            "enter",
+            "esc E",
+            "esc W",
+            "esc y",
+            "esc 2",
+            "4",
+            "b",
+            "b",
+            "1 space E",
+            "esc esc",
+        ] {
             still.after(Duration::from_secs(1));
             still.keys(keys);
             let result = Err(refusal.clone());

@@ -117,7 +117,15 @@ fn status<'a>(pen: &Pen<'_>, model: &Model) -> Vec<Seg<'a>> {
     segs
 }
 
-fn line(pen: &mut Pen<'_>, model: &Model, row: &Row<'_>, columns: Columns, area: Rect, y: u16) {
+/// One row of a transcript.
+pub(super) fn line(
+    pen: &mut Pen<'_>,
+    model: &Model,
+    row: &Row<'_>,
+    columns: Columns,
+    area: Rect,
+    y: u16,
+) {
     let entry = row.entry;
     let text_x = area.x + columns.time + columns.speaker;
     if row.is_first {
@@ -133,6 +141,10 @@ fn line(pen: &mut Pen<'_>, model: &Model, row: &Row<'_>, columns: Columns, area:
         let style = pen.style(role);
         let x = area.x + columns.time;
         pen.text(x, y, columns.speaker - 1, speaker(&entry.line), style);
+        if row.is_evidence {
+            let style = pen.style(Role::Bad);
+            pen.put(x + columns.speaker - 2, y, "▲", style);
+        }
         right(pen, row, columns, area, y);
     }
     let Some(text) = row.text else {
@@ -144,6 +156,7 @@ fn line(pen: &mut Pen<'_>, model: &Model, row: &Row<'_>, columns: Columns, area:
     };
     let style = text_style(pen, row);
     pen.text(text_x, y, columns.text, text, style);
+    watched(pen, row, text, text_x, y);
     if let Some(search) = model.transcript.search() {
         highlight(pen, text, &search.query, text_x, y);
     }
@@ -205,6 +218,20 @@ fn right(pen: &mut Pen<'_>, row: &Row<'_>, columns: Columns, area: Rect, y: u16)
         LineBody::Mark { .. } => {}
     }
     pen.segs_right(area.right(), y, columns.right, &segs);
+}
+
+/// Lights up watch words.
+fn watched(pen: &mut Pen<'_>, row: &Row<'_>, text: &str, x: u16, y: u16) {
+    for hit in &row.entry.hits {
+        let from = hit.start.max(row.range.start);
+        let to = hit.end.min(row.range.end);
+        let before = text.get(..from.saturating_sub(row.range.start));
+        let found = row.entry.text.get(from..to.max(from));
+        if let (true, Some(before), Some(found)) = (from < to, before, found) {
+            let style = pen.style(Role::Match);
+            pen.tint(Rect::new(x + width(before), y, width(found), 1), style);
+        }
+    }
 }
 
 fn highlight(pen: &mut Pen<'_>, text: &str, query: &str, x: u16, y: u16) {
