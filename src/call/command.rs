@@ -95,6 +95,10 @@ pub struct DialRequest {
     pub carrier: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
+    /// The agent vendor that places the call on a line of its own, for instance `elevenlabs`; without
+    /// it the carrier dials and the audio passes through here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
 }
 
 /// Every permission there is. Commands need the verb of their name; the rest are ways of looking.

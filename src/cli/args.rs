@@ -174,6 +174,14 @@ pub enum Verb {
     /// The people to be called: a list taken in, and what became of them.
     #[command(subcommand)]
     Leads(LeadsVerb),
+    /// Everything said with one lead, by voice and by text.
+    Lead(OneLead),
+    /// Words in all transcripts, newest first.
+    Search(SearchArgs),
+    /// Calls with their transcripts as JSON Lines or CSV on stdout.
+    Export(ExportArgs),
+    /// Remove everything of one lead for good: calls, messages, recordings.
+    Purge(PurgeArgs),
     /// Calls that ask for attention, and why.
     Alerts(Listing),
     /// Requests of vendors as they come in, with the verdict on each signature.

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::call::Secret;
 use crate::engine::{Tasks, random};
 use crate::providers::{elevenlabs, openai, plivo};
+use crate::simulator::elevenlabs::Webhooks;
 use crate::simulator::{Demo, DemoFleet, DemoTarget, Stage};
 
 use super::args::DemoArgs;
@@ -203,6 +204,15 @@ fn place_backend(config: &mut Config, stage: &Stage) -> Outcome {
         .elevenlabs
         .ws_base()
         .clone_into(&mut config.elevenlabs.ws_base);
+    // Calls the vendor places itself (`--via elevenlabs`) are told of by its webhooks.
+    let secret = Secret::new(Stage::WEBHOOK_SECRET);
+    stage.elevenlabs.tell(Webhooks {
+        base: format!("http://127.0.0.1:{port}"),
+        secret: secret.clone(),
+        pace: std::time::Duration::from_millis(1_500),
+    });
+    config.elevenlabs.webhook_secret = Some(secret);
+    config.elevenlabs.phone_number_id = Some("phnum_demo".into());
     config.auth.admin_token = None;
     config.agents = vec![
         agent("Ava", elevenlabs::VENDOR),

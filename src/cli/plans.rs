@@ -9,7 +9,7 @@ use crate::bridge::AgentBrief;
 use crate::call::Direction;
 use crate::engine::{
     AgentPlan, Amd, Bounds, Carriers, Fallback, OnMachine, Plans, Rates, Route, Thresholds,
-    WatchWords,
+    Vendors, WatchWords,
 };
 use crate::media;
 
@@ -29,6 +29,11 @@ pub fn carriers(config: &Config) -> Outcome<Carriers> {
         }
     }
     Ok(carriers)
+}
+
+/// The agent vendors that can place calls on lines of their own.
+pub fn callers(config: &Config) -> Outcome<Vendors> {
+    vendors::callers(config).map_err(|(title, reason)| not_set_up(title, &reason))
 }
 
 /// The carrier of calls placed without naming one, where there is one.

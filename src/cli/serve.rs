@@ -57,10 +57,14 @@ fn announce(backend: &Backend, config: &Config, options: StartOptions) -> Outcom
 
 /// What to paste into ElevenLabs' console: label and URL.
 pub fn elevenlabs_urls(base: &str) -> Vec<(&'static str, String)> {
-    vec![(
-        "Post-call webhook",
-        format!("{base}/api/webhooks/elevenlabs/post-call"),
-    )]
+    [
+        ("Post-call webhook", "post-call"),
+        ("Conversation events", "conversation-events"),
+        ("Conversation initiation", "conversation-initiation"),
+    ]
+    .into_iter()
+    .map(|(label, path)| (label, format!("{base}/api/webhooks/elevenlabs/{path}")))
+    .collect()
 }
 
 fn vendor_urls(base: &str, config: &Config) -> Vec<String> {

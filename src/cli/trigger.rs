@@ -4,8 +4,10 @@
 
 mod plivo;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::call::Secret;
 use crate::engine::{Clock, random};
@@ -37,6 +39,8 @@ enum Body {
     ElevenLabs(&'static str),
 }
 
+/// What is said when nobody says what.
+const GREETING: &str = "Hello, this is a test.";
 const RECORDING: &str = "REaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const STREAM: &str = "MZaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -99,12 +103,77 @@ const KINDS: &[Kind] = &[
         body: Body::ElevenLabs("post_call_transcription"),
     },
     Kind {
+        name: "twilio.sms",
+        path: "/sms",
+        about: "a text message comes in (--text)",
+        body: Body::Form(&[("NumMedia", "0")]),
+    },
+    live(
+        "elevenlabs.conversation_started",
+        "conversation_started",
+        "a conversation begins (--lead)",
+    ),
+    live(
+        "elevenlabs.user_message",
+        "user_message",
+        "the caller says something (--text)",
+    ),
+    live(
+        "elevenlabs.agent_message",
+        "agent_message",
+        "the agent says something (--text)",
+    ),
+    live(
+        "elevenlabs.interruption",
+        "interruption",
+        "the caller interrupts the agent",
+    ),
+    live(
+        "elevenlabs.silence_detected",
+        "silence_detected",
+        "nobody speaks",
+    ),
+    live(
+        "elevenlabs.conversation_ended",
+        "conversation_ended",
+        "a conversation ends",
+    ),
+    Kind {
+        name: "elevenlabs.post-call-audio",
+        path: "/api/webhooks/elevenlabs/post-call",
+        about: "the recording after the call",
+        body: Body::ElevenLabs("post_call_audio"),
+    },
+    Kind {
+        name: "elevenlabs.initiation-failure",
+        path: "/api/webhooks/elevenlabs/post-call",
+        about: "a call that never became a conversation",
+        body: Body::ElevenLabs("call_initiation_failure"),
+    },
+    Kind {
         name: "elevenlabs.conversation-event",
         path: "/api/webhooks/elevenlabs/conversation-events",
         about: "a live conversation event",
         body: Body::ElevenLabs("user_transcript"),
     },
 ];
+
+/// An event of the live family.
+const fn live(name: &'static str, event: &'static str, about: &'static str) -> Kind {
+    Kind {
+        name,
+        path: "/api/webhooks/elevenlabs/conversation-events",
+        about,
+        body: Body::ElevenLabs(event),
+    }
+}
+
+/// Half a second of silence: one frame of MPEG-2 layer III, repeated.
+fn silent_mp3() -> Vec<u8> {
+    let mut frame = vec![0xff, 0xf3, 0x18, 0xc4];
+    frame.resize(72, 0);
+    frame.repeat(20)
+}
 
 /// A request ready to go.
 struct Fake {
@@ -212,7 +281,7 @@ fn form(
         .phone_number
         .clone()
         .unwrap_or_else(|| "+15557650000".into());
-    let params: Vec<(String, String)> = [
+    let mut params: Vec<(String, String)> = [
         ("AccountSid", account.as_str()),
         ("ApiVersion", "2010-04-01"),
         ("CallSid", sid),
@@ -224,6 +293,11 @@ fn form(
     .chain(own.iter().copied())
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .collect();
+    if kind.path == "/sms" {
+        let text = args.text.as_deref().unwrap_or(GREETING);
+        params.push(("Body".into(), text.to_owned()));
+        params.push(("MessageSid".into(), sid.replacen("CA", "SM", 1)));
+    }
     let params = with_wanted(params, args)?;
     let url = format!("{signed_for}{}", kind.path);
     let signature = twilio::sign(&url, &params, twilio_token(config)?);
@@ -306,6 +380,7 @@ fn elevenlabs_event(
     sid: &str,
     now: DateTime<Utc>,
 ) -> Outcome<Fake> {
+    let random = sid.to_owned();
     let Some(secret) = &config.elevenlabs.webhook_secret else {
         return Err(Failure::usage(
             "elevenlabs.webhook_secret is not set, so nothing can be signed",
@@ -313,15 +388,41 @@ fn elevenlabs_event(
         ));
     };
     let at = now.timestamp();
+    // Two of the same in one second are two events.
+    let stamp = now.timestamp_micros() as f64 / 1e6;
     let agent = config
         .elevenlabs
         .agent_id
         .clone()
         .unwrap_or_else(|| "agent_test".into());
-    let mut data = json!({
-        "agent_id": agent, "conversation_id": "conv_test", "call_sid": sid,
-        "status": "done", "message": "Hello, this is a test.",
-    });
+    let conversation = args.conversation.as_deref().unwrap_or("conv_test");
+    let mut data = json!({"agent_id": agent, "conversation_id": conversation});
+    if let Some(sid) = args
+        .sid
+        .as_ref()
+        .or(args.conversation.is_none().then_some(&random))
+    {
+        data["call_sid"] = json!(sid);
+    }
+    if let Some(lead) = &args.lead {
+        data["conversation_initiation_client_data"] =
+            json!({"dynamic_variables": {"lead_id": lead}});
+    }
+    let text = args.text.as_deref().unwrap_or(GREETING);
+    match event {
+        "user_message" | "agent_message" | "user_transcript" => data["message"] = json!(text),
+        "interruption" => data["metadata"] = json!({"interruption_type": "user"}),
+        "silence_detected" => data["metadata"] = json!({"silence_duration_ms": 6000}),
+        "conversation_ended" => {
+            data["duration_ms"] = json!(45_000);
+            data["end_reason"] = json!("caller hung up");
+        }
+        "post_call_audio" => {
+            data["full_audio"] = json!(STANDARD.encode(silent_mp3()));
+        }
+        "call_initiation_failure" => data["failure_reason"] = json!("busy"),
+        _ => {}
+    }
     if event == "post_call_transcription" {
         data["transcript"] = json!([
             {"role": "agent", "message": "Hello, how can I help?", "time_in_call_secs": 0},
@@ -330,12 +431,12 @@ fn elevenlabs_event(
         data["metadata"] = json!({"call_duration_secs": 12, "phone_call": {"call_sid": sid}});
         data["analysis"] =
             json!({"transcript_summary": "A test call.", "call_successful": "success"});
-        data["message"] = Value::Null;
+        data["status"] = json!("done");
     }
     for (name, value) in fields(args)? {
         data[name] = json!(value);
     }
-    let body = json!({"type": event, "event_timestamp": at, "data": data}).to_string();
+    let body = json!({"type": event, "event_timestamp": stamp, "data": data}).to_string();
     let seconds = u64::try_from(at).unwrap_or(0);
     let signature = elevenlabs::sign_webhook(body.as_bytes(), secret, seconds);
     Ok(Fake {

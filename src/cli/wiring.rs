@@ -74,6 +74,7 @@ impl Backend {
             backend_id: config.server.name.clone().unwrap_or_else(machine_name),
             default_carrier: plans::default_carrier(config, &carriers),
             carriers,
+            vendors: plans::callers(config)?,
             plans: plans::plans(config)?,
             transfers: config
                 .transfers

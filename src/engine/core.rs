@@ -18,7 +18,7 @@ use crate::media::Thresholds;
 use super::commands::Commands;
 use super::dialling::Dialling;
 use super::plan::CallPlan;
-use super::ports::{Carriers, Journal, RecordingVault};
+use super::ports::{Carriers, Journal, RecordingVault, Vendors};
 use super::presence::Presence;
 use super::{Bridges, Clock, Gauges, Plans, Switchboard, Taps, Tasks};
 
@@ -46,6 +46,8 @@ pub struct Core {
     pub transfers: Arc<BTreeMap<String, String>>,
     /// Where an agent's transfer goes that names no target.
     pub transfer_number: Option<String>,
+    /// The agent vendors that can place calls by themselves.
+    pub vendors: Arc<Vendors>,
     /// The carrier that places calls when nobody names one.
     pub default_carrier: Option<String>,
     /// Where a call's figures turn from good to fair to bad.
@@ -66,6 +68,7 @@ pub struct CoreParts {
     pub transfers: BTreeMap<String, String>,
     /// Where an agent's transfer goes that names no target.
     pub transfer_number: Option<String>,
+    pub vendors: Vendors,
     pub default_carrier: Option<String>,
     /// Where a call's figures turn from good to fair to bad.
     pub quality: Thresholds,
@@ -83,6 +86,7 @@ impl CoreParts {
             vault: None,
             transfers: BTreeMap::new(),
             transfer_number: None,
+            vendors: Vendors::new(),
             default_carrier: None,
             quality: Thresholds::default(),
         }
@@ -110,6 +114,7 @@ impl Core {
             vault: parts.vault,
             transfers: Arc::new(parts.transfers),
             transfer_number: parts.transfer_number,
+            vendors: Arc::new(parts.vendors),
             default_carrier: parts.default_carrier,
             quality: parts.quality,
         }

@@ -72,7 +72,7 @@ impl EmbeddedBackend {
 
     fn hello(&self) -> Hello {
         let mut features = vec!["listen", "record", "transfer", "history", "audit"];
-        if !self.core.carriers.is_empty() {
+        if !self.core.carriers.is_empty() || !self.core.vendors.is_empty() {
             features.push("dial");
         }
         if self.listen_url.is_some() {

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::bridge::{AgentCodec, Wire};
 use crate::call::{
     Call, CallId, CallStatus, CommandId, DialRequest, Direction, Envelope, Fact, Lead, LeadKey,
-    LeadMessage, Recording,
+    LeadMessage, Recording, Track,
 };
 
 use super::backend::{HistoryPage, HistoryQuery};
@@ -93,6 +93,19 @@ pub trait Journal: Send + Sync + Debug {
         ))))
     }
 
+    /// Lines of all transcripts with these words, newest first.
+    fn search(&self, _query: SearchQuery) -> BoxFuture<'static, Result<Vec<Found>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// Removes everything of one lead whose calls have ended, and remembers those calls' ids, so that
+    /// nothing late brings them back. Resolves once it is gone from the disk.
+    fn purge_lead(&self, _lead: String) -> BoxFuture<'static, Result<PurgedLead, StoreError>> {
+        Box::pin(std::future::ready(Err(StoreError::Write(
+            "nothing is removed here".into(),
+        ))))
+    }
+
     /// Queues an audit row that no fact carries: refusals, tokens, exports.
     ///
     /// # Errors
@@ -129,6 +142,68 @@ pub struct LeadPage {
     pub items: Vec<Lead>,
     pub next: Option<String>,
 }
+
+/// What to look for in transcripts.
+#[derive(Clone, Debug, Default)]
+pub struct SearchQuery {
+    /// Every word must be in the line; the last may be a beginning.
+    pub text: String,
+    pub lead_id: Option<String>,
+    /// Only what these leads said, where sight is limited.
+    pub leads: Option<std::collections::BTreeSet<String>>,
+    pub since: Option<DateTime<Utc>>,
+    pub until: Option<DateTime<Utc>>,
+    pub limit: usize,
+}
+
+/// One line found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    pub call: CallId,
+    pub lead_id: Option<String>,
+    pub at: DateTime<Utc>,
+    /// `None` of tools and marks.
+    pub track: Option<Track>,
+    pub text: String,
+}
+
+/// What went with a lead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PurgedLead {
+    pub calls: usize,
+    pub messages: usize,
+    pub recordings: usize,
+}
+
+/// A call to be placed by an agent vendor on a line of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VendorOrder {
+    pub call: CallId,
+    pub request: DialRequest,
+    /// What the agent is told, by name.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// A call an agent vendor has placed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VendorPlaced {
+    pub conversation_id: Option<String>,
+    /// Which carrier rings, and its id of the call, where the vendor says.
+    pub carrier: Option<&'static str>,
+    pub carrier_call_id: Option<String>,
+}
+
+/// Placing calls through an agent vendor: REST, slow, fallible.
+pub trait VendorCalls: Send + Sync + Debug {
+    /// For instance `elevenlabs`.
+    fn name(&self) -> &'static str;
+
+    /// Places a call; the vendor tells of it by webhook from then on.
+    fn place(&self, order: VendorOrder) -> BoxFuture<'static, Result<VendorPlaced, CarrierError>>;
+}
+
+/// The agent vendors that can place calls, by name.
+pub type Vendors = BTreeMap<&'static str, Arc<dyn VendorCalls>>;
 
 /// Whether facts reach the disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

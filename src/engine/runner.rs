@@ -96,7 +96,13 @@ async fn attach(
                 .map_err(|refusal| refusal.message.clone())
         });
     match (known, decided) {
-        (Some(about), Ok(plan)) => {
+        (Some(about), Ok(mut plan)) => {
+            if let Some(lead) = about.facts.lead_id.as_deref() {
+                // Always there once a lead is known: a prompt that names it must not fail.
+                let context = core.lead_context(lead).await.unwrap_or_default();
+                let variables = &mut plan.agent.brief.variables;
+                variables.insert("conversation_context".into(), context);
+            }
             let runner = Runner::new(&core, &about, plan, carrier, codec, start, orders);
             runner.run().await;
         }

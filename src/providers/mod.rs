@@ -29,6 +29,8 @@ pub enum Subject {
         status: CallStatus,
         started_at: Option<DateTime<Utc>>,
     },
+    /// Nobody's call: a text message of whoever has this number, which says whose lead it is.
+    Texted { phone: String },
     /// Only if it is known.
     Known {
         carrier: &'static str,

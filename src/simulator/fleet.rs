@@ -71,6 +71,7 @@ impl Stage {
     /// The carriers' and the agent vendors' secrets of every demo. They open nothing else.
     pub const AUTH_TOKEN: &'static str = "simulated-auth-token";
     pub const API_KEY: &'static str = "simulated-api-key";
+    pub const WEBHOOK_SECRET: &'static str = "wsec_wallboard_demo_0123456789ab";
     pub const AGENT_ID: &'static str = "agent_demo";
     /// What its simulated OpenAI must be told: by the numbers it knows which conversation to act.
     pub const INSTRUCTIONS: &'static str =

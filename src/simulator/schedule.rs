@@ -68,9 +68,9 @@ impl Parties {
             .any(|line| matches!(line, Line::Tool(_)));
         let (carrier, agent) = match count % 4 {
             _ if has_tool || script.kind == Kind::Voicemail => ("twilio", "elevenlabs"),
-            0 => ("twilio", "elevenlabs"),
+            0 => ("twilio", "openai"),
             1 => ("plivo", "openai"),
-            2 => ("twilio", "openai"),
+            2 => ("twilio", "elevenlabs"),
             _ => ("plivo", "elevenlabs"),
         };
         // Who calls us meets the agent its carrier meets by itself.

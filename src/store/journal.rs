@@ -16,15 +16,15 @@ use tokio::sync::{oneshot, watch};
 
 use crate::call::{Call, CallEvent, CallId, Envelope, Fact, Lead, LeadKey, LeadMessage, Severity};
 use crate::engine::{
-    AuditEntry, Clock, HistoryPage, HistoryQuery, Journal, LeadPage, LeadQuery, StoreError,
-    StoreHealth, Tasks,
+    AuditEntry, Clock, Found, HistoryPage, HistoryQuery, Journal, LeadPage, LeadQuery, PurgedLead,
+    SearchQuery, StoreError, StoreHealth, Tasks,
 };
 
 use super::open::{FILE, Opened};
 use super::project::Row;
 use super::retention::{Purged, Retention};
 use super::writer::{Flushed, Message, State, Writer, count_shed};
-use super::{history, log};
+use super::{history, log, search};
 
 /// Messages waiting for the writing thread. From three quarters on, figures and text that is still
 /// being rewritten are shed; the rest is only ever refused when it is full to the brim.
@@ -204,6 +204,16 @@ impl SqliteJournal {
         }
     }
 
+    /// Whether a call of this id was removed with its lead.
+    async fn is_buried(&self, key: String) -> bool {
+        let look = self.read(move |connection| {
+            connection
+                .prepare_cached("SELECT 1 FROM graves WHERE key = ?1")?
+                .exists([key])
+        });
+        matches!(tokio::time::timeout(LOOK_WITHIN, look).await, Ok(Ok(true)))
+    }
+
     async fn find_ended(&self, carrier: String, carrier_call_id: String) -> Option<CallId> {
         self.find_call(
             "SELECT id FROM calls
@@ -314,7 +324,10 @@ impl Journal for SqliteJournal {
 
     fn ended_before(&self, carrier: String, carrier_call_id: String) -> BoxFuture<'static, bool> {
         let journal = self.clone();
-        Box::pin(async move { journal.find_ended(carrier, carrier_call_id).await.is_some() })
+        Box::pin(async move {
+            let buried = journal.is_buried(carrier_call_id.clone());
+            journal.find_ended(carrier, carrier_call_id).await.is_some() || buried.await
+        })
     }
 
     fn ended_call(
@@ -376,6 +389,25 @@ impl Journal for SqliteJournal {
                 journal.send(Message::Row(Box::new(Row::Lead(Box::new(lead)))))?;
             }
             journal.asked(Message::Flush).await
+        })
+    }
+
+    fn search(&self, query: SearchQuery) -> BoxFuture<'static, Result<Vec<Found>, StoreError>> {
+        let journal = self.clone();
+        Box::pin(async move {
+            journal
+                .read(move |connection| search::search(connection, &query))
+                .await
+        })
+    }
+
+    fn purge_lead(&self, lead: String) -> BoxFuture<'static, Result<PurgedLead, StoreError>> {
+        let journal = self.clone();
+        let now_ms = self.inner.clock.now().timestamp_millis();
+        Box::pin(async move {
+            let (done, answer) = oneshot::channel();
+            journal.send(Message::PurgeLead { lead, now_ms, done })?;
+            answer.await.map_err(|_| stopped())?
         })
     }
 

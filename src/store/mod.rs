@@ -11,9 +11,11 @@ mod log;
 mod open;
 mod pending;
 mod project;
+mod purge;
 mod recordings;
 mod retention;
 mod schema;
+mod search;
 mod writer;
 
 #[cfg(test)]

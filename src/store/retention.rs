@@ -95,6 +95,7 @@ pub(super) fn purge(
     }
     if let Some(days) = retention.transcripts_days {
         while transcripts(connection, before(days), &mut gone)? == STEP {}
+        connection.execute("DELETE FROM messages WHERE at < ?1", [before(days)])?;
     }
     if let Some(days) = retention.events_days {
         for (table, column) in [("events", "at"), ("turns", "at"), ("quality", "at")] {
@@ -147,7 +148,19 @@ fn calls(
         &format!("SELECT id FROM calls WHERE live = 0 AND ended_at < ?1 LIMIT {STEP}"),
         before,
     )?;
-    for id in &ids {
+    let count = ids.len();
+    remove_calls(connection, folder, &ids, gone)?;
+    Ok(count)
+}
+
+/// Removes calls with all that belongs to them.
+pub(super) fn remove_calls(
+    connection: &Connection,
+    folder: &Path,
+    ids: &[String],
+    gone: &mut Gone,
+) -> rusqlite::Result<()> {
+    for id in ids {
         let files = {
             let mut statement = connection.prepare_cached(
                 "SELECT file_id FROM recordings WHERE call_id = ?1 AND file_id IS NOT NULL",
@@ -158,7 +171,7 @@ fn calls(
         gone.purged.recordings += remove(connection, folder, &files)?;
     }
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    for id in &ids {
+    for id in ids {
         for table in [
             "utterances",
             "turns",
@@ -185,9 +198,8 @@ fn calls(
     }
     transaction.commit()?;
     gone.purged.calls += ids.len();
-    let count = ids.len();
-    gone.calls.extend(ids);
-    Ok(count)
+    gone.calls.extend(ids.iter().cloned());
+    Ok(())
 }
 
 fn transcripts(connection: &Connection, before: i64, gone: &mut Gone) -> rusqlite::Result<usize> {

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 pub(super) const APPLICATION_ID: i64 = 0x5741_4C42;
 
 /// One script per version, in order. Version 1 is the first.
-pub(super) const MIGRATIONS: [&str; 4] = [V1, V2, V3, V4];
+pub(super) const MIGRATIONS: [&str; 5] = [V1, V2, V3, V4, V5];
 
 /// The version this build writes.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -205,6 +205,14 @@ CREATE TABLE messages (
 ) WITHOUT ROWID;
 CREATE INDEX messages_by_lead ON messages (lead_id, at);
 CREATE INDEX messages_by_time ON messages (at);
+";
+
+/// Ids of calls that were removed with their lead: nothing late brings them back.
+const V5: &str = "
+CREATE TABLE graves (
+    key TEXT PRIMARY KEY,
+    at INTEGER NOT NULL
+) WITHOUT ROWID;
 ";
 
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {

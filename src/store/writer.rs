@@ -13,10 +13,11 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use crate::call::Envelope;
-use crate::engine::{AuditEntry, Backoff, StoreError, StoreHealth, random};
+use crate::engine::{AuditEntry, Backoff, PurgedLead, StoreError, StoreHealth, random};
 
 use super::pending::commit;
 use super::project::{Projection, Row};
+use super::purge;
 use super::retention::{self, Purged, Retention};
 
 /// Longest wait between a fact and its commit.
@@ -47,6 +48,11 @@ pub(super) enum Message {
         retention: Retention,
         now_ms: i64,
         done: oneshot::Sender<Result<Purged, StoreError>>,
+    },
+    PurgeLead {
+        lead: String,
+        now_ms: i64,
+        done: oneshot::Sender<Result<PurgedLead, StoreError>>,
     },
     #[cfg(test)]
     LimitPages {
@@ -97,6 +103,10 @@ impl Writer {
                     self.settle();
                     // Nobody may be waiting for the outcome.
                     let _gone = done.send(self.purge(&retention, now_ms));
+                }
+                Then::PurgeLead { lead, now_ms, done } => {
+                    self.settle();
+                    let _gone = done.send(self.purge_lead(&lead, now_ms));
                 }
                 Then::End(done) => {
                     self.state.not_before = None;
@@ -186,6 +196,9 @@ impl Writer {
                     now_ms,
                     done,
                 });
+            }
+            Message::PurgeLead { lead, now_ms, done } => {
+                return Some(Then::PurgeLead { lead, now_ms, done });
             }
             #[cfg(test)]
             Message::LimitPages { more, done } => {
@@ -311,6 +324,20 @@ impl Writer {
     }
 }
 
+impl Writer {
+    fn purge_lead(&mut self, lead: &str, now_ms: i64) -> Result<PurgedLead, StoreError> {
+        if !self.state.is_clean() {
+            return Err(self_failing());
+        }
+        let (purged, gone) = purge::lead(&self.connection, &self.folder, lead, now_ms)
+            .map_err(|error| StoreError::Write(error.to_string()))?;
+        self.state
+            .projection
+            .forget(|call| gone.calls.contains(&call.to_string()));
+        Ok(purged)
+    }
+}
+
 impl State {
     fn is_clean(&self) -> bool {
         self.backlog.is_empty() && self.rows.is_empty() && self.projection.behind().next().is_none()
@@ -325,6 +352,11 @@ enum Then {
         retention: Retention,
         now_ms: i64,
         done: oneshot::Sender<Result<Purged, StoreError>>,
+    },
+    PurgeLead {
+        lead: String,
+        now_ms: i64,
+        done: oneshot::Sender<Result<PurgedLead, StoreError>>,
     },
     End(Option<Flushed>),
 }

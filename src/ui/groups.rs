@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use crate::call::{Band, Call, CallId, Direction, Severity, TurnTiming, percentile};
+use crate::call::{Band, Call, CallId, Direction, Severity, TurnTiming};
 
 use super::order::{Rank, score_of};
 use super::words::{agent_name, direction_word, masked, vendor};
@@ -124,11 +124,25 @@ impl Layer {
     }
 }
 
+/// Nearest-rank percentile without sorting: a large board has tens of thousands of turns.
+fn rank(mut values: Vec<u32>, percent: usize) -> Option<u32> {
+    let rank = (values.len() * percent).div_ceil(100).max(1);
+    (rank <= values.len()).then(|| *values.select_nth_unstable(rank - 1).1)
+}
+
 impl Layers {
+    /// Only what a reading keeps: the 95th percentile.
+    fn brief<'a>(turns: impl Iterator<Item = &'a TurnTiming>) -> Self {
+        Self {
+            p95: rank(turns.map(|turn| turn.latency_ms).collect(), 95),
+            ..Self::default()
+        }
+    }
+
     pub fn of<'a>(turns: impl Iterator<Item = &'a TurnTiming>) -> Self {
         let turns: Vec<&TurnTiming> = turns.collect();
         let at = |of: fn(&TurnTiming) -> Option<u32>, percent| {
-            percentile(turns.iter().filter_map(|turn| of(turn)), percent)
+            rank(turns.iter().filter_map(|turn| of(turn)).collect(), percent)
         };
         Self {
             count: turns.len(),
@@ -164,7 +178,7 @@ pub struct Group {
     /// Live calls that need somebody.
     pub ill: usize,
     pub critical: usize,
-    /// Of live and just ended calls.
+    /// Of the live calls, or of those that have just ended while no live one has turns.
     pub turns: Layers,
     /// Mean of what the bridge measures, percent.
     pub gap_pct: Option<f32>,
@@ -255,22 +269,23 @@ pub struct Member<'a> {
     pub live_score: Option<f32>,
 }
 
-#[derive(Default)]
-struct Sum<'a> {
-    members: Vec<&'a Member<'a>>,
+type Shared<'m, 'c> = BTreeMap<String, Vec<&'m Member<'c>>>;
+
+fn sorted<'m, 'c>(by: Dimension, members: &'m [Member<'c>]) -> Shared<'m, 'c> {
+    let mut shared = Shared::new();
+    for member in members {
+        shared.entry(by.of(member.call)).or_default().push(member);
+    }
+    shared
 }
 
 /// Groups calls, worst first. `past` gives the change.
 pub fn group(by: Dimension, members: &[Member<'_>], past: &Past) -> Vec<Group> {
-    let mut sums: BTreeMap<String, Sum<'_>> = BTreeMap::new();
-    for member in members {
-        let sum = sums.entry(by.of(member.call)).or_default();
-        sum.members.push(member);
-    }
-    let mut groups: Vec<Group> = sums
+    let mut groups: Vec<Group> = sorted(by, members)
         .into_iter()
-        .map(|(key, sum)| {
-            let mut group = fold(key, &sum.members);
+        .map(|(key, members)| {
+            let turns = Layers::of(turns_of(&members));
+            let mut group = fold(key, &members, turns);
             group.change = past.change(by, &group);
             group
         })
@@ -284,7 +299,19 @@ pub fn group(by: Dimension, members: &[Member<'_>], past: &Past) -> Vec<Group> {
     groups
 }
 
-fn fold(key: String, members: &[&Member<'_>]) -> Group {
+/// The turns that tell how a group is now: of its live calls, and only if those have none yet, of
+/// the calls that have just ended.
+fn turns_of<'m>(members: &'m [&Member<'_>]) -> impl Iterator<Item = &'m TurnTiming> {
+    let has_live = members
+        .iter()
+        .any(|member| member.call.is_live() && !member.call.turns.is_empty());
+    members
+        .iter()
+        .filter(move |member| member.call.is_live() || !has_live)
+        .flat_map(|member| &member.call.turns)
+}
+
+fn fold(key: String, members: &[&Member<'_>], turns: Layers) -> Group {
     let live: Vec<&&Member<'_>> = members.iter().filter(|m| m.call.is_live()).collect();
     let ill = |member: &&&Member<'_>| member.rank <= Rank::Warn;
     let mean = |values: Vec<f32>| {
@@ -314,7 +341,7 @@ fn fold(key: String, members: &[&Member<'_>]) -> Group {
         live: live.len(),
         ill: ill_count,
         critical: live.iter().filter(|m| m.rank == Rank::Critical).count(),
-        turns: Layers::of(members.iter().flat_map(|member| &member.call.turns)),
+        turns,
         gap_pct: mean(live.iter().filter_map(|member| member.gap_pct).collect()),
         score: mean(
             live.iter()
@@ -352,10 +379,12 @@ impl Past {
     pub fn read(&mut self, now: Duration, members: &[Member<'_>]) {
         let mut reading = HashMap::new();
         for by in Dimension::ALL {
-            for group in group(by, members, &Self::default()) {
+            for (key, members) in sorted(by, members) {
                 if reading.len() == READ_MAX {
                     break;
                 }
+                let turns = Layers::brief(turns_of(&members));
+                let group = fold(key, &members, turns);
                 let figures = Figures {
                     ill: group.ill as f32,
                     p95_ms: group.turns.p95.map(|ms| ms as f32),

@@ -30,6 +30,8 @@ import socketio
 import websocket
 from twilio.request_validator import RequestValidator
 
+import conversations
+
 AUTH_TOKEN = "wallboard_interop_token_0123456789"
 ACCOUNT = "AC" + "a" * 32
 PUBLIC = "https://wb.example.com"
@@ -43,6 +45,7 @@ def free_port():
 
 class Backend:
     def __init__(self, binary):
+        self.binary = binary
         self.dir = tempfile.mkdtemp(prefix="wallboard-interop-")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -59,6 +62,7 @@ class Backend:
             "WALLBOARD_TWILIO__API_BASE": "http://127.0.0.1:9",
             "ELEVENLABS_API_KEY": "xi_interop",
             "ELEVENLABS_AGENT_ID": "agent_interop",
+            "ELEVENLABS_CONVERSATION_EVENTS_WEBHOOK_SECRET": conversations.SECRET,
             "WALLBOARD_ELEVENLABS__API_BASE": "http://127.0.0.1:9",
         }
         self.log = open(self.dir + "/serve.log", "wb")
@@ -327,6 +331,7 @@ def test_errors_name_code_message_and_hint(backend):
 
 def main():
     tests = [value for name, value in globals().items() if name.startswith("test_") and callable(value)]
+    tests += [value for name, value in vars(conversations).items() if name.startswith("test_")]
     tests += [node_client("websocket"), node_client("polling")]
     passed, failed = 0, 0
     backend = Backend(OPTIONS.binary)

@@ -172,7 +172,7 @@ class Backend:
             "OPENAI_API_KEY": "sk-interop",
             "WALLBOARD_OPENAI__REALTIME_URL": openai.url,
         }
-        self.process = subprocess.Popen([binary, "serve", "--listen", "127.0.0.1:0"], env=env, cwd=self.dir,
+        self.process = subprocess.Popen([str(pathlib.Path(binary).resolve()), "serve", "--listen", "127.0.0.1:0"], env=env, cwd=self.dir,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, text=True)
         self.printed = ""

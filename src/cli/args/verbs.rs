@@ -330,6 +330,10 @@ pub struct CallArgs {
     /// Carrier that dials: twilio or plivo.
     #[arg(long, value_name = "NAME", env = "WALLBOARD_CARRIER")]
     pub carrier: Option<String>,
+    /// Agent vendor that places the call on a line of its own: elevenlabs. Its audio does not pass
+    /// through here then.
+    #[arg(long, value_name = "VENDOR", env = "WALLBOARD_VIA")]
+    pub via: Option<String>,
     /// Number the other side sees.
     #[arg(long, value_name = "NUMBER", env = "WALLBOARD_CALLER_ID")]
     pub caller_id: Option<String>,
@@ -438,12 +442,76 @@ pub struct TriggerArgs {
     /// Carrier's id of the call (CallSid, CallUUID); a random one without it.
     #[arg(long, value_name = "SID", env = "WALLBOARD_SID")]
     pub sid: Option<String>,
+    /// The vendor's id of the conversation; conv_test without it.
+    #[arg(long, value_name = "ID", env = "WALLBOARD_CONVERSATION")]
+    pub conversation: Option<String>,
+    /// Whose conversation it is, for elevenlabs events.
+    #[arg(long, value_name = "ID", env = "WALLBOARD_LEAD")]
+    pub lead: Option<String>,
+    /// What is said, for messages.
+    #[arg(long, value_name = "TEXT", env = "WALLBOARD_TEXT")]
+    pub text: Option<String>,
     /// Status word, for twilio.call-status and plivo.hangup.
     #[arg(long, value_name = "WORD", env = "WALLBOARD_STATUS")]
     pub status: Option<String>,
     /// Further fields, NAME=VALUE.
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub fields: Vec<String>,
+}
+
+/// One lead.
+#[derive(Clone, Debug, Args)]
+pub struct OneLead {
+    /// Your own id of the lead.
+    #[arg(value_name = "LEAD")]
+    pub lead: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct SearchArgs {
+    /// Words that must all be in a line; the last may be a beginning.
+    #[arg(value_name = "TEXT")]
+    pub text: String,
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Only this lead's calls.
+    #[arg(long, value_name = "ID", env = "WALLBOARD_LEAD")]
+    pub lead: Option<String>,
+    /// Only what was said since then, like 2026-11-21T00:00:00Z.
+    #[arg(long, value_name = "TIME", env = "WALLBOARD_SINCE")]
+    pub since: Option<String>,
+    /// Only the words of `user` or `agent`.
+    #[arg(long, value_name = "WHO", env = "WALLBOARD_BY")]
+    pub by: Option<String>,
+    /// Lines at most.
+    #[arg(long, value_name = "N", env = "WALLBOARD_LIMIT", default_value_t = 50)]
+    pub limit: u32,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// jsonl or csv.
+    #[arg(long, value_name = "FORMAT", env = "WALLBOARD_FORMAT", default_value = "jsonl", value_parser = ["jsonl", "csv"])]
+    pub format: String,
+    /// Only this lead's calls.
+    #[arg(long, value_name = "ID", env = "WALLBOARD_LEAD")]
+    pub lead: Option<String>,
+    /// Only calls since then, like 2026-11-21T00:00:00Z.
+    #[arg(long, value_name = "TIME", env = "WALLBOARD_SINCE")]
+    pub since: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct PurgeArgs {
+    /// The lead to forget.
+    #[arg(long, value_name = "ID", env = "WALLBOARD_LEAD")]
+    pub lead: String,
+    #[command(flatten)]
+    pub remote: Remote,
 }
 
 #[derive(Clone, Debug, Subcommand)]

@@ -1,9 +1,11 @@
 //! ElevenLabs, as the tables see it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::engine::AgentDialer;
+use crate::engine::{AgentDialer, VendorCalls};
 use crate::providers::elevenlabs::shell::ElevenLabsDialer;
+use crate::providers::elevenlabs::shell_calls::ElevenLabsCalls;
 use crate::providers::elevenlabs::{ElevenLabsSettings, VENDOR};
 
 use super::super::config::{AgentConfig, Config};
@@ -61,6 +63,23 @@ pub(in crate::cli) fn settings(config: &Config) -> ElevenLabsSettings {
         api_base: vendor.api_base.clone(),
         ws_base: vendor.ws_base.clone(),
     }
+}
+
+/// Placing calls on the vendor's own numbers, where that is configured.
+pub fn calls(config: &Config) -> SetupResult<Option<Arc<dyn VendorCalls>>> {
+    let named = config.agents.iter().filter(|agent| agent.kind == VENDOR);
+    let mut agents: BTreeMap<String, String> = named
+        .filter_map(|agent| Some((agent.id.clone(), agent_id(config, agent)?.clone())))
+        .collect();
+    if let Some(id) = &config.elevenlabs.agent_id {
+        agents
+            .entry(VENDOR.to_owned())
+            .or_insert_with(|| id.clone());
+    }
+    let calls = ElevenLabsCalls::new(&settings(config), agents);
+    calls
+        .map(|calls| calls.map(|calls| Arc::new(calls) as Arc<dyn VendorCalls>))
+        .map_err(|error| error.to_string())
 }
 
 fn check(config: &Config) -> Check {

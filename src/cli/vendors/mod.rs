@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use reqwest::{Client, RequestBuilder};
 
-use crate::engine::{AgentDialer, CarrierControl};
+use crate::engine::{AgentDialer, CarrierControl, Vendors};
 use crate::server::{CarrierDesk, RETRIES};
 
 use super::config::{AgentConfig, AgentLimits, Config};
@@ -83,6 +83,18 @@ impl Carrier {
         let whole = |(label, path): &Paste| (*label, format!("{base}{path}{RETRIES}"));
         self.urls.iter().map(whole).collect()
     }
+}
+
+/// The agent vendors that can place calls by themselves, as far as they are set up.
+///
+/// # Errors
+/// Which vendor's setting does not fit, and why.
+pub fn callers(config: &Config) -> Result<Vendors, (&'static str, String)> {
+    let calls = elevenlabs::calls(config).map_err(|error| (elevenlabs::AGENT.title, error))?;
+    Ok(calls
+        .into_iter()
+        .map(|calls| (calls.name(), calls))
+        .collect())
 }
 
 /// The carriers whose URLs are worth showing: those that are set up at all, or all of them while

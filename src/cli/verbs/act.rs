@@ -53,6 +53,7 @@ pub async fn call(args: &CallArgs, config: &Config, as_json: bool) -> Outcome {
     let fields = [
         ("agent", &args.agent),
         ("carrier", &args.carrier),
+        ("via", &args.via),
         ("caller_id", &args.caller_id),
         ("name", &args.name),
         ("lead_id", &args.lead),

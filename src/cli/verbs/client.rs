@@ -197,6 +197,10 @@ impl Client {
         })
     }
 
+    pub async fn delete<T: DeserializeOwned>(&self, url: Url) -> Outcome<T> {
+        self.ask(Method::DELETE, url, None).await
+    }
+
     /// An answer whose body is read as it comes.
     pub async fn open(&self, url: Url) -> Outcome<reqwest::Response> {
         let response = self

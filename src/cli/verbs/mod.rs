@@ -6,6 +6,7 @@ mod follow;
 mod leads;
 mod listen;
 mod look;
+mod said;
 
 pub use act::{call, end, hand_back, record, steer, text, transfer};
 pub use client::{Client, Place, http, parse_url, store_token, stored_token};
@@ -13,3 +14,4 @@ pub use follow::{events, tail};
 pub use leads::run as leads;
 pub use listen::run as listen;
 pub use look::{alerts, ls, show, webhooks};
+pub use said::{export, lead, purge, search};

@@ -1,12 +1,15 @@
 //! Placing a call: everything is checked and written down before the carrier is asked, and the
 //! carrier is asked once.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::call::{
     Call, CallFacts, CallId, CallStatus, CommandId, DialRequest, Direction, ErrorCode, Fact, Grant,
     Refusal, Source, e164,
 };
 use crate::engine::Core;
-use crate::engine::ports::DialOrder;
+use crate::engine::ports::{DialOrder, VendorCalls, VendorOrder};
 use crate::engine::switchboard::Target;
 
 use super::checks::{invalid, label, may_name_lead};
@@ -18,6 +21,8 @@ use super::{Asked, Outcome, from_post};
 pub(super) struct Placing {
     facts: CallFacts,
     order: DialOrder,
+    /// The agent vendor that dials instead of the carrier.
+    via: Option<Arc<dyn VendorCalls>>,
 }
 
 impl Placing {
@@ -42,6 +47,10 @@ impl Placing {
         }
         let request = tidy(request)?;
         may_name_lead(grant, request.lead_id.as_deref())?;
+        if let Some(via) = request.via.as_deref() {
+            let vendor = vendor_for(core, via)?;
+            return Ok(Self::through(core, vendor, request));
+        }
         let carrier = carrier_for(core, request.carrier.as_deref())?;
         if let Some(agent) = request.agent.as_ref() {
             if !core.plans.agents.contains_key(agent) {
@@ -75,7 +84,34 @@ impl Placing {
                 amd: plan.amd.as_str().to_owned(),
                 record: plan.record,
             },
+            via: None,
         })
+    }
+
+    /// A call the agent vendor places: its audio never comes here.
+    fn through(core: &Core, vendor: Arc<dyn VendorCalls>, request: DialRequest) -> Self {
+        let facts = CallFacts {
+            carrier: vendor.name().to_owned(),
+            direction: Direction::Outbound,
+            from: request.caller_id.clone().unwrap_or_default(),
+            to: request.number.clone(),
+            name: request.name.clone(),
+            lead_id: request.lead_id.clone(),
+            agent: request.agent.clone(),
+            agent_kind: Some(vendor.name().to_owned()),
+            observed: true,
+            ..CallFacts::default()
+        };
+        Self {
+            facts,
+            order: DialOrder {
+                call: core.clock.call_id(),
+                request,
+                amd: "off".to_owned(),
+                record: false,
+            },
+            via: Some(vendor),
+        }
     }
 
     /// Puts the call on the board and on disk, before anything rings.
@@ -105,6 +141,9 @@ impl Placing {
     /// Asks the carrier. A request nobody answered is not repeated: it may have rung somewhere.
     pub(super) async fn perform(&self, core: &Core, asked: &Asked) -> Outcome {
         let call = self.order.call;
+        if let Some(vendor) = &self.via {
+            return self.perform_through(core, asked, vendor).await;
+        }
         let answer = match carrier_of(core, call) {
             Ok(carrier) => ask(Again::OnlyIfUntouched, || carrier.dial(self.order.clone())).await,
             Err(refused) => return self.fail(core, refused).await,
@@ -120,18 +159,55 @@ impl Placing {
                 Outcome::Done
             }
             Some(Err(error)) => self.fail(core, refusal(&error)).await,
-            None => {
-                let facts = vec![
-                    asked.unconfirmed(),
-                    Fact::TroubleNoted {
-                        code: "dial_unanswered".into(),
-                        message: late().message,
-                    },
-                ];
-                post(core, Some(call), facts).await;
-                Outcome::Unconfirmed
-            }
+            None => self.unanswered(core, asked).await,
         }
+    }
+
+    async fn perform_through(
+        &self,
+        core: &Core,
+        asked: &Asked,
+        vendor: &Arc<dyn VendorCalls>,
+    ) -> Outcome {
+        let call = self.order.call;
+        let order = VendorOrder {
+            call,
+            request: self.order.request.clone(),
+            variables: variables(core, call, &self.order.request).await,
+        };
+        match ask(Again::OnlyIfUntouched, || vendor.place(order.clone())).await {
+            Some(Ok(placed)) => {
+                let mut facts = Vec::new();
+                if placed.carrier_call_id.is_some() {
+                    let named = CallFacts {
+                        carrier: placed.carrier.unwrap_or_default().to_owned(),
+                        carrier_call_id: placed.carrier_call_id,
+                        direction: Direction::Outbound,
+                        ..CallFacts::default()
+                    };
+                    facts.push(Fact::CallDescribed { facts: named });
+                }
+                if let Some(conversation_id) = placed.conversation_id {
+                    facts.push(Fact::ConversationMapped { conversation_id });
+                }
+                post(core, Some(call), facts).await;
+                Outcome::Done
+            }
+            Some(Err(error)) => self.fail(core, refusal(&error)).await,
+            None => self.unanswered(core, asked).await,
+        }
+    }
+
+    async fn unanswered(&self, core: &Core, asked: &Asked) -> Outcome {
+        let facts = vec![
+            asked.unconfirmed(),
+            Fact::TroubleNoted {
+                code: "dial_unanswered".into(),
+                message: late().message,
+            },
+        ];
+        post(core, Some(self.order.call), facts).await;
+        Outcome::Unconfirmed
     }
 
     async fn fail(&self, core: &Core, refused: Refusal) -> Outcome {
@@ -139,6 +215,38 @@ impl Placing {
         post(core, Some(self.order.call), vec![failed(&refused.message)]).await;
         Outcome::Failed(refused)
     }
+}
+
+/// What the vendor's agent is told: who is called, what was said before, and by which ids its
+/// webhooks find this call again.
+async fn variables(core: &Core, call: CallId, request: &DialRequest) -> BTreeMap<String, String> {
+    let context = match &request.lead_id {
+        Some(lead) => core.lead_context(lead).await,
+        None => None,
+    };
+    let given = [
+        ("lead_id", request.lead_id.clone()),
+        ("customer_name", request.name.clone()),
+        ("customer_phone", Some(request.number.clone())),
+        ("call_id", Some(call.to_string())),
+        ("temp_conversation_id", Some(call.to_string())),
+        // Always there: a prompt that names a missing variable fails the start.
+        ("conversation_context", Some(context.unwrap_or_default())),
+    ];
+    let given = given.into_iter();
+    given
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
+}
+
+fn vendor_for(core: &Core, wanted: &str) -> Result<Arc<dyn VendorCalls>, Refusal> {
+    let found = core.vendors.get(wanted.to_ascii_lowercase().as_str());
+    found.cloned().ok_or_else(|| {
+        invalid(
+            format!("no calls can be placed via {wanted}"),
+            "set elevenlabs.api_key, agent_id and phone_number_id",
+        )
+    })
 }
 
 fn failed(cause: &str) -> Fact {
@@ -182,6 +290,7 @@ fn tidy(request: DialRequest) -> Result<DialRequest, Refusal> {
         name: line(request.name),
         carrier: line(request.carrier),
         agent: line(request.agent),
+        via: line(request.via),
     })
 }
 

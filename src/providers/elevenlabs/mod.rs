@@ -1,13 +1,16 @@
 //! ElevenLabs Agents: the conversation socket, its webhooks and their signature.
 //! Pure but for `shell`, which opens conversations.
 
+mod calls;
 mod codec;
 mod events;
 pub mod shell;
+pub mod shell_calls;
 mod signature;
 
 use crate::call::Secret;
 
+pub use calls::{OUTBOUND_CALL, Placed, outbound_call, read_placed};
 pub use codec::ElevenLabsCodec;
 pub use events::*;
 pub use signature::*;

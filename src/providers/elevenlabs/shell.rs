@@ -145,8 +145,12 @@ struct SignedUrl {
     signed_url: String,
 }
 
-/// `{"detail":{"message"}}`, `{"detail":"…"}`, or a list of validation errors.
 fn refusal(answer: &HttpAnswer) -> AgentError {
+    by_status(answer.status, &said(answer))
+}
+
+/// `{"detail":{"message"}}`, `{"detail":"…"}`, or a list of validation errors.
+pub(super) fn said(answer: &HttpAnswer) -> String {
     let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let detail = body.get("detail").unwrap_or(&serde_json::Value::Null);
     let said = detail
@@ -154,7 +158,7 @@ fn refusal(answer: &HttpAnswer) -> AgentError {
         .or_else(|| detail.pointer("/0/msg"))
         .unwrap_or(detail)
         .as_str();
-    by_status(answer.status, said.unwrap_or_default())
+    said.unwrap_or_default().to_owned()
 }
 
 fn by_status(status: u16, said: &str) -> AgentError {

@@ -23,6 +23,7 @@ pub fn target(subject: Subject) -> Target {
             status,
             started_at,
         },
+        Subject::Texted { .. } => Target::Backend,
         Subject::Known {
             carrier,
             carrier_call_id,

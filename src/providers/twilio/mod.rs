@@ -9,6 +9,7 @@ mod insights;
 mod rest;
 pub mod shell;
 mod signature;
+mod sms;
 mod stream;
 mod twiml;
 
@@ -23,6 +24,7 @@ pub use form::{Form, FormError, direction, is_id};
 pub use insights::{InsightsError, read_insights};
 pub use rest::*;
 pub use signature::*;
+pub use sms::{TextMessage, no_reply};
 pub use stream::TwilioCodec;
 pub use twiml::*;
 

@@ -2,11 +2,14 @@
 
 mod calls;
 mod commands;
+mod export;
 mod leads;
 mod listen;
+mod messages;
 mod ops;
 mod page;
 mod recordings;
+mod search;
 mod tickets;
 
 use std::sync::Arc;
@@ -18,7 +21,7 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use serde_json::{Value, json};
 
 use crate::engine::Clock;
@@ -46,6 +49,14 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/api/calls/{id}/transcript", get(calls::transcript))
         .route("/api/calls/{id}/recordings", get(calls::recordings))
         .route("/api/recordings/{id}", get(recordings::one))
+        .route("/api/leads/{id}", delete(export::purge))
+        .route(
+            "/api/leads/{id}/messages",
+            get(messages::list).post(messages::add),
+        )
+        .route("/api/leads/{id}/timeline", get(messages::timeline))
+        .route("/api/search", get(search::search))
+        .route("/api/export", get(export::export))
         .route("/api/leads", get(leads::list).post(leads::keep))
         .route("/api/outbound-call", post(commands::dial))
         .route("/outbound-call", post(commands::dial))

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use crate::call::{CallFacts, CallId, ErrorCode};
+use crate::call::{CallFacts, CallId, ErrorCode, Fact};
 use crate::engine::{PostError, Target};
 use crate::providers::{News, Subject};
 
@@ -188,7 +188,11 @@ impl Visit {
     async fn keep(&self, news: Vec<News>, ours: Option<CallId>) -> Result<(), PostError> {
         let switchboard = &self.app.core.switchboard;
         let work = async {
-            for one in news {
+            for mut one in news {
+                if let Subject::Texted { phone } = &one.subject {
+                    let lead = self.app.conversations.whose(&self.app.core, phone).await;
+                    address(&mut one.facts, &lead.unwrap_or_else(|| phone.clone()));
+                }
                 match switchboard
                     .post(self.target_of(one.subject, ours), one.facts)
                     .await
@@ -228,6 +232,7 @@ impl Visit {
                     started_at,
                 },
             },
+            Subject::Texted { .. } => Target::Backend,
             Subject::Known {
                 carrier,
                 carrier_call_id,
@@ -271,6 +276,15 @@ impl Visit {
             peer: self.peer.ip.to_string(),
             status: status.as_u16(),
         });
+    }
+}
+
+/// Says whose a message is; one from a number nobody knows is kept under that number.
+fn address(facts: &mut [Fact], lead: &str) {
+    for fact in facts {
+        if let Fact::LeadMessaged { message } = fact {
+            lead.clone_into(&mut message.lead_id);
+        }
     }
 }
 

@@ -29,6 +29,7 @@ const RECORDING: &str = "/recording-status-callback";
 const QUALITY: &str = "/quality-insights-callback";
 const STREAM_STATUS: &str = "/stream-status-callback";
 const CONFERENCE: &str = "/conference-status-callback";
+const SMS: &str = "/sms";
 const STREAM: &str = "/outbound-media-stream";
 
 /// Name of the stream parameter that holds our ticket.
@@ -78,6 +79,7 @@ impl CarrierDesk for TwilioDesk {
             HookRoute::by_get_or_post(OUTBOUND),
             HookRoute::by_get_or_post(FALLBACK),
             HookRoute::by_get_or_post(DIAL_RESULT),
+            HookRoute::by_get_or_post(SMS),
             HookRoute::by_post(STATUS),
             HookRoute::by_post(AMD),
             HookRoute::by_post(RECORDING),
@@ -206,6 +208,10 @@ fn read_form(
                 record: false,
             };
             (Some(request.news()), wanted)
+        }
+        SMS => {
+            let message = twilio::TextMessage::read(form)?;
+            (Some(message.news()), Wanted::Document(twilio::no_reply()))
         }
         FALLBACK => {
             let request = VoiceRequest::read(form)?;

@@ -4,8 +4,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::call::{Call, CallId, CallStatus, Grant, MediaLink};
+use crate::call::{Call, CallId, CallStatus, Grant, LeadKey, MediaLink};
 use crate::engine::{Core, HistoryQuery, PostError, Target};
 use crate::providers::elevenlabs::{ConversationEvent, EventKind, normal_number};
 use crate::providers::{plivo, twilio};
@@ -16,6 +17,9 @@ use super::facts::{Scene, about, described, facts};
 const PHONES_MAX: usize = 10_000;
 /// Lines of a call an event is compared with; a record of the whole call is compared with all.
 const LINES: usize = 64;
+
+/// How long the lists of leads may be asked for a phone.
+const LOOK_WITHIN: Duration = Duration::from_millis(300);
 
 /// What became of an event.
 #[derive(Clone, Debug, Default)]
@@ -89,10 +93,10 @@ impl Conversations {
         let _one_at_a_time = self.order.lock().await;
         let key = key_of(event);
         if let Some(call) = self.find(core, event, &key).await {
-            let lead = self.lead(core, event, Some(&call));
+            let lead = self.lead(core, event, Some(&call)).await;
             return known(core, event, &call, lead).await;
         }
-        let lead = self.lead(core, event, None);
+        let lead = self.lead(core, event, None).await;
         fresh(core, event, &key, lead).await
     }
 
@@ -124,14 +128,34 @@ impl Conversations {
 
     /// Whose conversation it is: what is known, then what the event says, then who is known to be
     /// at that phone.
-    fn lead(&self, core: &Core, event: &ConversationEvent, call: Option<&Call>) -> Option<String> {
+    async fn lead(
+        &self,
+        core: &Core,
+        event: &ConversationEvent,
+        call: Option<&Call>,
+    ) -> Option<String> {
         let known = call.and_then(|call| call.facts.lead_id.clone());
-        known.or_else(|| event.clues.lead_id.clone()).or_else(|| {
-            let phone = event.clues.phone.clone();
-            let phone = phone.or_else(|| normal_number(call?.caller_number()))?;
-            let tied = self.lock().leads.get(&phone).cloned();
-            tied.or_else(|| at_phone(core, &phone))
-        })
+        if let Some(lead) = known.or_else(|| event.clues.lead_id.clone()) {
+            return Some(lead);
+        }
+        let phone = event.clues.phone.clone();
+        let phone = phone.or_else(|| normal_number(call?.caller_number()))?;
+        self.whose(core, &phone).await
+    }
+
+    /// The lead at a phone: tied to it by whoever looks at it, in a call with it now, or on a list.
+    pub(in crate::server) async fn whose(&self, core: &Core, phone: &str) -> Option<String> {
+        let phone = normal_number(phone)?;
+        let tied = self.lock().leads.get(&phone).cloned();
+        if let Some(lead) = tied.or_else(|| at_phone(core, &phone)) {
+            return Some(lead);
+        }
+        let look = core.journal.lead(LeadKey::Number(phone));
+        match tokio::time::timeout(LOOK_WITHIN, look).await {
+            Ok(Ok(found)) => found.map(|lead| lead.id),
+            // Told later by whatever event knows; nothing waits for a slow disk.
+            Ok(Err(_)) | Err(_) => None,
+        }
     }
 }
 

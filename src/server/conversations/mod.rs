@@ -8,6 +8,7 @@ mod audio;
 mod desk;
 mod door;
 mod facts;
+mod initiation;
 mod quiet;
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,10 @@ pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
         .route(EVENTS, get(health).merge(post(events)))
         .route(POST_CALL, get(health).merge(post(post_call)))
+        .route(
+            "/api/webhooks/elevenlabs/conversation-initiation",
+            post(initiation::begin),
+        )
 }
 
 async fn events(State(app): State<Arc<App>>, request: Request) -> Response {

@@ -184,7 +184,7 @@ impl Hub {
     fn hello(&self) -> Hello {
         let core = &self.app.core;
         let mut features = ["listen", "history", "audit"].map(str::to_owned).to_vec();
-        if !core.carriers.is_empty() {
+        if !core.carriers.is_empty() || !core.vendors.is_empty() {
             features.extend(["dial", "transfer", "record"].map(str::to_owned));
         }
         if core.vault.is_some() {

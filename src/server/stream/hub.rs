@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{Call, CallEvent, CallId, Envelope, Fact, LineBody};
-use crate::engine::{Core, HistoryQuery, Start, Subscription, Tasks};
+use crate::engine::{Core, HistoryQuery, LeadTimeline, Start, Subscription, Tasks};
 
 use super::frames::{Draft, Part, Subject, draft, spoken, transcript};
 use super::rooms::{Place, Rooms, Seat};
@@ -244,7 +244,7 @@ impl Follower {
 }
 
 /// Whether a viewer that has just read a history knows a frame already.
-pub(super) fn is_in(part: &Part, seq: u64, timeline: &super::super::leads::Timeline) -> bool {
+pub(super) fn is_in(part: &Part, seq: u64, timeline: &LeadTimeline) -> bool {
     match part {
         Part::Speech => seq <= timeline.seq,
         Part::Message(id) => timeline.messages.contains(id),

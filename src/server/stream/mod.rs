@@ -22,12 +22,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::call::{ErrorCode, Numbers, Refusal, Verb};
-use crate::engine::StoreError;
+use crate::engine::{LeadTimeline, StoreError};
 
 use super::auth::Session;
 use super::caller::Caller;
 use super::error::ApiError;
-use super::leads::Timeline;
+use super::leads;
 use super::shape::stamp;
 use super::state::App;
 
@@ -194,7 +194,7 @@ impl Drop for Hold {
 struct Opening {
     text: Bytes,
     /// The history sent, until its frames have gone by.
-    known: Option<Timeline>,
+    known: Option<LeadTimeline>,
 }
 
 /// What every stream begins with. A place is named as soon as there is one to come back to.
@@ -208,8 +208,12 @@ async fn opening(
 ) -> Result<Opening, StoreErrorAnswer> {
     let connected = json!({ "type": "connected", "leadId": lead });
     if with_history {
-        let timeline = Timeline::read(app, lead).await.map_err(StoreErrorAnswer)?;
-        let history = timeline.history(lead, numbers);
+        let timeline = app
+            .core
+            .lead_timeline(lead)
+            .await
+            .map_err(StoreErrorAnswer)?;
+        let history = leads::history(&timeline, lead, numbers);
         let place = app.streams.rooms().place(seat.number);
         let text = format!("data: {connected}\n\nid: {place}\ndata: {history}\n\n");
         return Ok(Opening {
@@ -251,7 +255,7 @@ struct View {
     beat: Interval,
     #[expect(dead_code, reason = "held, not read")]
     hold: Option<Hold>,
-    known: Option<Timeline>,
+    known: Option<LeadTimeline>,
     first: Option<Bytes>,
 }
 

@@ -6,6 +6,7 @@
 mod config;
 mod conversation;
 mod load;
+mod native;
 mod rest;
 mod state;
 mod wire;
@@ -25,6 +26,7 @@ use state::Shared;
 
 pub use config::{AgentFaults, ElevenLabsSimConfig};
 pub use load::AgentLoad;
+pub use native::Webhooks;
 pub use state::ConversationView;
 pub use wire::Begin;
 
@@ -113,6 +115,11 @@ impl ElevenLabsSim {
 
     pub fn cast(&self) -> &Cast {
         &self.shared.cfg.cast
+    }
+
+    /// From now on calls it places itself are told of there.
+    pub fn tell(&self, webhooks: Webhooks) {
+        self.shared.tell(webhooks);
     }
 
     /// Oldest first.

@@ -26,7 +26,7 @@ struct Asked {
     conversation_signature: Option<String>,
 }
 
-fn refuse(status: u16, kind: &str, message: &str) -> Response {
+pub(super) fn refuse(status: u16, kind: &str, message: &str) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
     let body = axum::Json(json!({"detail": {"status": kind, "message": message}}));
     (status, body).into_response()
@@ -40,6 +40,10 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/convai/conversations/{id}", get(fetch))
         .route("/v1/convai/agents/{id}", get(agent))
         .route("/v1/text-to-speech/{voice}", post(speak))
+        .route(
+            "/v1/convai/twilio/outbound-call",
+            post(super::native::outbound_call),
+        )
         .route(
             "/v1/user",
             get(|| async { axum::Json(json!({"user_id": "simulated"})) }),

@@ -13,6 +13,7 @@ use crate::simulator::speech::Progress;
 
 use super::config::ElevenLabsSimConfig;
 use super::load::AgentTally;
+use super::native::Webhooks;
 use super::wire::Begin;
 
 /// Conversations remembered for the list and for tests.
@@ -101,6 +102,7 @@ pub(super) struct Shared {
     pub(super) tally: AgentTally,
     /// Conversations opened so far.
     pub(super) opened: watch::Sender<usize>,
+    webhooks: Mutex<Option<Webhooks>>,
     inner: Mutex<Inner>,
 }
 
@@ -134,8 +136,19 @@ impl Shared {
             clock,
             tally: AgentTally::default(),
             opened: watch::Sender::new(0),
+            webhooks: Mutex::new(None),
             inner,
         }
+    }
+
+    pub(super) fn tell(&self, webhooks: Webhooks) {
+        let mut kept = self.webhooks.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = Some(webhooks);
+    }
+
+    pub(super) fn webhooks(&self) -> Option<Webhooks> {
+        let kept = self.webhooks.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clone()
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

@@ -1,6 +1,6 @@
 //! May the operator do this now? And if not, why: role, backend, link, or the call's state.
 
-use crate::call::{Call, CallStatus};
+use crate::call::{Call, CallFacts, CallStatus, Verb};
 use crate::engine::{LinkState, no_record_pause};
 use crate::ui::keymap::{Act, Needs, binding};
 use crate::ui::model::Model;
@@ -48,6 +48,11 @@ pub(crate) fn why_not_at_all(model: &Model, act: Act) -> Option<String> {
 fn why_not_here(model: &Model, act: Act) -> Option<String> {
     let binding = binding(act);
     let call = model.selected();
+    if let (Some(verb), Some(call)) = (binding.verb, call.filter(|call| call.is_live())) {
+        if let Some(why) = out_of_reach(verb, &call.facts) {
+            return Some(why.into());
+        }
+    }
     if let (Act::Record, Some(why)) = (act, call.and_then(|call| no_pause(model, call))) {
         return Some(why);
     }
@@ -86,6 +91,24 @@ fn not_on_this_call(model: &Model, act: Act, call: &Call) -> Option<String> {
         )),
         Some(_) if act == Act::PauseAgent => Some("you speak; the agent is silent".into()),
         None if act == Act::HandBack => Some("nobody has taken this call over".into()),
+        _ => None,
+    }
+}
+
+/// What cannot be done to a call whose audio does not pass through here, or whose line is not ours.
+fn out_of_reach(verb: Verb, facts: &CallFacts) -> Option<&'static str> {
+    match verb {
+        Verb::Listen | Verb::Whisper | Verb::Say | Verb::Pause | Verb::Takeover
+            if facts.observed =>
+        {
+            Some("only observed: its audio does not pass through here")
+        }
+        // Calls the agent vendor places are on a line of its own until a carrier's id is known.
+        Verb::Terminate | Verb::Transfer | Verb::Record
+            if facts.observed && facts.agent_kind.as_deref() == Some(facts.carrier.as_str()) =>
+        {
+            Some("only observed: no access to the carrier of this call")
+        }
         _ => None,
     }
 }

@@ -396,12 +396,20 @@ fn answer(ask: Ask, text: &str) -> Result<Action, String> {
         Ask::Unmask | Ask::Filter | Ask::Search | Ask::Past => Action::Unmask {},
         Ask::Transfer if text.starts_with("sip:") => Action::Transfer { to: owned },
         Ask::Transfer => Action::Transfer { to: number(text)? },
-        Ask::Dial => Action::Dial {
-            request: DialRequest {
-                number: number(text)?,
-                ..DialRequest::default()
-            },
-        },
+        Ask::Dial => {
+            // `+1415… via elevenlabs`: the agent vendor dials on a line of its own.
+            let (dialled, via) = match text.split_once(" via ") {
+                Some((dialled, via)) => (dialled, Some(via.trim().to_owned())),
+                None => (text, None),
+            };
+            Action::Dial {
+                request: DialRequest {
+                    number: number(dialled)?,
+                    via,
+                    ..DialRequest::default()
+                },
+            }
+        }
     })
 }
 

@@ -143,6 +143,12 @@ pub(super) fn badges<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call) -> Vec<Se
         }
         _ => {}
     }
+    if call.facts.observed && call.is_live() {
+        if !badges.is_empty() {
+            badges.push(pen.seg("  ", Role::Text));
+        }
+        badges.push(pen.seg("observed", Role::Info));
+    }
     let ears = call.listeners.len();
     if ears > 0 || model.ear.call == Some(call.id) {
         let role = if model.ear.call == Some(call.id) {

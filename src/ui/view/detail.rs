@@ -273,10 +273,15 @@ fn facts<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a>
         None => format!("{} · {}", agent_name(call), call.agent_link.as_str()),
     };
     let line = format!(
-        "{} · {}bound · media {}",
+        "{} · {}bound · media {}{}",
         vendor(&facts.carrier),
         direction_word(facts.direction),
-        call.media_link.as_str()
+        call.media_link.as_str(),
+        if facts.observed {
+            ", only observed"
+        } else {
+            ""
+        }
     );
     let mut text = |label: &str, value: &str| {
         let value = crate::call::text::clean_label(value).into_owned();

@@ -74,7 +74,7 @@ pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, area: Re
         _ => "enter keeps",
     };
     let count = match prompt.ask {
-        Ask::Past => "words, since:8h, flag:*, alert:loop".to_owned(),
+        Ask::Past => "since:8h flag:* alert:loop".to_owned(),
         Ask::Filter => format!(
             "{} of {} calls",
             model.list.order.len(),

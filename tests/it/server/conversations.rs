@@ -304,3 +304,259 @@ async fn a_recording_streams_to_the_disk_and_is_served() {
     assert_eq!(answer.headers()["content-type"], "audio/mpeg");
     assert_eq!(answer.bytes().await.unwrap(), sound);
 }
+
+async fn data(answer: reqwest::Response) -> Value {
+    assert_eq!(answer.status(), 200);
+    answer.json::<Value>().await.unwrap()["data"].clone()
+}
+
+#[tokio::test]
+async fn text_and_voice_of_a_lead_are_one_line_of_time() {
+    use crate::it::support::backend::ADMIN;
+
+    let dir = tempfile::tempdir().unwrap();
+    let backend = Backend::start_on_disk(dir.path()).await;
+    let add = async |key: &str, text: &str| {
+        let request = backend
+            .http
+            .post(format!("{}/api/leads/L1/messages", backend.url));
+        let request = request.bearer_auth(ADMIN).header("idempotency-key", key);
+        data(
+            request
+                .json(&json!({"text": text, "channel": "chat"}))
+                .send()
+                .await
+                .unwrap(),
+        )
+        .await
+    };
+    assert_eq!(add("k1", "I will call you").await["duplicate"], false);
+    assert_eq!(add("k1", "I will call you").await["duplicate"], true);
+    send(
+        &backend,
+        &[
+            started("conv_1", Some("L1")),
+            said("user_message", "conv_1", "About the refund"),
+        ],
+    )
+    .await;
+    // From the phone of that lead, and from nobody's.
+    for (sid, from, text) in [
+        ("SM1aaaaaaaa", "+14155550134", "Thanks <3"),
+        ("SM2aaaaaaaa", "+442071838750", "Who are you?"),
+        ("SM1aaaaaaaa", "+14155550134", "Thanks <3"),
+    ] {
+        let form = [
+            ("MessageSid", sid),
+            ("From", from),
+            ("To", "+15557650000"),
+            ("Body", text),
+        ];
+        let answer = backend.webhook("/sms", &form).await;
+        assert_eq!(answer.status(), 200);
+        assert!(
+            answer
+                .text()
+                .await
+                .unwrap()
+                .contains("<Response></Response>")
+        );
+    }
+    let timeline = data(backend.get("/api/leads/L1/timeline", ADMIN).await).await;
+    let rows = timeline["messages"].as_array().unwrap();
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            (
+                row["type"].as_str().unwrap(),
+                row["content"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("chat", "I will call you"),
+            ("voice", "About the refund"),
+            ("sms", "Thanks <3")
+        ]
+    );
+    assert_eq!(timeline["calls"].as_array().unwrap().len(), 1);
+    let stranger = data(
+        backend
+            .get("/api/leads/+442071838750/messages", ADMIN)
+            .await,
+    )
+    .await;
+    assert_eq!(stranger["count"], 1);
+    let context = backend.core.lead_context("L1").await.unwrap();
+    assert!(context.contains("user: About the refund"), "{context}");
+    // What was said is found, by whoever may see it.
+    let found = data(backend.get("/api/search?q=refu", ADMIN).await).await;
+    assert_eq!(found["found"][0]["text"], "About the refund");
+    assert_eq!(found["found"][0]["lead_id"], "L1");
+    let mut grant = wallboard::call::Grant::of("ana", wallboard::call::Role::Viewer);
+    grant.leads = Some(["L2".to_owned()].into());
+    let scoped = backend.token(grant);
+    assert_eq!(
+        data(backend.get("/api/search?q=refund", &scoped).await).await["count"],
+        0
+    );
+    assert_eq!(
+        backend
+            .get("/api/leads/L1/messages", &scoped)
+            .await
+            .status(),
+        403
+    );
+    assert_eq!(backend.get("/api/export", &scoped).await.status(), 403);
+    let csv = backend
+        .get("/api/export?format=csv", ADMIN)
+        .await
+        .text()
+        .await
+        .unwrap();
+    assert!(
+        csv.contains("user: About the refund") && csv.lines().count() == 2,
+        "{csv}"
+    );
+    // Not while they talk; afterwards everything goes, and stays gone.
+    let purge = async || {
+        let request = backend.http.delete(format!("{}/api/leads/L1", backend.url));
+        request.bearer_auth(ADMIN).send().await.unwrap()
+    };
+    assert_eq!(purge().await.status(), 409);
+    send(&backend, &[ended("conv_1")]).await;
+    let gone = data(purge().await).await;
+    assert_eq!((&gone["calls"], &gone["messages"]), (&json!(1), &json!(2)));
+    let nothing = data(backend.get("/api/search?q=refund", ADMIN).await).await;
+    assert_eq!(nothing["count"], 0);
+    let lines = backend
+        .get("/api/export", ADMIN)
+        .await
+        .text()
+        .await
+        .unwrap();
+    assert_eq!(lines, "");
+}
+
+#[tokio::test]
+async fn a_call_the_vendor_places_is_told_of_from_ring_to_record() {
+    use std::sync::Arc;
+    use std::time::Duration;
+    use wallboard::call::{Action, Command, DialRequest, Grant, Secret};
+    use wallboard::engine::{Tasks, VendorCalls, Vendors};
+    use wallboard::providers::elevenlabs::ElevenLabsSettings;
+    use wallboard::providers::elevenlabs::shell_calls::ElevenLabsCalls;
+    use wallboard::simulator::elevenlabs::{ElevenLabsSim, ElevenLabsSimConfig, Webhooks};
+
+    use crate::it::support::backend::ELEVENLABS_SECRET;
+
+    let tasks = Tasks::new();
+    let sim = ElevenLabsSim::start(ElevenLabsSimConfig::default(), &tasks)
+        .await
+        .unwrap();
+    let settings = ElevenLabsSettings {
+        api_key: Some(Secret::new("simulated-api-key")),
+        agent_id: Some("agent_1".into()),
+        phone_number_id: Some("phnum_1".into()),
+        api_base: sim.api_base().to_owned(),
+        ..ElevenLabsSettings::default()
+    };
+    let calls = ElevenLabsCalls::new(&settings, std::collections::BTreeMap::default());
+    let calls: Arc<dyn VendorCalls> = Arc::new(calls.unwrap().unwrap());
+    let backend = Backend::start_with(
+        |_| {},
+        |parts| parts.vendors = Vendors::from([("elevenlabs", calls)]),
+    )
+    .await;
+    sim.tell(Webhooks {
+        base: backend.url.clone(),
+        secret: Secret::new(ELEVENLABS_SECRET),
+        pace: Duration::from_millis(2),
+    });
+    let command = Command {
+        id: backend.core.clock.command_id(),
+        call: None,
+        action: Action::Dial {
+            request: DialRequest {
+                number: "+14155550134".into(),
+                lead_id: Some("L7".into()),
+                via: Some("elevenlabs".into()),
+                ..DialRequest::default()
+            },
+        },
+        reason: None,
+    };
+    let reply = backend.core.command(&Grant::admin("ana"), command).await;
+    assert!(reply.ok, "{reply:?}");
+    let id = reply.result.unwrap()["call"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let analysed = backend
+        .core
+        .switchboard
+        .until(id, |call| call.analysis.clone().map(|_| call.clone()));
+    let call = tokio::time::timeout(Duration::from_secs(20), analysed).await;
+    let call = call
+        .unwrap()
+        .expect("the call, with the vendor's record of it");
+    assert_eq!(
+        backend.calls(),
+        1,
+        "the webhooks found the call that was placed"
+    );
+    assert!(call.facts.observed && !call.is_live());
+    assert_eq!(call.facts.lead_id.as_deref(), Some("L7"));
+    assert!(
+        call.conversation_id
+            .is_some_and(|id| id.starts_with("conv_"))
+    );
+    assert!(call.lines.len() > 2);
+    let refused = DialRequest {
+        number: "+14155550134".into(),
+        via: Some("nobody".into()),
+        ..DialRequest::default()
+    };
+    let command = Command {
+        id: backend.core.clock.command_id(),
+        call: None,
+        action: Action::Dial { request: refused },
+        reason: None,
+    };
+    let reply = backend.core.command(&Grant::admin("ana"), command).await;
+    assert!(!reply.ok);
+    tasks.cancel();
+}
+
+#[tokio::test]
+async fn the_vendor_is_told_who_rings_before_its_agent_speaks() {
+    use wallboard::call::{Grant, Role};
+
+    const PATH: &str = "/api/webhooks/elevenlabs/conversation-initiation";
+    let backend = Backend::start().await;
+    let asked = json!({"caller_id": "+14155550134", "agent_id": "agent_1",
+        "called_number": "+15557650000", "call_sid": sid("CA", 4)});
+    let ask = async |token: &str| {
+        let request = backend.http.post(format!("{}{PATH}", backend.url));
+        request
+            .bearer_auth(token)
+            .json(&asked)
+            .send()
+            .await
+            .unwrap()
+    };
+    let viewer = backend.token(Grant::of("eve", Role::Viewer));
+    assert_eq!(ask(&viewer).await.status(), 403);
+    assert_eq!(backend.calls(), 0);
+    let operator = backend.token(Grant::of("vendor", Role::Operator));
+    let answer: Value = ask(&operator).await.json().await.unwrap();
+    assert_eq!(answer["type"], "conversation_initiation_client_data");
+    let call = backend.call(&sid("CA", 4)).unwrap();
+    assert_eq!(call.status, CallStatus::Ringing);
+    assert_eq!(call.facts.from, "+14155550134");
+    assert_eq!(answer["dynamic_variables"]["call_id"], json!(call.id));
+    assert_eq!(answer["dynamic_variables"]["conversation_context"], "");
+}

@@ -46,6 +46,7 @@ pub struct Backend {
     pub url: String,
     pub http: reqwest::Client,
     pub tokens: TokenStore,
+    auth: Auth,
     _dir: tempfile::TempDir,
 }
 
@@ -105,7 +106,7 @@ impl Backend {
             phone_number: Some("+15557650000".into()),
             ..TwilioSettings::default()
         };
-        let mut server_parts = ServerParts::new(core.clone(), server_settings, auth);
+        let mut server_parts = ServerParts::new(core.clone(), server_settings, auth.clone());
         server_parts.conversations = ConversationSettings {
             webhook_secret: Some(Secret::new(ELEVENLABS_SECRET)),
             has_agent: true,
@@ -125,13 +126,17 @@ impl Backend {
             url,
             http,
             tokens,
+            auth,
             _dir: dir,
         }
     }
 
     /// A fresh token for `grant`.
     pub fn token(&self, grant: Grant) -> String {
-        self.tokens.add(grant, self.core.clock.now()).unwrap()
+        let token = self.tokens.add(grant, self.core.clock.now()).unwrap();
+        // Else it is good only once the server has looked at the file again.
+        self.auth.reload();
+        token
     }
 
     /// Posts a webhook signed as Twilio would.

@@ -23,7 +23,7 @@ fn subject(news: &News) -> (&CallFacts, CallStatus, Option<DateTime<Utc>>) {
             status,
             started_at,
         } => (facts, *status, *started_at),
-        Subject::Known { .. } => panic!("{news:?}"),
+        Subject::Known { .. } | Subject::Texted { .. } => panic!("{news:?}"),
     }
 }
 

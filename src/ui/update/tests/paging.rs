@@ -395,3 +395,26 @@ fn an_ended_call_keeps_its_alerts_where_they_can_be_found() {
     still.type_text("alert:loop");
     assert!(still.model.list.order.contains(&sample::id(1)));
 }
+
+#[test]
+fn a_click_on_a_list_goes_to_its_row() {
+    use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+    let mut still = still();
+    still.keys("2");
+    let shown = text(&still.draw(120, 40));
+    let row = shown
+        .lines()
+        .position(|line| line.contains("dead air 9 s"))
+        .unwrap();
+    still.message(Msg::Mouse(MouseEvent {
+        kind: MouseEventKind::Down(MouseButton::Left),
+        column: 10,
+        row: u16::try_from(row).unwrap(),
+        modifiers: KeyModifiers::NONE,
+    }));
+    assert_eq!(
+        still.model.alerts.selected().unwrap().alert.rule,
+        "dead_air"
+    );
+    assert_eq!(still.model.list.selected, Some(sample::id(2)));
+}
