@@ -103,10 +103,15 @@ impl Board {
     /// Forgets ended calls whose end is older than `before`. They stay in history.
     /// Returns how many went.
     pub fn forget_ended(&mut self, before: DateTime<Utc>) -> usize {
+        self.forget_where(|call| call.ended_at.is_some_and(|at| at < before))
+    }
+
+    /// Lets go of ended calls of this kind; returns how many.
+    pub fn forget_where(&mut self, goes: impl Fn(&Call) -> bool) -> usize {
         let gone: Vec<CallId> = self
             .calls
             .values()
-            .filter(|call| !call.is_live() && call.ended_at.is_some_and(|at| at < before))
+            .filter(|call| !call.is_live() && goes(call))
             .map(|call| call.id)
             .collect();
         for id in &gone {

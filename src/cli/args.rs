@@ -1,6 +1,7 @@
 //! The command line. Every flag has an environment variable; tokens are never arguments, because
 //! arguments can be read by every user of the machine.
 
+mod steer;
 mod verbs;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use steer::*;
 pub use verbs::*;
 
 /// Exit codes and the environment, shown under `--help`.
@@ -152,23 +154,6 @@ pub enum Verb {
     Listen(ListenArgs),
     /// End a call and wait until the carrier says so.
     End(EndArgs),
-    /// Hint to the agent; the caller hears nothing.
-    Whisper(TextArgs),
-    /// Have words spoken to the caller.
-    Say(TextArgs),
-    /// Silence the agent.
-    Pause(SteerArgs),
-    /// Let the agent speak again.
-    Resume(SteerArgs),
-    /// Take a call over: the agent is silent, `wallboard say` speaks to the caller.
-    Takeover(SteerArgs),
-    /// Give a call back to the agent, which goes on and does not greet.
-    Handback(HandbackArgs),
-    /// Hand the caller to a number or a configured place.
-    Transfer(TransferArgs),
-    /// Start, pause, resume or stop a recording.
-    #[command(subcommand)]
-    Record(RecordVerb),
     /// Place a call and wait until the carrier has taken it.
     Call(CallArgs),
     /// The people to be called: a list taken in, and what became of them.
@@ -182,8 +167,40 @@ pub enum Verb {
     Export(ExportArgs),
     /// Remove everything of one lead for good: calls, messages, recordings.
     Purge(PurgeArgs),
+    /// Hint to the agent; the caller hears nothing.
+    Whisper(TextArgs),
+    /// The agent speaks these words to the caller.
+    Say(TextArgs),
+    /// Silence the agent.
+    Pause(EndArgs),
+    /// Let the agent speak again.
+    Resume(EndArgs),
+    /// Take the agent's place.
+    Takeover(EndArgs),
+    /// Give the call back to the agent.
+    Handback(HandbackArgs),
+    /// Hand the caller to a number.
+    Transfer(TransferArgs),
+    /// Start, pause, resume or stop a recording.
+    Record(RecordArgs),
+    /// Say that this call is yours.
+    Claim(EndArgs),
+    /// Give a claimed call back.
+    Release(EndArgs),
+    /// Flag a call with a label.
+    Flag(TextArgs),
+    /// Write a note on a call.
+    Note(TextArgs),
+    /// Acknowledge a call's alerts.
+    Ack(AckArgs),
+    /// Silence a call's alerts for a while.
+    Snooze(SnoozeArgs),
+    /// Show a call's full numbers; the reason is kept in the audit log.
+    Unmask(UnmaskArgs),
+    /// Stop or resume placing calls; those in progress go on.
+    Dialing(DialingArgs),
     /// Calls that ask for attention, and why.
-    Alerts(Listing),
+    Alerts(AlertsArgs),
     /// Requests of vendors as they come in, with the verdict on each signature.
     Webhooks(WebhooksArgs),
     /// Who may look and who may act.

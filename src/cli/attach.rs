@@ -21,7 +21,7 @@ use super::{Failure, Outcome, config_verbs, local};
 /// How long leaving waits for the link's tasks.
 const LEAVE_WITHIN: Duration = Duration::from_secs(1);
 
-pub async fn run(args: &AttachArgs, config: &Config) -> Outcome {
+pub async fn run(args: &AttachArgs, config: &Config, lines: bool) -> Outcome {
     let remote = Remote {
         url: args.url.clone(),
         token_file: args.token_file.clone(),
@@ -64,11 +64,12 @@ pub async fn run(args: &AttachArgs, config: &Config) -> Outcome {
         name: None,
         endpoints: Vec::new(),
         prime: Prime::Network,
+        lines,
     };
     let exit = screen::show(config, shown, &tasks, clock).await;
     tasks.shutdown(LEAVE_WITHIN).await;
     match exit? {
-        Exit::Demo => super::run::demo(&DemoArgs::default(), config).await,
+        Exit::Demo => super::run::demo(&DemoArgs::default(), config, lines).await,
         _ => Ok(()),
     }
 }

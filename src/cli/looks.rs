@@ -10,7 +10,7 @@ use crate::ui::theme::{Depth, Kind, Role, Theme, contrast, rgb};
 use crate::ui::{self, Keymap, Settings, Still, sample};
 
 use super::ansi::ansi;
-use super::args::{KeysArgs, SnapshotArgs, SnapshotFormat, SnapshotScene, ThemeVerb};
+use super::args::{KeysArgs, SnapshotArgs, SnapshotFormat, SnapshotScene, SnapshotView, ThemeVerb};
 use super::config::Config;
 use super::out::{self, Table};
 use super::screen::theme_dir;
@@ -122,7 +122,10 @@ fn named(config: &Config) -> String {
 }
 
 fn still(theme: &str) -> Outcome<Still> {
-    Still::sample(theme, Depth::True)
+    let own = theme_dir().map(|dir| dir.join(format!("{theme}.toml")));
+    let path = own.filter(|path| path.is_file());
+    let place = path.as_deref().map(Path::to_string_lossy);
+    Still::sample(place.as_deref().unwrap_or(theme), Depth::True)
         .map_err(|error| Failure::usage(error.to_string(), "`wallboard theme ls` lists them"))
 }
 
@@ -157,6 +160,9 @@ pub fn snapshot(args: &SnapshotArgs, config: &Config) -> Outcome {
     still.is_ascii = config.ui.ascii;
     // Sizes decide what keys do, so the screen is laid out before they are pressed.
     still.draw(width, height);
+    if args.view == SnapshotView::Table {
+        still.keys("v");
+    }
     still.keys(match args.scene {
         SnapshotScene::Board | SnapshotScene::Empty => "",
         SnapshotScene::Call => "enter",
@@ -165,10 +171,9 @@ pub fn snapshot(args: &SnapshotArgs, config: &Config) -> Outcome {
     });
     still.keys(&args.keys);
     let buffer = still.draw(width, height);
-    let kind = if name == "light" {
-        Kind::Light
-    } else {
-        Kind::Dark
+    let kind = match still.theme.kind {
+        Kind::Light => Kind::Light,
+        Kind::Dark | Kind::Any => Kind::Dark,
     };
     let picture = match args.format {
         SnapshotFormat::Text => ui::text(&buffer),

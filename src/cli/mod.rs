@@ -14,6 +14,9 @@ mod local;
 mod logging;
 mod looks;
 mod out;
+#[cfg(test)]
+mod parity;
+mod plain;
 mod plans;
 mod read_only;
 mod run;
@@ -138,6 +141,9 @@ async fn perform(verb: &Verb, global: &Global, loaded: &Loaded) -> Outcome {
         return perform_demo(args, global).await;
     }
     let config = configured(loaded)?;
+    if let Some(done) = steer(verb, &config, as_json).await {
+        return done;
+    }
     match verb {
         Verb::Run(start) => perform_run(start, global, loaded, &config).await,
         Verb::Serve(start) => serve::run(start, loaded, &config).await,
@@ -152,16 +158,6 @@ async fn perform(verb: &Verb, global: &Global, loaded: &Loaded) -> Outcome {
         Verb::Listen(args) => verbs::listen(args, &config).await,
         Verb::End(args) => verbs::end(args, &config, as_json).await,
         Verb::Call(args) => verbs::call(args, &config, as_json).await,
-        Verb::Whisper(args) => {
-            verbs::text(&args.steer, "whisper", &args.text, &config, as_json).await
-        }
-        Verb::Say(args) => verbs::text(&args.steer, "say", &args.text, &config, as_json).await,
-        Verb::Pause(args) => verbs::steer(args, "pause", &config, as_json).await,
-        Verb::Resume(args) => verbs::steer(args, "resume", &config, as_json).await,
-        Verb::Takeover(args) => verbs::steer(args, "takeover", &config, as_json).await,
-        Verb::Handback(args) => verbs::hand_back(args, &config, as_json).await,
-        Verb::Transfer(args) => verbs::transfer(args, &config, as_json).await,
-        Verb::Record(verb) => verbs::record(verb, &config, as_json).await,
         Verb::Lead(args) => verbs::lead(args, &config, as_json).await,
         Verb::Search(args) => verbs::search(args, &config, as_json).await,
         Verb::Export(args) => verbs::export(args, &config).await,
@@ -178,8 +174,49 @@ async fn perform(verb: &Verb, global: &Global, loaded: &Loaded) -> Outcome {
         | Verb::Man
         | Verb::Config(_)
         | Verb::Doctor(_)
-        | Verb::Demo(_) => Ok(()),
+        | Verb::Demo(_)
+        // Dealt with by `steer`.
+        | Verb::Whisper(_)
+        | Verb::Say(_)
+        | Verb::Pause(_)
+        | Verb::Resume(_)
+        | Verb::Takeover(_)
+        | Verb::Handback(_)
+        | Verb::Transfer(_)
+        | Verb::Record(_)
+        | Verb::Claim(_)
+        | Verb::Release(_)
+        | Verb::Flag(_)
+        | Verb::Note(_)
+        | Verb::Ack(_)
+        | Verb::Snooze(_)
+        | Verb::Unmask(_)
+        | Verb::Dialing(_) => Ok(()),
     }
+}
+
+/// The verbs that touch one call, or dialing as a whole; `None` for the others.
+async fn steer(verb: &Verb, config: &Config, as_json: bool) -> Option<Outcome> {
+    use verbs::{Plain, Wordy};
+    Some(match verb {
+        Verb::Whisper(args) => verbs::wordy(Wordy::Whisper, args, config, as_json).await,
+        Verb::Say(args) => verbs::wordy(Wordy::Say, args, config, as_json).await,
+        Verb::Flag(args) => verbs::wordy(Wordy::Flag, args, config, as_json).await,
+        Verb::Note(args) => verbs::wordy(Wordy::Note, args, config, as_json).await,
+        Verb::Pause(args) => verbs::plain(Plain::Pause, args, config, as_json).await,
+        Verb::Resume(args) => verbs::plain(Plain::Resume, args, config, as_json).await,
+        Verb::Takeover(args) => verbs::plain(Plain::Takeover, args, config, as_json).await,
+        Verb::Claim(args) => verbs::plain(Plain::Claim, args, config, as_json).await,
+        Verb::Release(args) => verbs::plain(Plain::Release, args, config, as_json).await,
+        Verb::Handback(args) => verbs::handback(args, config, as_json).await,
+        Verb::Transfer(args) => verbs::transfer(args, config, as_json).await,
+        Verb::Record(args) => verbs::record(args, config, as_json).await,
+        Verb::Ack(args) => verbs::ack(args, config, as_json).await,
+        Verb::Snooze(args) => verbs::snooze(args, config, as_json).await,
+        Verb::Unmask(args) => verbs::unmask(args, config, as_json).await,
+        Verb::Dialing(args) => verbs::dialing(args, config, as_json).await,
+        _ => return None,
+    })
 }
 
 /// Screen and backend, or the start screen when nothing is configured.
@@ -189,15 +226,16 @@ async fn perform_run(
     loaded: &Loaded,
     config: &Config,
 ) -> Outcome {
-    if !run::on_a_terminal() || global.plain {
+    if run::is_bare(loaded, config) && !run::on_a_terminal() {
         return Err(run::needs_terminal());
     }
+    let lines = as_lines(global);
     if !run::is_bare(loaded, config) {
-        return run::with_screen(start, loaded, config).await;
+        return run::with_screen(start, loaded, config, lines).await;
     }
-    match start_screen::ask()? {
+    match start_screen::ask(lines)? {
         Choice::Demo => perform_demo(&args::DemoArgs::default(), global).await,
-        Choice::Serve => run::with_screen(start, loaded, config).await,
+        Choice::Serve => run::with_screen(start, loaded, config, lines).await,
         Choice::Check => doctor::run(loaded, false, global.json).await,
         Choice::Attach(url) => {
             let args = args::AttachArgs {
@@ -214,10 +252,16 @@ async fn perform_attach(args: &args::AttachArgs, global: &Global, config: &Confi
     if let Some(url) = &args.url {
         attach::check_url(url)?;
     }
-    if !run::on_a_terminal() || global.plain {
-        return Err(run::needs_terminal());
+    attach::run(args, config, as_lines(global)).await
+}
+
+/// Whether to show lines of text; says so where nobody asked for them.
+fn as_lines(global: &Global) -> bool {
+    let reason = plain::wanted(global.plain);
+    if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
+        plain::notice(reason);
     }
-    attach::run(args, config).await
+    reason.is_some()
 }
 
 /// The demo knows flags only: no file, no environment, no `.env`.
@@ -231,10 +275,7 @@ async fn perform_demo(args: &args::DemoArgs, global: &Global) -> Outcome {
     if args.headless {
         return demo::headless(args, &config).await;
     }
-    if !run::on_a_terminal() || global.plain {
-        return Err(run::needs_terminal());
-    }
-    run::demo(args, &config).await
+    run::demo(args, &config, as_lines(global)).await
 }
 
 fn version(as_json: bool) -> Outcome {

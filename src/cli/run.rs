@@ -40,14 +40,14 @@ pub fn is_bare(loaded: &Loaded, config: &Config) -> bool {
 /// What a screen without a terminal is told.
 pub fn needs_terminal() -> Failure {
     Failure::usage(
-        "there is no terminal here to draw on; nothing was started",
-        "wallboard serve runs the backend alone, wallboard demo --headless shows it working, and \
-         ls, show, tail and events work without a screen",
+        "there is no terminal here to ask on, and nothing is configured; nothing was started",
+        "wallboard demo shows it working, wallboard serve runs a backend, wallboard attach URL looks \
+         at one, wallboard doctor says what is missing",
     )
 }
 
 /// Backend and screen.
-pub async fn with_screen(start: &Start, loaded: &Loaded, config: &Config) -> Outcome {
+pub async fn with_screen(start: &Start, loaded: &Loaded, config: &Config, lines: bool) -> Outcome {
     super::local::make_private(&config.data_dir).map_err(|error| {
         Failure::failed(
             format!("{} cannot be made: {error}", config.data_dir.display()),
@@ -72,6 +72,7 @@ pub async fn with_screen(start: &Start, loaded: &Loaded, config: &Config) -> Out
         name: None,
         endpoints: endpoints(&backend, config, &screen_tasks),
         prime: Prime::Local,
+        lines,
     };
     let exit = screen::show(config, shown, &screen_tasks, backend.core.clock).await;
     screen_tasks.shutdown(Duration::from_secs(1)).await;
@@ -90,7 +91,7 @@ pub async fn with_screen(start: &Start, loaded: &Loaded, config: &Config) -> Out
         Ok(Exit::Demo) => {
             backend.stop().await;
             drop(signals);
-            demo(&DemoArgs::default(), config).await
+            demo(&DemoArgs::default(), config, lines).await
         }
         Ok(Exit::Drain) => {
             let grace = config.server.drain;
@@ -198,7 +199,7 @@ fn count_hits(log: Arc<WebhookLog>, counted: Vec<(String, Arc<AtomicU64>)>, task
 }
 
 /// The demo with its screen. Leaving ends everything.
-pub async fn demo(args: &DemoArgs, config: &Config) -> Outcome {
+pub async fn demo(args: &DemoArgs, config: &Config, lines: bool) -> Outcome {
     let directory = Temporary::make()?;
     logging::start(&config.log, Sink::File(&directory.path().join(LOG)));
     let demo = DemoRun::start(args, config, directory).await?;
@@ -209,6 +210,7 @@ pub async fn demo(args: &DemoArgs, config: &Config) -> Outcome {
         name: Some("demo".into()),
         endpoints: Vec::new(),
         prime: Prime::Local,
+        lines,
     };
     let clock = demo.backend.core.clock;
     let calls = async {

@@ -12,6 +12,7 @@ use crate::ui::theme::Depth;
 use crate::ui::{self, Exit, Mode, Notify, UiError, UiOptions};
 
 use super::config::{Config, user_config_path};
+use super::plain;
 use super::sound::Speakers;
 use super::{Failure, Outcome};
 
@@ -31,11 +32,16 @@ pub struct Shown {
     pub endpoints: Vec<Endpoint>,
     /// Whether call audio comes over a network.
     pub prime: Prime,
+    /// Lines of text instead of a screen.
+    pub lines: bool,
 }
 
 /// Shows the screen until it is left. A panic inside it counts as a lost terminal: the terminal is
 /// restored, the report written, and the backend goes on.
 pub async fn show(config: &Config, shown: Shown, tasks: &Tasks, clock: Clock) -> Outcome<Exit> {
+    if shown.lines {
+        return plain::show(config, shown, clock).await;
+    }
     let mut audio = AudioConfig::new(config.ui.audio_device.as_deref(), |name| {
         std::env::var(name).ok()
     });

@@ -17,11 +17,12 @@ pub enum Choice {
     Quit,
 }
 
-/// Asks. Blocks until a key is pressed.
-pub fn ask() -> Outcome<Choice> {
+/// Asks. Blocks until a key is pressed, or for whoever wants lines, until a word is typed.
+pub fn ask(lines: bool) -> Outcome<Choice> {
     out::write_all(menu().as_bytes())?;
     loop {
-        let choice = match ui::one_key() {
+        let key = if lines { first_letter() } else { ui::one_key() };
+        let choice = match key {
             Some('d' | 'D') => Choice::Demo,
             Some('a' | 'A') => return Ok(url().map_or(Choice::Quit, Choice::Attach)),
             Some('s' | 'S' | 'r') => Choice::Serve,
@@ -31,6 +32,12 @@ pub fn ask() -> Outcome<Choice> {
         };
         return Ok(choice);
     }
+}
+
+fn first_letter() -> Option<char> {
+    let mut line = String::new();
+    let read = std::io::stdin().read_line(&mut line).ok()?;
+    (read > 0).then(|| line.trim().chars().next().unwrap_or(' '))
 }
 
 fn menu() -> String {

@@ -428,7 +428,7 @@ fn elevenlabs_event(
             {"role": "agent", "message": "Hello, how can I help?", "time_in_call_secs": 0},
             {"role": "user", "message": "This is a test.", "time_in_call_secs": 3},
         ]);
-        data["metadata"] = json!({"call_duration_secs": 12, "phone_call": {"call_sid": sid}});
+        data["metadata"] = json!({"call_duration_secs": 12});
         data["analysis"] =
             json!({"transcript_summary": "A test call.", "call_successful": "success"});
         data["status"] = json!("done");

@@ -102,6 +102,10 @@ enum Inbox {
         calls: Vec<Call>,
         done: oneshot::Sender<()>,
     },
+    Forget {
+        lead: String,
+        done: oneshot::Sender<()>,
+    },
 }
 
 /// A place in the stream of facts: what was missed, then what happens.
@@ -275,6 +279,16 @@ impl Switchboard {
                 }
             }
         }
+    }
+
+    /// Takes a lead's ended calls off the board at once, because they were removed for good.
+    pub async fn forget_lead(&self, lead: String) -> Result<(), PostError> {
+        let (done, answer) = oneshot::channel();
+        self.inbox
+            .send(Inbox::Forget { lead, done })
+            .await
+            .map_err(|_| PostError::Stopped)?;
+        answer.await.map_err(|_| PostError::Stopped)
     }
 
     /// Puts calls of an earlier run back on the board, before anything else happens.

@@ -29,7 +29,7 @@ mod transcript;
 mod update;
 mod view;
 mod watch;
-mod words;
+pub mod words;
 mod wrap;
 
 pub use filter::Filter;
@@ -43,5 +43,5 @@ pub use run::{UiError, UiOptions, run};
 pub use sound::{Device, Pan, Sound, SoundState};
 pub use term::{Notify, one_key, restore};
 pub use theme::{Depth, Theme, ThemeError};
-pub use update::{prepare, update};
+pub use update::{Typed, answered, is_about_a_call, prepare, typed, typed_commands, update};
 pub use view::draw;

@@ -60,7 +60,9 @@ class Stream:
         return [event["message"] for event in self.events if event["type"].startswith("voice_")]
 
     def close(self):
+        """Goes away like a browser that lost its network; whatever had come is in `events`."""
         self.response.close()
+        self.thread.join(20)
 
 
 def test_our_signature_is_the_vendors(backend):
@@ -106,10 +108,8 @@ def test_an_event_source_reads_in_order_resumes_and_sees_its_lead_only(backend):
         tell(backend, "agent_message", "conv_py2", message=f"two {n}")
         if n == 15:
             backend.until(lambda: len(mine.said()) >= 10, "some of it came")
-            first, last = mine.said(), mine.last
             mine.close()
-            first = mine.said()
-            last = mine.last
+            first, last = mine.said(), mine.last
     again = Stream(backend, "L-one", last)
     backend.until(lambda: len(first) + len(again.said()) >= 40, "the rest came", 10)
     assert first + again.said() == [f"one {n}" for n in range(40)], (first, again.said())

@@ -55,16 +55,11 @@ fn usage_mistakes_exit_2_with_one_line_and_a_fix() {
 }
 
 #[test]
-fn without_a_terminal_nothing_is_started_and_the_way_out_is_named() {
+fn without_a_terminal_and_configuration_nothing_is_started_and_the_ways_on_are_named() {
     let home = Home::new();
-    for args in [
-        &["run"][..],
-        &[][..],
-        &["demo"][..],
-        &["attach", "http://127.0.0.1:1"][..],
-    ] {
+    for args in [&["run"][..], &[][..]] {
         let said = home.run(args).expect(2);
-        assert!(said.err.contains("terminal"), "{}", said.err);
+        assert!(said.err.contains("wallboard demo"), "{}", said.err);
     }
     assert!(!home.data().exists());
 }
@@ -254,6 +249,40 @@ fn completions_manual_themes_keys_and_pictures_need_nothing() {
     }
     assert!(home.run(&["man"]).expect(0).out.starts_with(".ie"));
     assert!(home.run(&["theme", "ls"]).expect(0).out.contains("mono"));
+    let themes = home.run(&["theme", "ls", "--json"]).expect(0).lines();
+    let of = |kind: &str| themes.iter().filter(|row| row["kind"] == kind).count();
+    assert!(themes.len() >= 10 && of("light") >= 2, "{themes:?}");
+    let folder = home.path().join(".config/wallboard/themes");
+    std::fs::create_dir_all(&folder).unwrap();
+    let own = folder.join("mine.toml");
+    std::fs::write(
+        &own,
+        "name = \"mine\"\n[roles]\naccent = { fg = \"#ff8800\" }\n",
+    )
+    .unwrap();
+    assert!(home.run(&["theme", "ls"]).expect(0).out.contains("mine"));
+    assert!(
+        home.run(&["theme", "preview", "mine"])
+            .expect(0)
+            .out
+            .contains("from accent")
+    );
+    home.run(&["theme", "check", &own.to_string_lossy()])
+        .expect(0);
+    std::fs::write(&own, "name = \"mine\"\n[roles]\naccnt = {}\n").unwrap();
+    let said = home
+        .run(&["theme", "check", &own.to_string_lossy()])
+        .expect(2);
+    assert!(said.err.contains("accnt"), "{}", said.err);
+    home.run(&["theme", "preview", "nobody"]).expect(2);
+    let table = home.run(&["snapshot", "--view", "table"]).expect(0).out;
+    assert_ne!(table, home.run(&["snapshot"]).out);
+    assert!(
+        home.run(&["snapshot", "--theme", "paper", "--format", "svg"])
+            .expect(0)
+            .out
+            .contains("#")
+    );
     home.run(&["keys", "--check"]).expect(0);
     let picture = home.run(&["snapshot", "--size", "80x24"]).expect(0).out;
     assert_eq!(picture.lines().count(), 24);

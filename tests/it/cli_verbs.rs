@@ -305,3 +305,89 @@ fn a_list_of_leads_is_imported_and_names_the_card() {
     let found = home.run(&["leads", "ls", "--find", "ana"]).expect(0).out;
     assert!(found.contains("called") && !found.contains("Cy"), "{found}");
 }
+
+#[test]
+fn what_can_be_done_by_key_can_be_done_by_verb() {
+    let home = twilio();
+    let _backend = home.serve();
+    let sid = sid(5);
+    home.run(&["trigger", "twilio.call-status", "--sid", &sid])
+        .expect(0);
+    let did = |args: &[&str]| {
+        let said = home.run(args).expect(0);
+        let row = said.lines().pop().unwrap();
+        assert_eq!(row["ok"], true, "{args:?}: {row}");
+    };
+    did(&["claim", &sid, "--json"]);
+    did(&["flag", &sid, "refund", "policy", "--json"]);
+    did(&["note", &sid, "called", "back", "--json"]);
+    did(&["release", &sid, "--json"]);
+    did(&["dialing", "stop", "--json"]);
+    let said = home.run(&["call", "+15551230000", "--json"]);
+    assert_ne!(said.code, 0, "dialing was stopped");
+    did(&["dialing", "resume", "--json"]);
+    let shown = home
+        .run(&["unmask", &sid, "--reason", "callback", "--json"])
+        .expect(0)
+        .lines();
+    assert_eq!(shown[0]["from"], "+15551230000");
+    // What needs an agent on the line is refused in words, not done.
+    for args in [
+        &["whisper", sid.as_str(), "hello"][..],
+        &["pause", &sid],
+        &["takeover", &sid],
+        &["ack", &sid],
+        &["snooze", &sid, "dead_air"],
+    ] {
+        let said = home.run(args);
+        assert!(
+            said.code != 0 && !said.err.is_empty(),
+            "{args:?}: {}",
+            said.err
+        );
+    }
+    home.run(&["record", &sid, "rewind"]).expect(2);
+}
+
+#[test]
+fn a_call_that_asks_for_attention_is_listed_with_its_evidence() {
+    let home = twilio();
+    home.configure("[alerts]\nghost_call = \"1s\"\n");
+    let _backend = home.serve();
+    let sid = sid(6);
+    home.run(&["trigger", "twilio.call-status", "--sid", &sid])
+        .expect(0);
+    let alerts = until("the alert", 20, || {
+        let rows = home.run(&["alerts", "--json"]).expect(0).lines();
+        (!rows.is_empty()).then_some(rows)
+    });
+    let alert = &alerts[0];
+    for key in [
+        "id",
+        "carrier_call_id",
+        "number",
+        "agent",
+        "rule",
+        "severity",
+        "reason",
+        "value",
+        "threshold",
+        "since",
+        "evidence",
+        "acknowledged_by",
+        "snoozed_until",
+    ] {
+        assert!(alert.get(key).is_some(), "{key}: {alert}");
+    }
+    assert_eq!(alert["rule"], "ghost_call");
+    assert_eq!(alert["carrier_call_id"], sid);
+    home.run(&["ack", &sid]).expect(0);
+    let table = home.run(&["alerts"]).expect(0).out;
+    assert!(
+        table.contains("no sign") && table.contains("by "),
+        "{table}"
+    );
+    let mut follow = home.start(&["alerts", "--follow", "--json"]);
+    assert!(follow.line().contains("ghost_call"));
+    home.run(&["snooze", &sid, "--minutes", "5"]).expect(0);
+}

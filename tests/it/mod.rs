@@ -3,6 +3,7 @@
 mod attach;
 mod cli_config;
 mod cli_demo;
+mod cli_plain;
 mod cli_rig;
 mod cli_verbs;
 mod e2e;

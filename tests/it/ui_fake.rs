@@ -30,6 +30,79 @@ struct Fake {
     seq: Mutex<u64>,
     /// A broken backend, called from inside the screen.
     panics: bool,
+    /// Every text of every call tries to steer the terminal.
+    hostile: bool,
+}
+
+/// Sequences, control characters, C1, bidi, zero width, in one.
+const HOSTILE: &str = "x\u{1b}]0;t\u{7}\u{1b}[2J\u{1b}[?1049l\u{9b}31m\u{9d}8;;u\u{9c}\u{1b}P+q\u{1b}\\\u{1b}c\u{1b}]52;c;eA==\u{7}\u{202e}y\u{200b}\u{8}\u{0}\r\n\tz";
+
+/// Puts it into every text of every call, whatever the field is called.
+fn hostile(calls: &mut [wallboard::call::Call]) {
+    fn poison(value: &mut serde_json::Value, key: &str) {
+        const WORDS: [&str; 17] = [
+            "id",
+            "status",
+            "state",
+            "direction",
+            "agent_link",
+            "media_link",
+            "track",
+            "kind",
+            "severity",
+            "band",
+            "answered_by",
+            "source_kind",
+            "command",
+            "since",
+            "at",
+            "role",
+            "updated_at",
+        ];
+        match value {
+            serde_json::Value::String(text) if !WORDS.contains(&key) && !key.ends_with("_at") => {
+                *text = format!("{text}{HOSTILE}");
+            }
+            serde_json::Value::Array(items) => items.iter_mut().for_each(|item| poison(item, key)),
+            serde_json::Value::Object(fields) => {
+                for (name, field) in fields {
+                    poison(field, name);
+                }
+            }
+            _ => {}
+        }
+    }
+    for call in calls {
+        let mut value = serde_json::to_value(&*call).unwrap();
+        poison(&mut value, "");
+        *call = serde_json::from_value(value).unwrap();
+    }
+}
+
+/// Every escape the program has written that a screen has no use for.
+fn strange_escapes(raw: &str) -> Vec<String> {
+    let mut strange = Vec::new();
+    let mut rest = raw;
+    while let Some(at) = rest.find('\u{1b}') {
+        let after = &rest[at + 1..];
+        let end = after
+            .char_indices()
+            .find(|(n, c)| *n > 0 && ('\u{40}'..='\u{7e}').contains(c))
+            .map_or(after.len(), |(n, c)| n + c.len_utf8());
+        let sequence = &after[..end];
+        let is_known = sequence.starts_with('[')
+            && (sequence.ends_with(['m', 'H', 'J', 'C', 'h', 'l']))
+            && sequence[1..sequence.len() - 1]
+                .chars()
+                .all(|c| c.is_ascii_digit() || c == ';' || c == '?')
+            || after.starts_with("]11;?\u{1b}\\")
+            || after.starts_with("\\");
+        if !is_known {
+            strange.push(after.chars().take(24).collect());
+        }
+        rest = &after[1.min(after.len())..];
+    }
+    strange
 }
 
 impl Fake {
@@ -68,8 +141,11 @@ impl Fake {
             acknowledged_by: None,
             snoozed_until: None,
         };
-        let call = sample::calls(self.clock.now())[0].id;
-        self.fact(call, Fact::AlertRaised { alert });
+        let calls = sample::calls(self.clock.now());
+        let well = calls
+            .iter()
+            .find(|call| call.facts.name.as_deref() == Some("Grace Kim"));
+        self.fact(well.unwrap().id, Fact::AlertRaised { alert });
     }
 
     fn refusal() -> Refusal {
@@ -84,12 +160,20 @@ impl Backend for Fake {
         let now = self.clock.now();
         let mut hello = sample::hello();
         hello.now = now;
+        if self.hostile {
+            hello.user = HOSTILE.into();
+            hello.backend_id = HOSTILE.into();
+        }
         self.say(Update::Link(LinkState::Up));
         self.say(Update::Hello(hello.clone()));
+        let mut calls = sample::calls(now);
+        if self.hostile {
+            hostile(&mut calls);
+        }
         self.say(Update::Snapshot {
             epoch: hello.epoch,
             seq: *self.seq.lock().unwrap(),
-            calls: sample::calls(now),
+            calls,
         });
         updates
     }
@@ -176,6 +260,7 @@ fn screen_of_the_child_process() {
             out: Mutex::new(None),
             seq: Mutex::new(1),
             panics: how == "panic",
+            hostile: how == "hostile",
         });
         let feed = Arc::clone(&backend);
         let steps = async {
@@ -545,7 +630,7 @@ fn a_critical_alert_calls_once_in_ten_seconds_and_only_if_asked_to() {
     let raw = pty.raw();
     assert_eq!(raw.matches("\u{1b}]9;").count(), 1);
     assert!(
-        raw.contains("\u{1b}]9;rings a bell: +1 415 ••• 0134\u{7}"),
+        raw.contains("\u{1b}]9;rings a bell: +1 212 ••• 0111\u{7}"),
         "{raw:?}"
     );
     assert!(
@@ -579,4 +664,42 @@ fn a_painted_background_covers_everything_and_a_slow_line_gets_no_meters() {
     assert_eq!(bare, 0, "cells keep the terminal's own background");
     pty.press("q");
     pty.see("left with");
+}
+
+#[test]
+fn hostile_texts_in_every_field_steer_nothing() {
+    let mut pty = Pty::start("hostile", 160, 50, &[("COLORTERM", "truecolor")]);
+    pty.see("IN CALL");
+    // Through the pages and dialogs that show what a call holds.
+    let board = "by attention";
+    pty.press("\r");
+    pty.see_no(board);
+    pty.press("\t");
+    pty.press("\u{1b}");
+    pty.see(board);
+    pty.press("E");
+    pty.see("End this call?");
+    pty.press("n");
+    pty.see_no("End this call?");
+    pty.press("?");
+    pty.see("Act on the call");
+    pty.press("\u{3}");
+    pty.see_no("Act on the call");
+    pty.press("v");
+    pty.press("jjj");
+    pty.press("y");
+    pty.see("summary");
+    pty.press("\u{3}");
+    pty.see_no("summary");
+    pty.press("q");
+    pty.see("left with Ok(Quit)");
+    let raw = pty.raw();
+    let screen = raw.split("left with").next().unwrap();
+    assert_eq!(strange_escapes(screen), Vec::<String>::new());
+    let harmful = |c: char| {
+        matches!(c, '\u{0}'..='\u{9}' | '\u{b}'..='\u{c}' | '\u{e}'..='\u{1a}' | '\u{7f}'..='\u{9f}')
+            || matches!(c, '\u{200b}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let found: Vec<char> = screen.chars().filter(|c| harmful(*c)).collect();
+    assert!(found.is_empty(), "{found:?}");
 }

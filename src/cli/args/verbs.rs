@@ -178,9 +178,12 @@ pub struct SimulateAgent {
 }
 
 #[derive(Clone, Debug, Args)]
-pub struct Listing {
+pub struct AlertsArgs {
     #[command(flatten)]
     pub remote: Remote,
+    /// Go on until Ctrl-C: what is raised, acknowledged and cleared.
+    #[arg(long, short, env = "WALLBOARD_FOLLOW", value_parser = FalseyValueParser::new())]
+    pub follow: bool,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -260,61 +263,6 @@ pub struct EndArgs {
     /// Why, for the record.
     #[arg(long, value_name = "TEXT", env = "WALLBOARD_REASON")]
     pub reason: Option<String>,
-}
-
-/// A call that is steered, without further words.
-#[derive(Clone, Debug, Args)]
-pub struct SteerArgs {
-    /// Our id of the call, or the carrier's.
-    #[arg(value_name = "CALL")]
-    pub call: String,
-    #[command(flatten)]
-    pub remote: Remote,
-    /// Return as soon as the backend has accepted.
-    #[arg(long, env = "WALLBOARD_NO_WAIT", value_parser = FalseyValueParser::new())]
-    pub no_wait: bool,
-}
-
-#[derive(Clone, Debug, Args)]
-pub struct TextArgs {
-    #[command(flatten)]
-    pub steer: SteerArgs,
-    /// The words.
-    #[arg(value_name = "TEXT")]
-    pub text: String,
-}
-
-#[derive(Clone, Debug, Args)]
-pub struct HandbackArgs {
-    #[command(flatten)]
-    pub steer: SteerArgs,
-    /// What the agent shall know; without it, what was said meanwhile.
-    #[arg(long, value_name = "TEXT", env = "WALLBOARD_NOTE")]
-    pub note: Option<String>,
-}
-
-#[derive(Clone, Debug, Args)]
-pub struct TransferArgs {
-    #[command(flatten)]
-    pub steer: SteerArgs,
-    /// A number like +15551230000, sip:…, or the name of a [[transfer]].
-    #[arg(value_name = "TO")]
-    pub to: String,
-    /// Why, for the record.
-    #[arg(long, value_name = "TEXT", env = "WALLBOARD_REASON")]
-    pub reason: Option<String>,
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub enum RecordVerb {
-    /// Begin a recording.
-    Start(SteerArgs),
-    /// Leave out what is said now.
-    Pause(SteerArgs),
-    /// Go on after a pause.
-    Resume(SteerArgs),
-    /// End the recording.
-    Stop(SteerArgs),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -544,6 +492,9 @@ pub struct SnapshotArgs {
     /// Which screen.
     #[arg(long, value_enum, default_value_t = SnapshotScene::Board, env = "WALLBOARD_SCENE")]
     pub scene: SnapshotScene,
+    /// How the calls are laid out.
+    #[arg(long, value_enum, default_value_t = SnapshotView::Cards, env = "WALLBOARD_VIEW")]
+    pub view: SnapshotView,
     /// Keys to press first, separated by blanks.
     #[arg(
         long,
@@ -554,6 +505,12 @@ pub struct SnapshotArgs {
     pub keys: String,
     #[arg(long, value_enum, default_value_t = SnapshotFormat::Text, env = "WALLBOARD_SNAPSHOT_FORMAT")]
     pub format: SnapshotFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SnapshotView {
+    Cards,
+    Table,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

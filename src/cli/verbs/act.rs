@@ -1,10 +1,13 @@
-//! `end` and `call`: commands that wait for the fact.
+//! The verbs that touch a call or place one: they wait for the fact.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::call::{CallId, Refusal};
-use crate::cli::args::{CallArgs, EndArgs, HandbackArgs, RecordVerb, SteerArgs, TransferArgs};
+use crate::cli::args::{
+    AckArgs, CallArgs, DialingArgs, DialingOrder, EndArgs, HandbackArgs, RecordArgs, RecordOrder,
+    SnoozeArgs, TextArgs, TransferArgs, UnmaskArgs,
+};
 use crate::cli::config::{Config, is_phone};
 use crate::cli::out;
 use crate::cli::{Exit, Failure, Outcome};
@@ -22,21 +25,174 @@ struct Answer {
 }
 
 pub async fn end(args: &EndArgs, config: &Config, as_json: bool) -> Outcome {
-    let client = Client::find(&args.remote, config)?;
-    let mut url = client.url(&["api", "calls", &args.call, "terminate"]);
-    url.query_pairs_mut()
-        .append_pair("wait", if args.no_wait { "false" } else { "true" });
-    let mut body = json!({});
-    if let Some(reason) = &args.reason {
-        body["reason"] = json!(reason);
-    }
-    let answer: Answer = client.post(url, &body).await?;
     let words = Words {
         done: "has ended",
         accepted: "is being ended",
         what: "ended",
     };
-    report(&answer, &args.call, &words, as_json)
+    order(args, config, &["terminate"], json!({}), &words, as_json).await
+}
+
+/// One order about one call: `POST /api/calls/{id}/…`.
+async fn order(
+    on: &EndArgs,
+    config: &Config,
+    path: &[&str],
+    body: Value,
+    words: &Words,
+    as_json: bool,
+) -> Outcome {
+    let client = Client::find(&on.remote, config)?;
+    let mut segments = vec!["api", "calls", on.call.as_str()];
+    segments.extend(path);
+    let mut url = client.url(&segments);
+    url.query_pairs_mut()
+        .append_pair("wait", if on.no_wait { "false" } else { "true" });
+    let mut body = body;
+    if let Some(reason) = &on.reason {
+        body["reason"] = json!(reason);
+    }
+    let answer: Answer = client.post(url, &body).await?;
+    report(&answer, &on.call, words, as_json)
+}
+
+/// An order that says all there is to say by its name.
+pub async fn plain(verb: Plain, on: &EndArgs, config: &Config, as_json: bool) -> Outcome {
+    let (path, words) = match verb {
+        Plain::Pause => ("pause", Words::of("agent paused")),
+        Plain::Resume => ("resume", Words::of("agent resumed")),
+        Plain::Takeover => ("takeover", Words::of("taken over")),
+        Plain::Claim => ("claim", Words::of("claimed")),
+        Plain::Release => ("release", Words::of("released")),
+    };
+    order(on, config, &[path], json!({}), &words, as_json).await
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plain {
+    Pause,
+    Resume,
+    Takeover,
+    Claim,
+    Release,
+}
+
+/// An order that is words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wordy {
+    Whisper,
+    Say,
+    Flag,
+    Note,
+}
+
+pub async fn wordy(verb: Wordy, args: &TextArgs, config: &Config, as_json: bool) -> Outcome {
+    let (path, field, words) = match verb {
+        Wordy::Whisper => ("whisper", "text", Words::of("whispered to")),
+        Wordy::Say => ("say", "text", Words::of("spoken to")),
+        Wordy::Flag => ("flag", "label", Words::of("flagged")),
+        Wordy::Note => ("note", "text", Words::of("noted on")),
+    };
+    let body = json!({ field: args.text.join(" ") });
+    order(&args.on, config, &[path], body, &words, as_json).await
+}
+
+pub async fn handback(args: &HandbackArgs, config: &Config, as_json: bool) -> Outcome {
+    let body = json!({ "note": args.note });
+    let words = Words::of("handed back");
+    order(&args.on, config, &["handback"], body, &words, as_json).await
+}
+
+pub async fn transfer(args: &TransferArgs, config: &Config, as_json: bool) -> Outcome {
+    let body = json!({ "to": args.to });
+    let words = Words::of("transferred");
+    order(&args.on, config, &["transfer"], body, &words, as_json).await
+}
+
+pub async fn record(args: &RecordArgs, config: &Config, as_json: bool) -> Outcome {
+    let (path, words) = match args.order {
+        RecordOrder::Start => ("start", Words::of("recorded")),
+        RecordOrder::Pause => ("pause", Words::of("no longer recorded, for now")),
+        RecordOrder::Resume => ("resume", Words::of("recorded again")),
+        RecordOrder::Stop => ("stop", Words::of("no longer recorded")),
+    };
+    order(
+        &args.on,
+        config,
+        &["record", path],
+        json!({}),
+        &words,
+        as_json,
+    )
+    .await
+}
+
+/// Acknowledges one alert of a call, or all.
+pub async fn ack(args: &AckArgs, config: &Config, as_json: bool) -> Outcome {
+    let words = Words::of("acknowledged");
+    for rule in rules(args, config).await? {
+        let body = json!({ "rule": rule });
+        order(&args.on, config, &["ack"], body, &words, as_json).await?;
+    }
+    Ok(())
+}
+
+/// Silences one alert of a call, or all, for some minutes.
+pub async fn snooze(args: &SnoozeArgs, config: &Config, as_json: bool) -> Outcome {
+    let words = Words::of("snoozed");
+    for rule in rules(&args.ack, config).await? {
+        let body = json!({ "rule": rule, "minutes": args.minutes });
+        order(&args.ack.on, config, &["snooze"], body, &words, as_json).await?;
+    }
+    Ok(())
+}
+
+/// The alerts that are meant.
+async fn rules(args: &AckArgs, config: &Config) -> Outcome<Vec<String>> {
+    if let Some(rule) = &args.rule {
+        return Ok(vec![rule.clone()]);
+    }
+    let client = Client::find(&args.on.remote, config)?;
+    let standing = super::look::standing(&client, Some(args.on.call.as_str())).await?;
+    if standing.is_empty() {
+        return Err(Failure::not_found(
+            format!("no alert stands on {}", args.on.call),
+            "`wallboard alerts` lists them",
+        ));
+    }
+    Ok(standing.into_iter().map(|alert| alert.rule).collect())
+}
+
+/// Full numbers of a call, on record.
+pub async fn unmask(args: &UnmaskArgs, config: &Config, as_json: bool) -> Outcome {
+    let client = Client::find(&args.remote, config)?;
+    let url = client.url(&["api", "calls", &args.call, "unmask"]);
+    let answer: Value = client.post(url, &json!({ "reason": args.reason })).await?;
+    let numbers = &answer["result"];
+    if as_json {
+        return out::json(&json!({
+            "id": answer["call"], "ok": true, "from": numbers["from"], "to": numbers["to"],
+        }));
+    }
+    let number = |name: &str| numbers[name].as_str().unwrap_or("unknown").to_owned();
+    out::line(&format!("from {}  to {}", number("from"), number("to")))
+}
+
+/// No more outbound calls, or again.
+pub async fn dialing(args: &DialingArgs, config: &Config, as_json: bool) -> Outcome {
+    let client = Client::find(&args.remote, config)?;
+    let (path, text) = match args.order {
+        DialingOrder::Stop => ("stop", "no more calls are placed; those in progress go on"),
+        DialingOrder::Resume => ("resume", "calls may be placed again"),
+    };
+    let body = json!({ "reason": args.reason });
+    let _answer: Value = client
+        .post(client.url(&["api", "dialing", path]), &body)
+        .await?;
+    if as_json {
+        return out::json(&json!({"id": null, "ok": true, "state": "done", "error": null}));
+    }
+    out::line(text)
 }
 
 pub async fn call(args: &CallArgs, config: &Config, as_json: bool) -> Outcome {
@@ -75,80 +231,34 @@ pub async fn call(args: &CallArgs, config: &Config, as_json: bool) -> Outcome {
     report(&answer, "the call", &words, as_json)
 }
 
-/// An order that needs no words.
-pub async fn steer(args: &SteerArgs, verb: &str, config: &Config, as_json: bool) -> Outcome {
-    order(args, &[verb], json!({}), config, as_json).await
-}
-
-/// An order with words for the agent or the caller.
-pub async fn text(
-    args: &SteerArgs,
-    verb: &str,
-    text: &str,
-    config: &Config,
-    as_json: bool,
-) -> Outcome {
-    order(args, &[verb], json!({ "text": text }), config, as_json).await
-}
-
-pub async fn hand_back(args: &HandbackArgs, config: &Config, as_json: bool) -> Outcome {
-    let body = match &args.note {
-        Some(note) => json!({ "note": note }),
-        None => json!({}),
-    };
-    order(&args.steer, &["handback"], body, config, as_json).await
-}
-
-pub async fn transfer(args: &TransferArgs, config: &Config, as_json: bool) -> Outcome {
-    let mut body = json!({ "to": args.to });
-    if let Some(reason) = &args.reason {
-        body["reason"] = json!(reason);
-    }
-    order(&args.steer, &["transfer"], body, config, as_json).await
-}
-
-pub async fn record(verb: &RecordVerb, config: &Config, as_json: bool) -> Outcome {
-    let (args, word) = match verb {
-        RecordVerb::Start(args) => (args, "start"),
-        RecordVerb::Pause(args) => (args, "pause"),
-        RecordVerb::Resume(args) => (args, "resume"),
-        RecordVerb::Stop(args) => (args, "stop"),
-    };
-    order(args, &["record", word], json!({}), config, as_json).await
-}
-
-async fn order(
-    args: &SteerArgs,
-    verb: &[&str],
-    body: Value,
-    config: &Config,
-    as_json: bool,
-) -> Outcome {
-    let client = Client::find(&args.remote, config)?;
-    let path = [&["api", "calls", args.call.as_str()], verb].concat();
-    let mut url = client.url(&path);
-    url.query_pairs_mut()
-        .append_pair("wait", if args.no_wait { "false" } else { "true" });
-    let answer: Answer = client.post(url, &body).await?;
-    let what = verb.join(" ");
-    let done = format!("{what}: done");
-    let accepted = format!("{what}: accepted");
-    let words = Words {
-        done: &done,
-        accepted: &accepted,
-        what: &what,
-    };
-    report(&answer, &args.call, &words, as_json)
-}
-
 /// How an outcome is told to a person.
-struct Words<'a> {
-    done: &'a str,
-    accepted: &'a str,
-    what: &'a str,
+struct Words {
+    done: &'static str,
+    accepted: &'static str,
+    what: &'static str,
 }
 
-fn report(answer: &Answer, asked: &str, words: &Words<'_>, as_json: bool) -> Outcome {
+impl Words {
+    /// `ID: claimed`.
+    const fn of(what: &'static str) -> Self {
+        Self {
+            done: "",
+            accepted: "",
+            what,
+        }
+    }
+
+    fn line(&self, name: &str, is_done: bool) -> String {
+        match (self.done.is_empty(), is_done) {
+            (true, true) => format!("{name}: {}", self.what),
+            (true, false) => format!("{name}: accepted, to be {}", self.what),
+            (false, true) => format!("{name} {}", self.done),
+            (false, false) => format!("{name} {}", self.accepted),
+        }
+    }
+}
+
+fn report(answer: &Answer, asked: &str, words: &Words, as_json: bool) -> Outcome {
     let ok = matches!(answer.state.as_str(), "done" | "accepted");
     let id = answer.call.map(|id| id.to_string());
     if as_json {
@@ -166,8 +276,8 @@ fn report(answer: &Answer, asked: &str, words: &Words<'_>, as_json: bool) -> Out
     }
     let name = id.as_deref().unwrap_or(asked);
     match answer.state.as_str() {
-        "done" => out::line(&format!("{name} {}", words.done)),
-        "accepted" => out::line(&format!("{name} {}", words.accepted)),
+        "done" => out::line(&words.line(name, true)),
+        "accepted" => out::line(&words.line(name, false)),
         "unconfirmed" => Err(Failure::failed(
             format!(
                 "{name}: accepted, but the carrier has not confirmed that it was {}",

@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::call::text::{clean, mask_number};
-use crate::call::{Call, CallEvent, CallId, Envelope, ErrorCode, Fact, Track};
+use crate::call::{Call, CallEvent, CallId, Envelope, ErrorCode, Fact, Severity, Track};
 use crate::cli::args::{EventsArgs, OneCall, Remote};
 use crate::cli::config::Config;
 use crate::cli::{Failure, Outcome, attach, out};
@@ -24,6 +26,7 @@ pub async fn events(args: &EventsArgs, config: &Config) -> Outcome {
         call: None,
         max: args.max,
         as_json: true,
+        alerts_only: false,
     };
     follow(&args.remote, config, wanted).await
 }
@@ -35,8 +38,20 @@ pub async fn tail(args: &OneCall, config: &Config, as_json: bool) -> Outcome {
         call: Some(call),
         max: None,
         as_json,
+        alerts_only: false,
     };
     follow(&args.remote, config, wanted).await
+}
+
+/// Alerts as they are raised, acknowledged, snoozed and cleared.
+pub async fn alerts(remote: &Remote, config: &Config, as_json: bool) -> Outcome {
+    let wanted = Wanted {
+        call: None,
+        max: None,
+        as_json,
+        alerts_only: true,
+    };
+    follow(remote, config, wanted).await
 }
 
 /// What is printed.
@@ -45,6 +60,7 @@ struct Wanted {
     call: Option<CallId>,
     max: Option<u64>,
     as_json: bool,
+    alerts_only: bool,
 }
 
 async fn follow(remote: &Remote, config: &Config, wanted: Wanted) -> Outcome {
@@ -134,11 +150,12 @@ impl Printer {
                     }
                 }
             }
-            Update::Link(_)
-            | Update::Hello(_)
-            | Update::Gauges(_)
-            | Update::Reply(_)
-            | Update::Alive => {}
+            Update::Hello(hello) => {
+                if let Some(words) = skew_words(hello.now, Clock::start().now()) {
+                    crate::cli::config_verbs::notice(&words);
+                }
+            }
+            Update::Link(_) | Update::Gauges(_) | Update::Reply(_) | Update::Alive => {}
         }
         Ok(false)
     }
@@ -150,6 +167,9 @@ impl Printer {
             self.names.insert(id, mask(&facts.from));
         }
         if self.wanted.call.is_some() && envelope.call != self.wanted.call {
+            return Ok(false);
+        }
+        if self.wanted.alerts_only && !is_about_alerts(envelope) {
             return Ok(false);
         }
         if self.wanted.as_json {
@@ -167,7 +187,7 @@ impl Printer {
         let CallEvent::Known(fact) = &envelope.event else {
             return None;
         };
-        let words = words(fact)?;
+        let words = fact_words(fact)?;
         let words = clean(&words).replace('\n', " ");
         match (self.wanted.call, envelope.call) {
             (None, Some(id)) => {
@@ -177,6 +197,33 @@ impl Printer {
             _ => Some(format!("{at}  {words}")),
         }
     }
+}
+
+/// That the two clocks differ, where that would matter: signatures and tokens go by the clock.
+pub fn skew_words(theirs: DateTime<Utc>, ours: DateTime<Utc>) -> Option<String> {
+    /// What a slow link explains, seconds.
+    const EXPLAINED: i64 = 5;
+    let off = (theirs - ours).num_seconds();
+    (off.abs() > EXPLAINED).then(|| {
+        let way = if off > 0 { "behind" } else { "ahead of" };
+        format!(
+            "this machine's clock is {} s {way} the backend's; set it (timedatectl set-ntp true), or \
+             times here are off",
+            off.abs()
+        )
+    })
+}
+
+fn is_about_alerts(envelope: &Envelope) -> bool {
+    matches!(
+        &envelope.event,
+        CallEvent::Known(
+            Fact::AlertRaised { .. }
+                | Fact::AlertCleared { .. }
+                | Fact::AlertAcknowledged { .. }
+                | Fact::AlertSnoozed { .. }
+        )
+    )
 }
 
 fn refused(refusal: crate::call::Refusal) -> Failure {
@@ -208,7 +255,8 @@ fn who(track: Track) -> &'static str {
     }
 }
 
-fn words(fact: &Fact) -> Option<String> {
+/// A fact in words, for people; `None` for those that would only flicker.
+pub fn fact_words(fact: &Fact) -> Option<String> {
     Some(match fact {
         Fact::UtteranceInterim { .. } | Fact::StatusIgnored { .. } | Fact::CallDescribed { .. } => {
             return None;
@@ -248,8 +296,17 @@ fn words(fact: &Fact) -> Option<String> {
         Fact::ToolReturned { ok, result, .. } => {
             format!("tool     {}: {result}", if *ok { "ok" } else { "failed" })
         }
-        Fact::AlertRaised { alert } => format!("alert    {}", alert.rule),
+        Fact::AlertRaised { alert } => {
+            let severity = match alert.severity {
+                Severity::Info => "info",
+                Severity::Warn => "warning",
+                Severity::Critical => "critical",
+            };
+            format!("alert    {severity}: {} ({})", alert.reason, alert.rule)
+        }
         Fact::AlertCleared { rule } => format!("alert    {rule} is over"),
+        Fact::AlertAcknowledged { rule, by } => format!("alert    {rule} acknowledged by {by}"),
+        Fact::AlertSnoozed { rule, by, .. } => format!("alert    {rule} snoozed by {by}"),
         Fact::CommandAccepted { verb, by, .. } => format!("{by} asked: {verb}"),
         Fact::CommandDone { verb, .. } => format!("done: {verb}"),
         Fact::CommandFailed { verb, message, .. } => format!("failed: {verb}: {message}"),
@@ -278,4 +335,18 @@ fn words(fact: &Fact) -> Option<String> {
             value.get("type")?.as_str()?.replace('_', " ")
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_that_differ_are_named_and_a_slow_link_is_not() {
+        let ours: DateTime<Utc> = "2026-11-26T12:00:00Z".parse().unwrap();
+        let off = |seconds: i64| skew_words(ours + chrono::TimeDelta::seconds(seconds), ours);
+        assert_eq!(off(3), None);
+        assert!(off(90).unwrap().contains("90 s behind"));
+        assert!(off(-90).unwrap().contains("90 s ahead of"));
+    }
 }

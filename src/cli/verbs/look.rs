@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::call::text::mask_number;
-use crate::call::{CallReport, CallStatus, Direction, Severity, Track, UtteranceReport};
-use crate::cli::args::{Listing, LsArgs, OneCall, WebhooksArgs};
+use crate::call::{CallId, CallReport, CallStatus, Direction, Severity, Track, UtteranceReport};
+use crate::cli::args::{AlertsArgs, LsArgs, OneCall, WebhooksArgs};
 use crate::cli::config::Config;
 use crate::cli::out::{self, Table};
 use crate::cli::{Failure, Outcome};
@@ -292,40 +292,90 @@ pub fn said_line(said: &UtteranceReport) -> String {
     format!("{at} {who:<9}{text}{latency}{cut}")
 }
 
-pub async fn alerts(args: &Listing, config: &Config, as_json: bool) -> Outcome {
+/// An alert that stands, with its call.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Standing {
+    pub id: CallId,
+    pub carrier_call_id: Option<String>,
+    pub number: String,
+    pub agent: Option<String>,
+    pub rule: String,
+    pub severity: Severity,
+    pub reason: String,
+    pub value: f64,
+    pub threshold: f64,
+    pub since: DateTime<Utc>,
+    pub evidence: Vec<u32>,
+    pub acknowledged_by: Option<String>,
+    pub snoozed_until: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct AllStanding {
+    alerts: Vec<Standing>,
+}
+
+/// The alerts that stand, of one call or of all, the worst first.
+pub async fn standing(client: &Client, call: Option<&str>) -> Outcome<Vec<Standing>> {
+    let id = match call {
+        Some(call) => Some(resolve(client, call).await?),
+        None => None,
+    };
+    let all: Answer<AllStanding> = client.get(client.url(&["api", "alerts"])).await?;
+    let mut alerts = all.data.alerts;
+    alerts.retain(|alert| id.is_none_or(|id| id == alert.id));
+    Ok(alerts)
+}
+
+pub async fn alerts(args: &AlertsArgs, config: &Config, as_json: bool) -> Outcome {
     let client = Client::find(&args.remote, config)?;
-    let live: Answer<Page> = client.get(client.url(&["api", "calls", "active"])).await?;
-    let mut table = Table::new(&["SEVERITY", "RULE", "CALL", "NUMBER", "AGENT"]);
-    let mut any = false;
-    for call in &live.data.calls {
-        for alert in &call.alerts {
-            any = true;
-            if as_json {
-                out::json(&json!({
-                    "id": call.id, "carrier_call_id": call.carrier_call_id, "agent": call.agent,
-                    "rule": alert.rule, "severity": alert.severity,
-                }))?;
-                continue;
-            }
-            let severity = serde_json::to_value(alert.severity).unwrap_or_default();
-            let cells = row(call);
-            table.row([
-                severity.as_str().unwrap_or_default().to_owned(),
-                alert.rule.clone(),
-                call.id.to_string(),
-                cells[4].clone(),
-                cells[6].clone(),
-            ]);
-        }
-    }
+    let alerts = standing(&client, None).await?;
     if as_json {
-        return Ok(());
-    }
-    if !any {
+        alerts.iter().try_for_each(out::json)?;
+    } else if alerts.is_empty() {
         crate::cli::config_verbs::notice("nothing asks for attention");
+    } else {
+        let now = Clock::start().now();
+        let mut table = Table::new(&[
+            "SEVERITY", "SINCE", "RULE", "WHY", "CALL", "NUMBER", "AGENT", "TAKEN",
+        ]);
+        for alert in alerts {
+            table.row(alert_row(alert, now));
+        }
+        table.print()?;
+    }
+    if !args.follow {
         return Ok(());
     }
-    table.print()
+    super::follow::alerts(&args.remote, config, as_json).await
+}
+
+fn alert_row(alert: Standing, now: DateTime<Utc>) -> [String; 8] {
+    let severity = match alert.severity {
+        Severity::Info => "info",
+        Severity::Warn => "warning",
+        Severity::Critical => "critical",
+    };
+    let snoozed = alert.snoozed_until.filter(|until| *until > now);
+    let taken = match (alert.acknowledged_by, snoozed) {
+        (Some(by), _) => format!("by {by}"),
+        (None, Some(until)) => {
+            let until = until.with_timezone(&chrono::Local).format("%H:%M");
+            format!("snoozed until {until}")
+        }
+        (None, None) => String::new(),
+    };
+    let since = u32::try_from((now - alert.since).num_seconds().max(0)).unwrap_or(u32::MAX);
+    [
+        severity.to_owned(),
+        clock_text(since),
+        alert.rule,
+        alert.reason,
+        alert.id.to_string(),
+        masked(&alert.number),
+        alert.agent.unwrap_or_else(|| "–".to_owned()),
+        taken,
+    ]
 }
 
 #[derive(Debug, Deserialize)]
@@ -378,10 +428,33 @@ fn webhook(entry: &Value, as_json: bool) -> Outcome {
         word("verdict"),
         entry["status"]
     ))?;
-    if word("advice").is_empty() {
+    let given = word("advice");
+    let advice = if given.is_empty() {
+        mending(&word("verdict"))
+    } else {
+        &given
+    };
+    if advice.is_empty() {
         return Ok(());
     }
-    out::line(&format!("    → {}", word("advice")))
+    out::line(&format!("    → {advice}"))
+}
+
+/// What to do about a verdict that comes without advice of its own.
+fn mending(verdict: &str) -> &'static str {
+    match verdict {
+        "missing_signature" => "not from the carrier, or a proxy strips the signature header",
+        "malformed_signature" => "a proxy rewrites the signature header, or somebody is trying",
+        "wrong_secret" => {
+            "the secret configured here is not the one it was signed with; if it was rotated, set the \
+             new one; otherwise it is forged"
+        }
+        "clock_skew" | "stale" => {
+            "set this machine's clock; signatures older than a few minutes are refused"
+        }
+        "not_configured" => "set the vendor's secret; `wallboard doctor` names it",
+        _ => "",
+    }
 }
 
 /// The id a user gave, as the backend knows it, so that an unknown call is said at once.

@@ -8,9 +8,11 @@ mod listen;
 mod look;
 mod said;
 
-pub use act::{call, end, hand_back, record, steer, text, transfer};
+pub use act::{
+    Plain, Wordy, ack, call, dialing, end, handback, plain, record, snooze, transfer, unmask, wordy,
+};
 pub use client::{Client, Place, http, parse_url, store_token, stored_token};
-pub use follow::{events, tail};
+pub use follow::{events, fact_words, skew_words, tail};
 pub use leads::run as leads;
 pub use listen::run as listen;
 pub use look::{alerts, ls, show, webhooks};

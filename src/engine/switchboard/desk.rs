@@ -86,6 +86,11 @@ impl Desk {
             Inbox::Subscribe { since, done } => {
                 let _gone = done.send(self.subscribe(since));
             }
+            Inbox::Forget { lead, done } => {
+                self.write()
+                    .forget_where(|call| call.facts.lead_id.as_deref() == Some(lead.as_str()));
+                let _gone = done.send(());
+            }
             Inbox::Restore { calls, done } => {
                 let mut board = self.write();
                 for mut call in calls {

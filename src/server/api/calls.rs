@@ -51,6 +51,41 @@ pub(super) async fn active(State(app): State<Arc<App>>, caller: Caller) -> Answe
     Ok(Json(success(app.core.clock, "active calls", data)))
 }
 
+/// The alerts that stand, the worst first, then the oldest.
+pub(super) async fn alerts(State(app): State<Arc<App>>, caller: Caller) -> Answer {
+    caller.need(Verb::View)?;
+    let numbers = caller.numbers();
+    let mut standing = app.core.switchboard.read(|board| {
+        let calls = board.live().filter(|call| caller.sees(call));
+        calls
+            .flat_map(|call| {
+                call.alerts.iter().map(move |alert| {
+                    let row = json!({
+                        "id": call.id,
+                        "carrier_call_id": call.facts.carrier_call_id,
+                        "number": numbers.show(call.caller_number()),
+                        "agent": call.facts.agent,
+                        "rule": alert.rule,
+                        "severity": alert.severity,
+                        "reason": alert.reason,
+                        "value": alert.value,
+                        "threshold": alert.threshold,
+                        "since": alert.since,
+                        "evidence": alert.evidence,
+                        "acknowledged_by": alert.acknowledged_by,
+                        "snoozed_until": alert.snoozed_until,
+                    });
+                    (alert.severity, alert.since, row)
+                })
+            })
+            .collect::<Vec<_>>()
+    });
+    standing.sort_by(|(a, since_a, _), (b, since_b, _)| b.cmp(a).then(since_a.cmp(since_b)));
+    let rows: Vec<Value> = standing.into_iter().map(|(_, _, row)| row).collect();
+    let data = json!({ "count": rows.len(), "alerts": rows });
+    Ok(Json(success(app.core.clock, "alerts", data)))
+}
+
 /// All calls, newest first, a page at a time.
 pub(super) async fn past(
     State(app): State<Arc<App>>,

@@ -85,6 +85,23 @@ pub(super) async fn dial(
     carry_out(&app, &caller, None, "dial", waiting, &headers, &body).await
 }
 
+/// `POST /api/dialing/{order}`: no more outbound calls, or again.
+pub(super) async fn dialing(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(order): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer {
+    let name = match order.as_str() {
+        "stop" => "stop_dialing",
+        "resume" => "resume_dialing",
+        _ => return Err(super::not_found().await),
+    };
+    let waiting = Waiting { wait: Some(false) };
+    carry_out(&app, &caller, None, name, waiting, &headers, &body).await
+}
+
 /// The action of a path segment.
 fn action_name(segment: &str) -> Option<&'static str> {
     Some(match segment {

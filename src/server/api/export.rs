@@ -242,6 +242,7 @@ pub(super) async fn purge(
         .purge_lead(lead.clone())
         .await
         .map_err(|error| ApiError::new(ErrorCode::Unavailable, error.to_string(), "try again"))?;
+    app.core.switchboard.forget_lead(lead.clone()).await?;
     note(&app, &caller, "purge_lead", Some(&lead));
     let data = json!({
         "leadId": lead, "calls": gone.calls, "messages": gone.messages,

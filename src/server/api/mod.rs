@@ -43,6 +43,8 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))
         .route("/api/webhooks", get(ops::webhooks))
+        .route("/api/alerts", get(calls::alerts))
+        .route("/api/dialing/{order}", post(commands::dialing))
         .route("/api/calls", get(calls::past))
         .route("/api/calls/active", get(calls::active))
         .route("/api/calls/{id}", get(calls::one))

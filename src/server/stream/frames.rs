@@ -79,9 +79,13 @@ impl Subject {
         body.insert("timestamp".into(), stamp(at).into());
         body.insert("conversationId".into(), json!(self.conversation));
         body.insert("callId".into(), json!(self.call));
+        if with_phone {
+            // Until the number is known, and where a draft has it, in its place.
+            body.insert("phoneNumber".into(), Value::Null);
+        }
         Draft {
             body,
-            phone: with_phone.then(|| self.phone.clone()),
+            phone: (with_phone && !self.phone.is_empty()).then(|| self.phone.clone()),
             part,
         }
     }

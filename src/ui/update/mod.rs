@@ -15,6 +15,7 @@ mod pages;
 mod prompts;
 #[cfg(test)]
 mod tests;
+mod typed;
 
 use std::fmt::Write as _;
 
@@ -32,6 +33,7 @@ pub(crate) use list::visible;
 pub(crate) use may::why_not;
 pub(crate) use pages::AUDIT_ROWS;
 pub(crate) use prompts::{Choice, choices, places};
+pub use typed::{Typed, answered, is_about_a_call, typed, typed_commands};
 
 /// Takes one message in. The caller has set `model.now`.
 pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {

@@ -239,6 +239,31 @@ fn a_carrier_that_cannot_pause_a_recording_says_so_before_anything_is_sent() {
 }
 
 #[test]
+fn who_ended_a_call_and_why_stand_in_words_with_the_carriers_code() {
+    let mut still = still();
+    let id = still.model.selected().unwrap().id;
+    let cause = "Normal Hangup (4000 NORMAL_CLEARING)";
+    let end = Fact::CallEnded {
+        status: CallStatus::Completed,
+        ended_by: Some("API request".into()),
+        cause: Some(cause.into()),
+        duration_s: Some(50),
+        source: Source::Webhook,
+    };
+    fact(&mut still, id, end);
+    still.keys("enter");
+    let shown = text(&still.draw(140, 50));
+    let line = |label: &str, value: &str| {
+        let found = shown
+            .lines()
+            .any(|line| line.contains(label) && line.contains(value));
+        assert!(found, "{label} {value}: {shown}");
+    };
+    line("ended by", "API request");
+    line("cause", cause);
+}
+
+#[test]
 fn what_a_token_may_not_do_is_refused_with_the_missing_role() {
     let mut still = still();
     let mut hello = sample::hello();

@@ -10,7 +10,7 @@ use crate::ui::order::is_open;
 use crate::ui::pen::{Pen, Seg};
 use crate::ui::theme::{Role, Theme};
 use crate::ui::words::{
-    agent_name, answered_word, band_word, direction_word, duration, ending, seconds, spark, vendor,
+    agent_name, answered_word, band_word, direction_word, duration, seconds, spark, vendor,
 };
 
 use super::areas;
@@ -302,13 +302,15 @@ fn facts<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a>
     if let Some(at) = call.ended_at {
         text(
             "ended",
-            &format!(
-                "{} {} {}",
-                clock(model, at),
-                call.status.as_str(),
-                ending(call)
-            ),
+            &format!("{} {}", clock(model, at), call.status.as_str()),
         );
+        // Each on its own line: the carrier's words are long, and the code stands at their end.
+        if let Some(by) = &call.ended_by {
+            text("ended by", by);
+        }
+        if let Some(cause) = &call.end_cause {
+            text("cause", cause);
+        }
     }
     if let Some(lead) = &facts.lead_id {
         text("lead", lead);

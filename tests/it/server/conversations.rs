@@ -438,6 +438,13 @@ async fn text_and_voice_of_a_lead_are_one_line_of_time() {
         .await
         .unwrap();
     assert_eq!(lines, "");
+    let left = data(backend.get("/api/leads/L1/timeline", ADMIN).await).await;
+    assert_eq!(left["totalMessages"], 0);
+    send(&backend, &[said("user_message", "conv_1", "too late")]).await;
+    assert!(
+        backend.call("conv_1").is_none(),
+        "nothing late brings it back"
+    );
 }
 
 #[tokio::test]
