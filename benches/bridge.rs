@@ -121,6 +121,11 @@ fn machine(listening: bool) {
             lines_before: Vec::new(),
             seed: 1,
             quality: wallboard::media::Thresholds::default(),
+            floor: wallboard::bridge::Floor::Agent,
+            tools: std::collections::BTreeSet::new(),
+            cost_max: None,
+            spent_usd: 0.0,
+            note: None,
         },
         Duration::ZERO,
     );
@@ -289,6 +294,7 @@ async fn runner() -> (Duration, usize) {
         brief: AgentBrief::default(),
         minutes_max: None,
         concurrent_max: None,
+        extras: wallboard::engine::AgentExtras::default(),
     };
     let core = Core::new(CoreParts {
         plans: Plans {

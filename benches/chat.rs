@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use wallboard::bridge::AgentBrief;
-use wallboard::engine::{AgentPlan, Clock, Core, CoreParts, MemoryJournal, Plans, Tasks};
+use wallboard::engine::{
+    AgentExtras, AgentPlan, Clock, Core, CoreParts, MemoryJournal, Plans, Tasks,
+};
 use wallboard::providers::pipeline::shell::PipelineDialer;
 use wallboard::providers::pipeline::{PartSettings, PipelineSettings};
 use wallboard::server::{Auth, ChatDesk, Server, ServerParts, ServerSettings};
@@ -109,6 +111,7 @@ async fn backend(parts: &PipelineSim, tasks: &Tasks) -> Server {
             },
             minutes_max: None,
             concurrent_max: None,
+            extras: AgentExtras::default(),
         },
     );
     let chat = ChatDesk::new();

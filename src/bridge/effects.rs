@@ -1,6 +1,9 @@
 //! What goes into a [`super::Session`] and what comes out: plain data, no behaviour.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use crate::call::{CallId, Fact, Gauge, Track};
 use crate::media::{MediaFormat, StereoFrame, Thresholds};
@@ -25,6 +28,34 @@ pub struct SessionPlan {
     pub seed: u64,
     /// Where figures turn from good to fair to bad.
     pub quality: Thresholds,
+    /// Who speaks when the stream begins: an operator keeps the floor over a lost stream.
+    pub floor: Floor,
+    /// Tools the agent may use; others are answered as unknown.
+    pub tools: BTreeSet<String>,
+    pub cost_max: Option<CostMax>,
+    /// What conversations on earlier streams of this call have used, US dollars.
+    pub spent_usd: f64,
+    /// What the agent is told when the conversation opens, beyond what was said before.
+    pub note: Option<String>,
+}
+
+/// Who speaks to the caller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Floor {
+    #[default]
+    Agent,
+    /// Nobody; the agent hears silence.
+    Paused,
+    /// An operator; the agent goes on listening, so that the caller's words are written down.
+    Operator,
+}
+
+/// What a conversation may cost, US dollars.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CostMax {
+    pub usd: f64,
+    /// What a minute costs, of vendors that bill time; 0 for those that name what they use.
+    pub usd_minute: f64,
 }
 
 /// Why an agent could not be reached, as far as the session acts on it.
@@ -69,6 +100,13 @@ pub enum Input {
         reason: String,
         on_purpose: Option<String>,
     },
+    /// A tool of ours came to an end.
+    ToolDone {
+        tool_call_id: String,
+        name: String,
+        ok: bool,
+        result: String,
+    },
     /// The carrier would not end the call.
     EndCallFailed {
         reason: String,
@@ -90,8 +128,25 @@ pub enum BridgeOrder {
     Say {
         text: String,
     },
+    /// Plays speech made elsewhere; the agent is told that it was said.
+    Play {
+        text: String,
+        /// µ-law, 8 kHz.
+        audio: Bytes,
+    },
     PauseAgent,
     ResumeAgent,
+    /// An operator speaks from here on.
+    TakeOver,
+    /// The agent goes on, knowing this.
+    HandBack {
+        note: String,
+    },
+    /// The carrier has taken a transfer: the agent leaves and the stream ends. `closes`: the carrier
+    /// waits for us to close it.
+    Transferred {
+        closes: bool,
+    },
     /// A new carrier stream took over, or the call is over: end without falling back.
     Stop {
         reason: String,
@@ -118,6 +173,12 @@ pub enum Effect {
     /// The agent is 30 s ahead: do not read its socket until told.
     PauseAgentRead,
     ResumeAgentRead,
+    /// Run a tool and answer with [`Input::ToolDone`].
+    RunTool {
+        tool_call_id: String,
+        name: String,
+        args: String,
+    },
     /// Ask the carrier to end the call. The fact comes from the carrier, not from us.
     EndCall {
         reason: String,

@@ -6,12 +6,14 @@
 
 mod agent;
 mod end;
+mod hands;
 mod renewal;
 mod typed;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::call::{AgentLink, ErrorCode, Fact, MediaLink, Refusal, text};
+use crate::call::{AgentLink, Fact, MediaLink, text};
 use crate::media::StereoTapper;
 
 use super::caller::CallerPath;
@@ -19,7 +21,8 @@ use super::health::{Health, VoiceState};
 use super::link::{Link, LinkPhase, Verdict};
 use super::turns::{CallerSpeech, Turns};
 use super::voice::Voice;
-use super::{AgentOut, BridgeOrder, CarrierAudio, CarrierIn, Effect, Effects, Input, SessionPlan};
+use super::{AgentOut, CarrierAudio, CarrierIn, Effect, Effects, Floor, Input, SessionPlan};
+use hands::Asked;
 
 /// No caller frame for this long: the stream stands (carriers send silence too).
 const MEDIA_SILENT: Duration = Duration::from_secs(10);
@@ -57,7 +60,15 @@ pub struct Session {
     voice: Voice,
     turns: Turns,
     health: Health,
-    paused: bool,
+    floor: Floor,
+    /// The vendor's newest ids of words it was given to say.
+    given: VecDeque<u64>,
+    /// What the agent is told once it is back.
+    note: Option<String>,
+    /// A tool that runs once the agent has been heard out, and when at the latest.
+    tool_waits: Option<(Asked, Duration)>,
+    /// The tool call that is handing the caller over.
+    transferring: Option<String>,
     tapper: Option<Box<StereoTapper>>,
     loss_told_at: Option<Duration>,
     /// The vendor's detector hears the caller speak.
@@ -81,6 +92,10 @@ enum Phase {
     },
     /// The carrier was asked to end the call.
     HangingUp {
+        until: Duration,
+    },
+    /// The carrier hands the caller to somebody else and ends the stream.
+    Leaving {
         until: Duration,
     },
     Over,
@@ -115,15 +130,19 @@ impl Session {
             voice: Voice::new(plan.carrier_format),
             turns: Turns::new(now, plan.turns_before),
             health: Health::new(plan.call, plan.quality, now),
-            paused: false,
+            floor: plan.floor,
+            given: VecDeque::new(),
+            note: plan.note.clone(),
+            tool_waits: None,
+            transferring: None,
             tapper: None,
             loss_told_at: None,
             vendor_hears: false,
             typed: Vec::new(),
             typed_count: 0,
+            spent_usd: plan.spent_usd,
             renewal: None,
             caller_is_next: false,
-            spent_usd: 0.0,
             plan,
         }
     }
@@ -138,6 +157,7 @@ impl Session {
         let soon = self.voice.wants_pump()
             || self.turns.has_stale()
             || self.tapper.is_some()
+            || self.tool_waits.is_some()
             || matches!(self.phase, Phase::Draining { .. });
         if soon {
             HOUSEKEEPING * 2
@@ -175,7 +195,8 @@ impl Session {
             Input::CarrierGarbage | Input::AgentGarbage => self.health.decode_errors += 1,
             Input::CarrierClosed { code, reason } => {
                 // A close frame is good order; a vanished peer is not.
-                let end = if code == Some(1000) || matches!(self.phase, Phase::HangingUp { .. }) {
+                let leaving = matches!(self.phase, Phase::HangingUp { .. } | Phase::Leaving { .. });
+                let end = if code == Some(1000) || leaving {
                     End::Orderly
                 } else {
                     End::Lost
@@ -194,6 +215,18 @@ impl Session {
             Input::AgentClosed { reason, on_purpose } => {
                 self.agent_closed(now, &reason, on_purpose, effects);
             }
+            Input::ToolDone {
+                tool_call_id,
+                name,
+                ok,
+                result,
+            } => {
+                // A transfer that succeeded was answered when the carrier took it.
+                if !matches!(self.phase, Phase::Leaving { .. }) {
+                    self.transferring = None;
+                    self.tool_done(now, &tool_call_id, &name, ok, result, effects);
+                }
+            }
             Input::EndCallFailed { reason } => {
                 effects.fact(trouble("hang_up_failed", &reason));
                 self.close_carrier(now, End::Orderly, "the carrier would not hang up", effects);
@@ -208,52 +241,6 @@ impl Session {
         if !self.is_over() && now.saturating_sub(self.housekept_at) >= HOUSEKEEPING {
             self.housekeep(now, effects);
         }
-    }
-
-    /// Carries out an operator's or the backend's order.
-    ///
-    /// # Errors
-    /// `conflict` while there is no agent to tell, `unsupported` when this agent cannot do it.
-    pub fn order(
-        &mut self,
-        now: Duration,
-        order: BridgeOrder,
-        effects: &mut Effects,
-    ) -> Result<(), Refusal> {
-        if self.is_over() {
-            return Err(no_agent());
-        }
-        match order {
-            BridgeOrder::Whisper { text } => {
-                self.ready_agent()?;
-                effects.tell_agent(AgentOut::Context { text });
-            }
-            BridgeOrder::Say { text } => {
-                self.ready_agent()?;
-                if !self.can_say {
-                    return Err(Refusal::new(
-                        ErrorCode::Unsupported,
-                        "this agent cannot be made to speak a given text",
-                        "whisper a hint to it instead",
-                    ));
-                }
-                effects.tell_agent(AgentOut::UserText { text });
-            }
-            BridgeOrder::PauseAgent => {
-                if !self.paused {
-                    self.paused = true;
-                    self.silence(now, effects);
-                }
-            }
-            BridgeOrder::ResumeAgent => self.paused = false,
-            BridgeOrder::Stop { reason } => {
-                self.close_carrier(now, End::Orderly, &reason, effects);
-            }
-            BridgeOrder::HandOver { reason } => {
-                self.fall_back(now, &reason, effects);
-            }
-        }
-        Ok(())
     }
 
     fn carrier(&mut self, now: Duration, word: CarrierIn, effects: &mut Effects) {
@@ -294,10 +281,13 @@ impl Session {
         if let Some(event) = speech {
             self.turns.caller_spoke(event, self.voice.is_playing(now));
         }
-        if matches!(self.phase, Phase::HangingUp { .. } | Phase::Over) {
+        if matches!(
+            self.phase,
+            Phase::HangingUp { .. } | Phase::Leaving { .. } | Phase::Over
+        ) {
             return;
         }
-        let payload = if self.paused {
+        let payload = if self.floor == Floor::Paused {
             self.caller.silence_for(&audio.payload)
         } else {
             audio.payload
@@ -326,6 +316,7 @@ impl Session {
                 effects.taps.push(frame);
             }
         }
+        self.run_waiting_tool(now, effects);
         self.watch_deadlines(now, effects);
     }
 
@@ -349,10 +340,9 @@ impl Session {
                     self.agent_closed(now, "the agent's socket is silent", None, effects);
                     return;
                 }
-                let talked = now.saturating_sub(self.started_at);
-                if self.plan.talk_max.is_some_and(|max| talked >= max) {
-                    effects.fact(trouble("time_limit", "the agent's time limit was reached"));
-                    self.drain(now, "time limit".into());
+                // The agent's limits do not hang up on an operator who speaks in its place.
+                if self.floor != Floor::Operator {
+                    self.watch_limits(now, effects);
                 }
                 self.watch_renewal(now, effects);
                 self.watch_media(now, effects);
@@ -372,6 +362,11 @@ impl Session {
             Phase::HangingUp { until } => {
                 if now >= *until {
                     self.close_carrier(now, End::Orderly, "the call did not end", effects);
+                }
+            }
+            Phase::Leaving { until } => {
+                if now >= *until {
+                    self.close_carrier(now, End::Orderly, "transferred", effects);
                 }
             }
             Phase::Over => {}
@@ -429,14 +424,6 @@ impl Session {
             }
         }
     }
-
-    fn ready_agent(&self) -> Result<(), Refusal> {
-        if self.link.is_ready() {
-            Ok(())
-        } else {
-            Err(no_agent())
-        }
-    }
 }
 
 /// Turns of which frames went out in one pump: hardly ever more than two.
@@ -465,12 +452,4 @@ fn trouble(code: &str, message: &str) -> Fact {
         code: text::clean_label(code).into_owned(),
         message: text::clean(message).into_owned(),
     }
-}
-
-fn no_agent() -> Refusal {
-    Refusal::new(
-        ErrorCode::Conflict,
-        "no agent is connected to this call at the moment",
-        "wait until it is connected, or end the call",
-    )
 }

@@ -1,6 +1,7 @@
 //! Scenarios on the pure session: scripted inputs, virtual time, effects compared.
 
 mod endings;
+mod hands;
 mod hearing;
 mod renewal;
 mod rig;

@@ -123,6 +123,51 @@ impl Turns {
             .max()
     }
 
+    /// What the vendor will say under this id are an operator's words.
+    pub(super) fn given(&mut self, vendor_id: u64) {
+        self.find_or_add(Track::FromOperator, vendor_id);
+    }
+
+    /// Whether the caller was the last to say something.
+    pub(super) fn caller_spoke_last(&self) -> bool {
+        let heard = |said: &&Utterance| said.track != Track::FromAgent || said.cut_at_ms != Some(0);
+        let last = self.utterances.iter().rev().find(heard);
+        last.is_some_and(|said| said.track == Track::FromCaller)
+    }
+
+    /// A whole line that no vendor has spoken. Returns its turn.
+    pub(super) fn spoken(&mut self, track: Track, words: &str, effects: &mut Effects) -> u32 {
+        self.turn += 1;
+        if self.utterances.len() == UTTERANCES_MAX {
+            self.utterances.pop_front();
+        }
+        // Of no conversation: the vendor knows nothing of it and cannot be told to cut it.
+        let mut said = Utterance::new(u32::MAX, track, u64::from(self.turn), self.turn);
+        said.text = text::clean(words.trim()).into_owned();
+        said.is_final = true;
+        effects.fact(said.finished());
+        self.utterances.push_back(said);
+        self.turn
+    }
+
+    /// Everything the agent has begun to say is void: nobody shall hear the rest of it.
+    pub(super) fn void_all(&mut self) {
+        self.void_upto = self.void_upto.max(self.newest_of_agent());
+    }
+
+    fn agents_track(&self, vendor_id: u64) -> Track {
+        let is_given = self.utterances.iter().rev().any(|said| {
+            said.vendor_id == vendor_id
+                && said.track == Track::FromOperator
+                && said.conversation == self.conversation
+        });
+        if is_given {
+            Track::FromOperator
+        } else {
+            Track::FromAgent
+        }
+    }
+
     /// A new conversation opens: the vendor counts anew, we go on.
     pub(super) fn conversation_opened(&mut self) {
         self.conversation += 1;
@@ -186,23 +231,25 @@ impl Turns {
         now: Duration,
         effects: &mut Effects,
     ) {
-        let is_void = self.is_void(vendor_id) || unheard;
-        let index = self.find_or_add(Track::FromAgent, vendor_id);
+        let track = self.agents_track(vendor_id);
+        let is_void = track == Track::FromAgent && (self.is_void(vendor_id) || unheard);
+        let index = self.find_or_add(track, vendor_id);
         if let Some(said) = self.utterances.get_mut(index) {
             said.text_at = said.text_at.or(Some(now));
             if is_void && said.audio_ms == 0 {
                 said.cut_at_ms = said.cut_at_ms.or(Some(0));
             }
         }
-        self.say(Track::FromAgent, vendor_id, words, interim, now, effects);
+        self.say(track, vendor_id, words, interim, now, effects);
     }
 
     /// Agent audio came. Returns the turn it belongs to, `None` when it is void.
     pub(super) fn agent_audio(&mut self, vendor_id: u64, now: Duration) -> Option<u32> {
-        if self.is_void(vendor_id) {
+        let track = self.agents_track(vendor_id);
+        if track == Track::FromAgent && self.is_void(vendor_id) {
             return None;
         }
-        let index = self.find_or_add(Track::FromAgent, vendor_id);
+        let index = self.find_or_add(track, vendor_id);
         let said = self.utterances.get_mut(index)?;
         said.audio_at = said.audio_at.or(Some(now));
         Some(said.turn)

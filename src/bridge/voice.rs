@@ -128,6 +128,21 @@ impl Voice {
                 &converted
             }
         };
+        self.take(tag, ulaw, now, effects)
+    }
+
+    /// Takes speech in µ-law under this tag and returns how long it plays, in ms.
+    pub(super) fn push_ulaw(
+        &mut self,
+        tag: u64,
+        ulaw: &[u8],
+        now: Duration,
+        effects: &mut Effects,
+    ) -> u64 {
+        self.take(tag, ulaw, now, effects)
+    }
+
+    fn take(&mut self, tag: u64, ulaw: &[u8], now: Duration, effects: &mut Effects) -> u64 {
         self.pushed_at = now;
         if !self.overflow.is_empty() || self.queue.push(tag, ulaw) == Pushed::Full {
             if self.overflow.is_empty() {

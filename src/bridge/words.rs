@@ -166,6 +166,10 @@ pub enum AgentIn {
         original: String,
         corrected: String,
     },
+    /// What comes under this utterance are words the agent was given ([`AgentOut::UserText`]).
+    Given {
+        utterance: u64,
+    },
     /// The caller broke in; audio of utterances up to this one is void.
     Interruption {
         utterance: u64,
@@ -249,6 +253,12 @@ pub enum AgentOut {
     },
     /// Stop generating (vendors that do not stop by themselves).
     Cancel,
+    /// Go on listening and writing down, but say nothing except what you are given.
+    Hush,
+    /// Speak again. `answer`: the caller waits for one.
+    Unhush {
+        answer: bool,
+    },
     /// What of an utterance was really heard (vendors that keep the transcript in step with it).
     Truncate {
         utterance: u64,

@@ -183,6 +183,15 @@ pub struct Alert {
     pub snoozed_until: Option<DateTime<Utc>>,
 }
 
+/// Something this call's carrier or agent cannot do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// Wire name of the action, for instance `record_pause`.
+    pub action: String,
+    /// Why, in words for the operator.
+    pub reason: String,
+}
+
 /// One text message of a lead, beside its calls. The words of whoever wrote it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LeadMessage {
@@ -393,6 +402,27 @@ pub enum Fact {
     },
     Released {
         by: String,
+    },
+    /// A hint for the agent; how it fared is told by the command's own facts.
+    Whispered {
+        command: CommandId,
+        by: String,
+        text: String,
+    },
+    /// From here on an operator speaks to the caller and the agent is silent.
+    TakenOver {
+        by: String,
+    },
+    /// The agent has the call again. `by`: who gave it back.
+    HandedBack {
+        by: String,
+        /// What the agent was told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+    },
+    /// What cannot be done on this call, whoever asks; replaces what was known.
+    LimitsKnown {
+        limits: Vec<Limit>,
     },
     /// Handing the caller to a number: `requested`, `ringing`, `connected`, `failed`.
     Transferred {

@@ -163,7 +163,21 @@ fn fold_call(call: &mut Call, at: DateTime<Utc>, fact: &Fact) {
                 None => call.recordings.push(recording.clone()),
             }
         }
-        Fact::Dtmf { digit } => mark(call, at, format!("key {digit}")),
+        Fact::Dtmf { digit } => mark(call, at, format!("key {digit}"), None),
+        Fact::Whispered { command, by, text } => {
+            mark(call, at, format!("{by} whispers: {text}"), Some(*command));
+        }
+        Fact::TakenOver { by } => {
+            call.held_by = Some(by.clone());
+            call.held_since = Some(at);
+            mark(call, at, format!("{by} has taken over"), None);
+        }
+        Fact::HandedBack { by, .. } => {
+            call.held_by = None;
+            call.held_since = None;
+            mark(call, at, format!("back to the agent ({by})"), None);
+        }
+        Fact::LimitsKnown { limits } => call.limits.clone_from(limits),
         Fact::AlertRaised { alert } => {
             match call
                 .alerts
@@ -245,10 +259,12 @@ fn fold_call(call: &mut Call, at: DateTime<Utc>, fact: &Fact) {
         Fact::Claimed { by } => call.claimed_by = Some(by.clone()),
         Fact::Released { .. } => call.claimed_by = None,
         Fact::Transferred { to, state, reason } => {
+            // Later news of the same transfer does not repeat why it was asked for.
+            let why = call.transfer.take().filter(|known| known.to == *to);
             call.transfer = Some(Transfer {
                 to: to.clone(),
                 state: state.clone(),
-                reason: reason.clone(),
+                reason: reason.clone().or(why.and_then(|known| known.reason)),
             });
         }
         Fact::ConversationAnalysed {
@@ -262,7 +278,10 @@ fn fold_call(call: &mut Call, at: DateTime<Utc>, fact: &Fact) {
                 topics: topics.clone(),
             });
         }
-        Fact::Costed { usd, .. } => call.cost_usd = Some(*usd),
+        Fact::Costed { usd, source } => {
+            call.cost_usd = Some(*usd);
+            call.cost_source = Some(source.clone());
+        }
         Fact::TroubleNoted { code, message } => {
             if call.troubles.len() == state::TROUBLES_MAX {
                 call.troubles.remove(0);
@@ -330,6 +349,8 @@ fn move_to(call: &mut Call, next: CallStatus, at: DateTime<Utc>) {
         call.ended_at = Some(at.max(call.answered_at.unwrap_or(at)));
         call.media_link = MediaLink::None;
         call.listeners.clear();
+        call.held_by = None;
+        call.held_since = None;
         clear_alerts(call, at, None);
         for line in &mut call.lines {
             if let LineBody::Speech { interim, .. } = &mut line.body {
@@ -431,14 +452,18 @@ fn finish_tool(call: &mut Call, wanted: &str, succeeded: bool, text: &str, took:
     }
 }
 
-fn mark(call: &mut Call, at: DateTime<Utc>, text: String) {
+fn mark(call: &mut Call, at: DateTime<Utc>, text: String, command: Option<CommandId>) {
     let turn = call.lines.last().map_or(0, |line| line.turn);
     push_line(
         call,
         Line {
             turn,
             at,
-            body: LineBody::Mark { text },
+            body: LineBody::Mark {
+                text,
+                command,
+                state: command.map(|_| ActionState::Accepted),
+            },
         },
     );
 }
@@ -454,6 +479,11 @@ fn push_line(call: &mut Call, line: Line) {
 }
 
 fn settle(call: &mut Call, command: CommandId, state: ActionState, message: Option<String>) {
+    let about = |line: &&mut Line| matches!(line.body, LineBody::Mark { command: Some(id), .. } if id == command);
+    let shown = call.lines.iter_mut().rev().take(64).find(about);
+    if let Some(LineBody::Mark { state: shown, .. }) = shown.map(|line| &mut line.body) {
+        *shown = Some(state);
+    }
     if let Some(action) = call
         .actions
         .iter_mut()

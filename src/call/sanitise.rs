@@ -111,12 +111,21 @@ impl Fact {
             Self::ListenerJoined { listener, by } | Self::ListenerLeft { listener, by } => {
                 labels([listener, by]);
             }
-            Self::Noted { by, text } => {
+            Self::Noted { by, text } | Self::Whispered { by, text, .. } => {
                 label(by);
                 free(text);
             }
             Self::Flagged { by, label: flag } => labels([by, flag]),
-            Self::Claimed { by } | Self::Released { by } => label(by),
+            Self::Claimed { by } | Self::Released { by } | Self::TakenOver { by } => label(by),
+            Self::HandedBack { by, note } => {
+                label(by);
+                note.iter_mut().for_each(free);
+            }
+            Self::LimitsKnown { limits } => {
+                for limit in limits {
+                    labels([&mut limit.action, &mut limit.reason]);
+                }
+            }
             Self::Transferred { to, state, reason } => {
                 labels([to, state]);
                 reason.iter_mut().for_each(label);

@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AgentLink, Alert, AnsweredBy, CallFacts, CallId, CallStatus, CallSummary, CommandId, MediaLink,
-    Quality, Recording, Track, TurnTiming,
+    AgentLink, Alert, AnsweredBy, CallFacts, CallId, CallStatus, CallSummary, CommandId, Limit,
+    MediaLink, Quality, Recording, Track, TurnTiming,
 };
 
 /// Transcript lines kept in memory per call; older ones are in history.
@@ -15,6 +15,9 @@ pub const LINES_MAX: usize = 2_000;
 pub const TURNS_MAX: usize = 50;
 /// Timeline notes (late statuses, troubles) kept per call.
 pub const TROUBLES_MAX: usize = 50;
+/// Lines a hand-over note repeats, and how much of each, in characters.
+const NOTE_LINES: usize = 6;
+const NOTE_LINE_CHARS: usize = 120;
 /// Operator actions kept per call.
 pub const ACTIONS_MAX: usize = 50;
 /// Alerts that are over kept per call.
@@ -75,6 +78,14 @@ pub struct Call {
     pub listeners: Vec<Listener>,
     #[serde(default)]
     pub claimed_by: Option<String>,
+    /// The operator who speaks to the caller in the agent's place, and since when.
+    #[serde(default)]
+    pub held_by: Option<String>,
+    #[serde(default)]
+    pub held_since: Option<DateTime<Utc>>,
+    /// What cannot be done on this call, and why.
+    #[serde(default)]
+    pub limits: Vec<Limit>,
     #[serde(default)]
     pub flags: Vec<String>,
     #[serde(default)]
@@ -89,6 +100,9 @@ pub struct Call {
     pub analysis: Option<Analysis>,
     #[serde(default)]
     pub cost_usd: Option<f64>,
+    /// Whose figure that is: `estimate…`, or a vendor's name.
+    #[serde(default)]
+    pub cost_source: Option<String>,
     #[serde(default)]
     pub summary: Option<CallSummary>,
     /// `seq` of the last fact about this call.
@@ -141,7 +155,14 @@ pub enum LineBody {
         took_ms: Option<u32>,
     },
     /// DTMF digits, link changes and other things worth a line.
-    Mark { text: String },
+    Mark {
+        text: String,
+        /// The operator's command it shows, and how that fares.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        command: Option<CommandId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        state: Option<ActionState>,
+    },
 }
 
 /// Where the caller cut an utterance off.
@@ -238,6 +259,9 @@ impl Call {
             past_alerts: Vec::new(),
             listeners: Vec::new(),
             claimed_by: None,
+            held_by: None,
+            held_since: None,
+            limits: Vec::new(),
             flags: Vec::new(),
             notes: Vec::new(),
             actions: Vec::new(),
@@ -245,6 +269,7 @@ impl Call {
             transfer: None,
             analysis: None,
             cost_usd: None,
+            cost_source: None,
             summary: None,
             seq: 0,
             updated_at: at,
@@ -284,6 +309,39 @@ impl Call {
 
     pub fn turn_percentile(&self, percent: u32) -> Option<u32> {
         percentile(self.turns.iter().map(|turn| turn.latency_ms), percent)
+    }
+
+    /// Why an action of this wire name cannot be done here; `None` when nothing stands against it.
+    pub fn limit(&self, action: &str) -> Option<&str> {
+        let limit = self.limits.iter().find(|limit| limit.action == action)?;
+        Some(&limit.reason)
+    }
+
+    /// What the agent is told when it gets the call back and nobody has written anything better:
+    /// who spoke in its place, and the last of what was said meanwhile.
+    pub fn handover_note(&self) -> String {
+        let who = self.held_by.as_deref().unwrap_or("a colleague");
+        let since = self.held_since.unwrap_or(self.updated_at);
+        let said = self.lines.iter().filter(|line| line.at >= since);
+        let said: Vec<(Track, &str)> = said
+            .filter_map(|line| match &line.body {
+                LineBody::Speech { track, text, .. } if *track != Track::FromAgent => {
+                    Some((*track, text.as_str()))
+                }
+                _ => None,
+            })
+            .collect();
+        let mut note = format!("{who}, a person, spoke with the caller.");
+        for (track, text) in said.iter().skip(said.len().saturating_sub(NOTE_LINES)) {
+            let speaker = if *track == Track::FromCaller {
+                "The caller"
+            } else {
+                who
+            };
+            let text: String = text.chars().take(NOTE_LINE_CHARS).collect();
+            note.extend([" ", speaker, ": \"", text.as_str(), "\""]);
+        }
+        note
     }
 
     /// The recording that is running or the newest one.
@@ -340,6 +398,9 @@ impl Call {
             past_alerts: self.past_alerts.clone(),
             listeners: self.listeners.clone(),
             claimed_by: self.claimed_by.clone(),
+            held_by: self.held_by.clone(),
+            cost_source: self.cost_source.clone(),
+            limits: self.limits.clone(),
             flags: self.flags.clone(),
             notes: self.notes.clone(),
             actions: self.actions.clone(),

@@ -8,6 +8,7 @@ mod config_verbs;
 mod crash;
 mod demo;
 mod doctor;
+mod extras;
 mod failure;
 mod local;
 mod logging;

@@ -16,7 +16,7 @@ use crate::media;
 use super::config::{
     AgentConfig, AlertsConfig, Config, FallbackConfig, PricingConfig, QualityConfig, RouteConfig,
 };
-use super::{Failure, Outcome, vendors};
+use super::{Failure, Outcome, extras, vendors};
 
 /// The carriers that are configured well enough to be given orders.
 pub fn carriers(config: &Config) -> Outcome<Carriers> {
@@ -115,6 +115,7 @@ fn agent_plan(config: &Config, agent: &AgentConfig) -> Outcome<Option<AgentPlan>
         },
         minutes_max: agent.limits.minutes,
         concurrent_max: agent.limits.concurrent,
+        extras: extras::of(config, agent)?,
     }))
 }
 

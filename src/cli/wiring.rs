@@ -85,6 +85,7 @@ impl Backend {
                 .iter()
                 .map(|transfer| (transfer.name.clone(), transfer.to.clone()))
                 .collect(),
+            transfer_number: config.bridge.transfer_number.clone(),
             quality: plans::quality(&config.quality),
             ..CoreParts::new(tasks.clone(), clock, Arc::new(journal.clone()))
         });

@@ -32,6 +32,9 @@ pub struct Hello {
     pub leads: Option<Vec<String>>,
     /// What this backend can do, for instance `listen`, `record`, `dial`, `compat`.
     pub features: Vec<String>,
+    /// Names of the places a caller can be handed to.
+    #[serde(default)]
+    pub transfers: Vec<String>,
 }
 
 /// The feature that says a carrier's recordings cannot be paused, so that screens know beforehand.

@@ -7,6 +7,7 @@
 mod checks;
 mod dial;
 mod end;
+mod floor;
 mod holds;
 mod perform;
 
@@ -25,6 +26,7 @@ use super::Core;
 use super::ports::AuditEntry;
 use super::switchboard::{PostError, Target};
 
+use floor::SpeakingTurns;
 use holds::Holds;
 
 /// Replies remembered against a repeated command id; the oldest goes first.
@@ -41,6 +43,7 @@ pub struct Commands {
     replies: Arc<Mutex<Replies>>,
     holds: Holds,
     running: Arc<Semaphore>,
+    turns: SpeakingTurns,
 }
 
 impl Default for Commands {
@@ -49,6 +52,7 @@ impl Default for Commands {
             replies: Arc::default(),
             holds: Holds::default(),
             running: Arc::new(Semaphore::new(RUNNING_MAX)),
+            turns: SpeakingTurns::default(),
         }
     }
 }

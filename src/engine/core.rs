@@ -44,6 +44,8 @@ pub struct Core {
     pub vault: Option<Arc<dyn RecordingVault>>,
     /// Named transfer targets (`[[transfer]]`), by name.
     pub transfers: Arc<BTreeMap<String, String>>,
+    /// Where an agent's transfer goes that names no target.
+    pub transfer_number: Option<String>,
     /// The agent vendors that can place calls by themselves.
     pub vendors: Arc<Vendors>,
     /// The carrier that places calls when nobody names one.
@@ -64,6 +66,8 @@ pub struct CoreParts {
     pub plans: Plans,
     pub vault: Option<Arc<dyn RecordingVault>>,
     pub transfers: BTreeMap<String, String>,
+    /// Where an agent's transfer goes that names no target.
+    pub transfer_number: Option<String>,
     pub vendors: Vendors,
     pub default_carrier: Option<String>,
     /// Where a call's figures turn from good to fair to bad.
@@ -81,6 +85,7 @@ impl CoreParts {
             plans: Plans::default(),
             vault: None,
             transfers: BTreeMap::new(),
+            transfer_number: None,
             vendors: Vendors::new(),
             default_carrier: None,
             quality: Thresholds::default(),
@@ -108,6 +113,7 @@ impl Core {
             presence: Presence::default(),
             vault: parts.vault,
             transfers: Arc::new(parts.transfers),
+            transfer_number: parts.transfer_number,
             vendors: Arc::new(parts.vendors),
             default_carrier: parts.default_carrier,
             quality: parts.quality,

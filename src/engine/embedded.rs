@@ -99,6 +99,7 @@ impl EmbeddedBackend {
                 .map(str::to_owned)
                 .chain(self.core.inabilities())
                 .collect(),
+            transfers: self.core.transfers.keys().cloned().collect(),
         }
     }
 

@@ -16,6 +16,7 @@ mod gauges;
 mod house;
 mod lead_timeline;
 mod leads;
+mod limits;
 mod listen;
 mod memory;
 mod plan;
@@ -30,6 +31,7 @@ mod taps;
 mod tasks;
 #[cfg(test)]
 pub(crate) mod testing;
+mod tools;
 
 pub use attention::{Bounds, Detector, Thresholds, WatchWords, watch_calls};
 pub use backend::*;
@@ -45,9 +47,9 @@ pub use gauges::Gauges;
 pub use house::Drained;
 pub use lead_timeline::{LeadTimeline, Said, TIMELINE_MAX};
 pub use memory::MemoryJournal;
-pub use plan::{AgentPlan, Amd, CallPlan, Fallback, OnMachine, Plans, Route};
+pub use plan::{AgentExtras, AgentPlan, Amd, CallPlan, Fallback, OnMachine, Plans, Route};
 pub use ports::*;
-pub use presence::{AWAY_MAX, Presence, Present};
+pub use presence::{AWAY_MAX, LEASE, Presence, Present};
 pub use pricing::Rates;
 pub use reconcile::Recovered;
 pub use runner::attach_stream;

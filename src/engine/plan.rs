@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::bridge::AgentBrief;
+use crate::bridge::{AgentBrief, CostMax};
 use crate::call::{Call, Direction, ErrorCode, Refusal};
 
-use super::ports::AgentDialer;
+use super::ports::{AgentDialer, AgentTool, Speaker};
 
 /// What the caller gets when the agent is gone for good. The carrier does it: the stream is closed
 /// and the document that started it goes on with this.
@@ -55,6 +55,17 @@ pub struct AgentPlan {
     pub minutes_max: Option<u32>,
     /// Live calls this agent may have at once; further ones are refused.
     pub concurrent_max: Option<u32>,
+    pub extras: AgentExtras,
+}
+
+/// What goes beyond talking.
+#[derive(Clone, Debug, Default)]
+pub struct AgentExtras {
+    pub cost_max: Option<CostMax>,
+    /// Makes speech of what an operator types.
+    pub speaker: Option<Arc<dyn Speaker>>,
+    /// Tools by name, beside those of the house (`transfer_call`, `request_human`).
+    pub tools: BTreeMap<String, Arc<dyn AgentTool>>,
 }
 
 /// Everything decided about one call.

@@ -375,6 +375,27 @@ pub trait CarrierControl: Send + Sync + Debug {
         order: RecordingOrder,
     ) -> BoxFuture<'static, Result<String, CarrierError>>;
 
+    /// Speaks a text to the caller by the carrier's own voice, over whatever else is heard.
+    fn speak(
+        &self,
+        _carrier_call_id: String,
+        _text: String,
+    ) -> BoxFuture<'static, Result<(), CarrierError>> {
+        Box::pin(std::future::ready(Err(CarrierError::Unsupported(
+            "speaking a text",
+        ))))
+    }
+
+    /// Whether [`CarrierControl::speak`] works while the call's audio is streamed to us.
+    fn can_speak(&self) -> bool {
+        false
+    }
+
+    /// Whether the stream goes on after a transfer was taken, until we close it.
+    fn stream_outlives_transfer(&self) -> bool {
+        false
+    }
+
     /// Whether a running recording can be paused and resumed.
     fn pauses_recordings(&self) -> bool {
         true
@@ -457,4 +478,37 @@ pub trait AgentDialer: Send + Sync + Debug {
 
     /// Connects within 10 s. The caller sends `Begin` first.
     fn connect(&self) -> BoxFuture<'static, Result<AgentConnection, AgentError>>;
+
+    /// Whether the agent speaks a given text in its conversation (see `AgentCodec::can_say`).
+    fn can_say(&self) -> bool {
+        false
+    }
+}
+
+/// Makes speech of text.
+pub trait Speaker: Send + Sync + Debug {
+    /// µ-law, 8 kHz, the whole of it.
+    ///
+    /// # Errors
+    /// Why not, in words for the operator.
+    fn speak(&self, text: String) -> BoxFuture<'static, Result<Bytes, String>>;
+}
+
+/// What a tool is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolAsk {
+    pub call: CallId,
+    pub tool_call_id: String,
+    pub lead_id: Option<String>,
+    /// A JSON object.
+    pub args: serde_json::Value,
+}
+
+/// A tool that runs elsewhere.
+pub trait AgentTool: Send + Sync + Debug {
+    /// What the agent is told. The tool keeps its own time limit.
+    ///
+    /// # Errors
+    /// What went wrong, in words for agent and operator alike.
+    fn run(&self, ask: ToolAsk) -> BoxFuture<'static, Result<String, String>>;
 }

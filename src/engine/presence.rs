@@ -9,13 +9,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::call::{Action, ActionState, Call, CallId, Command, Grant, Role};
+use crate::call::{Action, Call, CallId, Command, CommandId, Grant, Role};
 
 use super::Core;
 use super::house::POLICY;
 
 /// How long an operator may be away before calls they took over go back to the agent.
-pub const AWAY_MAX: Duration = Duration::from_secs(30);
+pub const AWAY_MAX: Duration = Duration::from_secs(10);
+/// The same for an operator without a screen (HTTP, command line), from their last word on the call.
+pub const LEASE: Duration = Duration::from_secs(60);
 
 /// Screens open, by operator. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -85,16 +87,45 @@ impl Drop for Present {
     }
 }
 
+/// Watches over a call taken over by somebody without a screen: it goes back to the agent once they
+/// have said nothing for [`LEASE`].
+pub(super) fn lease(core: &Core, call: CallId, user: &str) {
+    if core.presence.is_here(user) {
+        return;
+    }
+    let (core, user) = (core.clone(), user.to_owned());
+    core.tasks.clone().spawn("take-over lease", async move {
+        let token = core.tasks.token().clone();
+        loop {
+            let before = last_word(&core, call, &user);
+            tokio::select! {
+                biased;
+                () = token.cancelled() => return,
+                () = tokio::time::sleep(LEASE) => {}
+            }
+            if !taken_over(&core, &user).contains(&call) || core.presence.is_here(&user) {
+                return;
+            }
+            if last_word(&core, call, &user) == before {
+                hand_back(&core, &user).await;
+                return;
+            }
+        }
+    });
+}
+
+/// The newest command of an operator on a call.
+fn last_word(core: &Core, call: CallId, user: &str) -> Option<CommandId> {
+    core.switchboard.read(|board| {
+        let actions = &board.get(call)?.actions;
+        let last = actions.iter().rev().find(|action| action.by == user)?;
+        Some(last.command)
+    })
+}
+
 /// Calls whose agent is silent because this operator has the floor.
 fn taken_over(core: &Core, user: &str) -> Vec<CallId> {
-    let has_floor = |call: &&Call| {
-        let last = call.actions.iter().rev().find(|action| {
-            matches!(action.verb.as_str(), "take_over" | "hand_back")
-                && action.state == ActionState::Done
-        });
-        last.is_some_and(|action| action.verb == "take_over" && action.by == user)
-            && call.claimed_by.as_deref() == Some(user)
-    };
+    let has_floor = |call: &&Call| call.held_by.as_deref() == Some(user);
     core.switchboard.read(|board| {
         let live = board.live().filter(has_floor);
         live.map(|call| call.id).collect()
@@ -106,10 +137,8 @@ async fn hand_back(core: &Core, user: &str) {
         let command = Command {
             id: core.clock.command_id(),
             call: Some(call),
-            action: Action::HandBack {
-                note: Some(format!("back to the agent: {user} has no screen any more")),
-            },
-            reason: Some("the operator is gone".into()),
+            action: Action::HandBack { note: None },
+            reason: Some(format!("{user} is gone")),
         };
         // A call somebody else has taken over is released by an admin only.
         let grant = Grant::of(POLICY, Role::Admin);

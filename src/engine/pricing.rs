@@ -27,12 +27,14 @@ impl Rates {
             .carriers
             .get(&call.facts.carrier)
             .map(|rate| rate * (seconds / 60.0).ceil());
-        let agent = call
-            .facts
-            .agent_kind
-            .as_ref()
-            .and_then(|kind| self.agents.get(kind))
-            .map(|rate| rate * seconds / 60.0);
+        let used = call
+            .cost_usd
+            .filter(|_| call.cost_source.as_deref() == Some(USED));
+        let agent = used.or_else(|| {
+            let kind = call.facts.agent_kind.as_ref()?;
+            let rate = self.agents.get(kind)?;
+            Some(rate * seconds / 60.0)
+        });
         match (carrier, agent) {
             (None, None) => None,
             (carrier, agent) => Some(carrier.unwrap_or(0.0) + agent.unwrap_or(0.0)),
@@ -71,7 +73,7 @@ impl Core {
                     // After a gap the board says who has ended without a price.
                     Ok(Batch::Snapshot { calls, .. }) => calls
                         .iter()
-                        .filter(|call| !call.is_live() && call.cost_usd.is_none())
+                        .filter(|call| !call.is_live() && is_open(call))
                         .map(|call| call.id)
                         .collect(),
                     Err(_) => return,
@@ -87,7 +89,7 @@ impl Core {
         let usd = self.switchboard.read(|board| {
             board
                 .get(id)
-                .filter(|call| call.cost_usd.is_none())
+                .filter(|call| is_open(call))
                 .and_then(|call| rates.estimate(call))
         });
         let Some(usd) = usd else { return };
@@ -99,6 +101,14 @@ impl Core {
             tracing::debug!(%error, "a price came too late");
         }
     }
+}
+
+/// What a bridge says a conversation has used so far: the agent's part of the whole.
+const USED: &str = "estimate:agent";
+
+/// Nobody has named the price of the whole call yet.
+fn is_open(call: &Call) -> bool {
+    call.cost_usd.is_none() || call.cost_source.as_deref() == Some(USED)
 }
 
 fn ended(envelope: &Envelope) -> Option<CallId> {
@@ -137,5 +147,9 @@ mod tests {
         let usd = rates.estimate(&call).expect("a price");
         assert!((usd - 0.17).abs() < 1e-9, "{usd}");
         assert_eq!(Rates::default().estimate(&call), None);
+        // What the agent says it used counts in place of its minutes.
+        (call.cost_usd, call.cost_source) = (Some(0.5), Some(USED.into()));
+        let usd = rates.estimate(&call).expect("a price");
+        assert!((usd - 0.52).abs() < 1e-9, "{usd}");
     }
 }

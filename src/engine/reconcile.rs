@@ -139,6 +139,10 @@ fn lost_by(call: &Call) -> Vec<Fact> {
         listener: known.listener.clone(),
         by: known.by.clone(),
     }));
+    facts.extend(call.held_by.iter().map(|by| Fact::HandedBack {
+        by: by.clone(),
+        note: None,
+    }));
     let open = call.actions.iter();
     facts.extend(
         open.filter(|action| action.state == ActionState::Accepted)

@@ -179,6 +179,7 @@ pub(crate) fn agent(id: &str) -> AgentPlan {
         brief: AgentBrief::default(),
         minutes_max: None,
         concurrent_max: None,
+        extras: crate::engine::AgentExtras::default(),
     }
 }
 

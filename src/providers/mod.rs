@@ -4,11 +4,13 @@
 //! deciding what to do with it; [`News`] is a message read into facts. Posting them is the server's.
 
 pub mod elevenlabs;
+pub mod hooks;
 mod json;
 pub mod openai;
 pub mod pipeline;
 pub mod plivo;
 pub mod shell;
+pub mod speech;
 pub mod twilio;
 
 use base64::Engine as _;

@@ -84,6 +84,7 @@ impl Compat {
             verbs: vec![Verb::View, Verb::Transcript, Verb::Terminate],
             leads: None,
             features: FEATURES.map(str::to_owned).to_vec(),
+            transfers: Vec::new(),
         }
     }
 

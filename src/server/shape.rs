@@ -35,6 +35,8 @@ pub(super) fn call(call: &Call, numbers: Numbers, now: DateTime<Utc>) -> Map<Str
         "duration": duration,
         "answeredBy": answered_by,
         "contactName": call.facts.name,
+        "held_by": call.held_by,
+        "cost_source": call.cost_source,
         "conversation_id": call.conversation_id,
         "conversationId": call.conversation_id,
         "streamSid": call.stream_id,
@@ -67,6 +69,7 @@ pub(super) fn call_whole(whole: &Call, numbers: Numbers, now: DateTime<Utc>) -> 
         ("notes", serde_json::to_value(&whole.notes)),
         ("flags", serde_json::to_value(&whole.flags)),
         ("claimed_by", serde_json::to_value(&whole.claimed_by)),
+        ("limits", serde_json::to_value(&whole.limits)),
         ("actions", serde_json::to_value(&whole.actions)),
         ("troubles", serde_json::to_value(&whole.troubles)),
         (

@@ -17,8 +17,24 @@ pub(super) fn changed_by(call: &Call, fact: &Fact, opened: &[u32], out: &mut Vec
             out.extend(speech(call, *turn, *track));
         }
         Fact::TurnTimed { timing } => out.extend(speech(call, timing.turn, Track::FromAgent)),
-        Fact::ToolCalled { .. } | Fact::Dtmf { .. } => {
+        Fact::ToolCalled { .. }
+        | Fact::Dtmf { .. }
+        | Fact::Whispered { .. }
+        | Fact::TakenOver { .. }
+        | Fact::HandedBack { .. } => {
             out.extend(call.lines.len().checked_sub(1).map(|at| number(call, at)));
+        }
+        Fact::CommandDone { command, .. }
+        | Fact::CommandFailed { command, .. }
+        | Fact::CommandUnconfirmed { command, .. } => {
+            let newest = call.lines.iter().enumerate().rev().take(REACH);
+            out.extend(
+                newest
+                    .filter(|(_, line)| {
+                        matches!(&line.body, LineBody::Mark { command: Some(id), .. } if id == command)
+                    })
+                    .map(|(at, _)| number(call, at)),
+            );
         }
         Fact::ToolReturned { tool_call_id, .. } => {
             let at = call.lines.iter().rposition(|line| {
@@ -63,7 +79,7 @@ pub(super) fn words(line: &Line) -> (String, bool) {
         LineBody::Tool {
             name, args, result, ..
         } => (format!("{name} {args} {result}"), true),
-        LineBody::Mark { text } => (text.clone(), true),
+        LineBody::Mark { text, .. } => (text.clone(), true),
     }
 }
 

@@ -209,7 +209,7 @@ impl Export<'_> {
                     code(result)
                 )
             }
-            LineBody::Mark { text } => format!("{at} *{}*", plain(text)),
+            LineBody::Mark { text, .. } => format!("{at} *{}*", plain(text)),
         }
     }
 

@@ -66,6 +66,8 @@ pub enum Act {
     Whisper,
     Say,
     PauseAgent,
+    TakeOver,
+    HandBack,
     Transfer,
     Claim,
     Flag,

@@ -38,6 +38,7 @@ pub fn hello() -> Hello {
         verbs: Verb::ALL.to_vec(),
         leads: None,
         features: ["listen", "record", "dial"].map(str::to_owned).to_vec(),
+        transfers: ["Front desk", "Sales"].map(str::to_owned).to_vec(),
     }
 }
 

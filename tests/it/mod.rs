@@ -9,6 +9,7 @@ mod cli_verbs;
 mod e2e;
 mod faults;
 mod gateway;
+mod hands;
 mod providers;
 mod remote;
 mod second;

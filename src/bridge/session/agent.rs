@@ -8,7 +8,7 @@ use crate::call::{AgentLink, Fact, Track, text};
 use crate::media::MediaFormat;
 
 use super::super::link::{LinkPhase, Verdict};
-use super::super::{AgentFailure, AgentIn, AgentOut, Effect, Effects};
+use super::super::{AgentFailure, AgentIn, AgentOut, Effect, Effects, Floor};
 use super::{Phase, Session, trouble};
 
 /// Lines told to an agent that takes over in the middle of a call, and their length in all.
@@ -46,6 +46,9 @@ impl Session {
             brief.first_message = Some(String::new());
         }
         effects.tell_agent(AgentOut::Begin(brief));
+        if self.floor == Floor::Operator {
+            effects.tell_agent(AgentOut::Hush);
+        }
     }
 
     pub(super) fn agent(&mut self, now: Duration, word: AgentIn, effects: &mut Effects) {
@@ -65,7 +68,7 @@ impl Session {
                 }
             }
             AgentIn::Audio { utterance, payload } => {
-                if !self.paused {
+                if self.may_speak(utterance) {
                     self.agent_audio(now, utterance, &payload, effects);
                 }
             }
@@ -80,9 +83,12 @@ impl Session {
                 utterance,
                 text,
                 interim,
-            } => self
-                .turns
-                .agent_text(utterance, &text, interim, self.paused, now, effects),
+            } => {
+                let unheard = !self.may_speak(utterance);
+                self.turns
+                    .agent_text(utterance, &text, interim, unheard, now, effects);
+            }
+            AgentIn::Given { utterance } => self.agent_given(utterance),
             AgentIn::AgentCorrection {
                 utterance,
                 original,
@@ -91,12 +97,15 @@ impl Session {
                 self.turns
                     .corrected(utterance, &original, &corrected, now, &self.voice, effects);
             }
+            // Words of a person are not taken back because the caller coughs.
+            AgentIn::Interruption { .. } if self.floor == Floor::Operator => {}
             AgentIn::Interruption { utterance } => self.barge_in(now, utterance, effects),
             // Our own detector times both sides alike, whoever the vendor is; the vendor's decides
             // whether the agent was interrupted.
             AgentIn::CallerSpeechStarted => {
                 self.vendor_hears = true;
-                if self.voice.is_playing(now) || !self.voice.is_empty() {
+                let sounds = self.floor != Floor::Operator;
+                if sounds && (self.voice.is_playing(now) || !self.voice.is_empty()) {
                     let said = self.turns.newest_of_agent().unwrap_or_default();
                     self.barge_in(now, said, effects);
                 }
@@ -112,7 +121,7 @@ impl Session {
                 tool_call_id,
                 name,
                 args,
-            } => self.unknown_tool(now, tool_call_id, &name, &args, effects),
+            } => self.tool_called(now, tool_call_id, name, args, effects),
             AgentIn::ToolNews {
                 tool_call_id,
                 name,
@@ -128,7 +137,7 @@ impl Session {
                     .turns
                     .tool_called(&tool_call_id, &name, "", now, effects),
             },
-            AgentIn::HangUp { reason } => self.drain(now, reason),
+            AgentIn::HangUp { reason } => self.agent_hangs_up(now, reason, effects),
             AgentIn::Usage { usd, .. } => self.spent(usd, effects),
             AgentIn::Lasts { max } => self.lasts(now, max),
             AgentIn::Refused { reason } => self.agent_refused(now, &reason, effects),
@@ -151,6 +160,7 @@ impl Session {
         self.conversations += 1;
         self.pings = 0;
         self.turns.conversation_opened();
+        self.given.clear();
         self.vendor_hears = false;
         self.renewal = None;
         self.voice.open(gives, effects);
@@ -164,7 +174,9 @@ impl Session {
             attempt: None,
         });
         self.conversation = Some(conversation_id);
-        if let Some(text) = recap.filter(|text| !text.is_empty()) {
+        let note = self.note.take();
+        let told = [recap.filter(|text| !text.is_empty()), note];
+        for text in told.into_iter().flatten() {
             effects.tell_agent(AgentOut::Context { text });
         }
         for payload in self.caller.open(takes) {
@@ -253,7 +265,16 @@ impl Session {
         }
         if let Some(reason) = on_purpose {
             self.link.close();
-            self.drain(now, reason);
+            if self.floor == Floor::Operator {
+                // The person goes on; the agent is dialled again when the call comes back to it.
+                effects.fact(Fact::AgentLinkChanged {
+                    link: AgentLink::None,
+                    reason: Some(text::clean_label(&reason).into_owned()),
+                    attempt: None,
+                });
+            } else {
+                self.drain(now, reason);
+            }
             return;
         }
         let verdict = if was_ready {
@@ -329,7 +350,10 @@ impl Session {
                     reason: Some(reason.clone()),
                     attempt: None,
                 });
-                self.fall_back(now, &reason, effects);
+                // With an operator speaking there is somebody to talk to.
+                if self.floor != Floor::Operator {
+                    self.fall_back(now, &reason, effects);
+                }
             }
         }
     }

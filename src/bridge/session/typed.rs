@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::call::text;
 
-use super::super::{AgentOut, Effects};
+use super::super::{AgentOut, Effects, Floor};
 use super::{Phase, Session};
 
 /// Lines kept until the agent is there; further ones push the oldest out.
@@ -22,12 +22,19 @@ impl Session {
         self.typed_count += 1;
         let line = u64::MAX - self.typed_count;
         self.turns.caller_typed(line, &words, now, effects);
-        if self.paused {
-            return;
-        }
-        if self.link.is_ready() {
-            effects.tell_agent(AgentOut::Typed { text: words });
-            return;
+        match self.floor {
+            Floor::Paused => return,
+            // A person answers; the agent is to know of it and keep quiet.
+            Floor::Operator if self.link.is_ready() => {
+                let text = format!("The caller wrote: {words}");
+                effects.tell_agent(AgentOut::Context { text });
+                return;
+            }
+            Floor::Agent if self.link.is_ready() => {
+                effects.tell_agent(AgentOut::Typed { text: words });
+                return;
+            }
+            Floor::Agent | Floor::Operator => {}
         }
         if self.typed.len() == WAITING_MAX {
             self.typed.remove(0);

@@ -32,6 +32,11 @@ pub(super) fn plan() -> SessionPlan {
         lines_before: Vec::new(),
         seed: 42,
         quality: crate::media::Thresholds::default(),
+        floor: Floor::Agent,
+        tools: std::collections::BTreeSet::new(),
+        cost_max: None,
+        spent_usd: 0.0,
+        note: None,
     }
 }
 

@@ -10,7 +10,7 @@ use super::load::{Loaded, Settings};
 use super::model::{
     AlertsConfig, AuthConfig, BridgeConfig, ChatConfig, ChatService, Config, ElevenLabsConfig,
     LogConfig, OpenAiConfig, PlivoConfig, PricingConfig, QualityConfig, RecordingConfig,
-    RetentionConfig, ServerConfig, TwilioConfig, UiConfig,
+    RetentionConfig, ServerConfig, TokenPrices, TwilioConfig, UiConfig,
 };
 
 impl Config {
@@ -89,6 +89,8 @@ impl Config {
                 plivo: settings.figure("pricing.plivo_usd_per_min"),
                 elevenlabs: settings.figure("pricing.elevenlabs_usd_per_min"),
                 openai: settings.figure("pricing.openai_usd_per_min"),
+                as_of: settings.text("pricing.as_of"),
+                openai_tokens: token_prices(settings),
             },
             log: LogConfig {
                 level: text("log.level"),
@@ -101,6 +103,30 @@ impl Config {
             keymap: loaded.keymap.clone(),
         }
     }
+}
+
+/// `None` when nobody wrote a price down: a table of zeros would call every call free.
+fn token_prices(settings: &Settings) -> Option<TokenPrices> {
+    let figure = |name: &str| settings.figure(&format!("pricing.openai_{name}"));
+    let all = [
+        "text_in",
+        "cached_text_in",
+        "text_out",
+        "audio_in",
+        "cached_audio_in",
+        "audio_out",
+    ];
+    all.iter().find_map(|name| figure(name))?;
+    let of = |name: &str| figure(name).unwrap_or_default();
+    Some(TokenPrices {
+        text_in: of("text_in"),
+        cached_text_in: of("cached_text_in"),
+        text_out: of("text_out"),
+        audio_in: of("audio_in"),
+        cached_audio_in: of("cached_audio_in"),
+        audio_out: of("audio_out"),
+        transcription: figure("transcription_usd_per_min"),
+    })
 }
 
 fn server(settings: &Settings) -> ServerConfig {

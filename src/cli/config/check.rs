@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::value::is_phone;
 use super::{AgentConfig, Config, FallbackConfig, Loaded, Problem, RouteConfig, nearest};
 use crate::cli::vendors;
+use crate::providers::hooks::check_url;
 
 impl Config {
     /// The typed configuration and everything wrong with it, reading included.
@@ -153,7 +154,8 @@ impl Judge<'_> {
             ),
         }
         for tool in &agent.tools {
-            if tool != "transfer_call" && config.tools.iter().all(|known| known.name != *tool) {
+            let ours = ["transfer_call", "request_human"].contains(&tool.as_str());
+            if !ours && config.tools.iter().all(|known| known.name != *tool) {
                 self.error(
                     format!("agent {id} uses the tool {tool}, which does not exist"),
                     format!("add a [[tool]] with name = \"{tool}\""),
@@ -222,13 +224,11 @@ impl Judge<'_> {
 
     fn tools(&mut self, config: &Config) {
         for tool in &config.tools {
-            let secure = url::Url::parse(&tool.url).is_ok_and(|url| {
-                url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&tool.url))
-            });
-            if !secure {
+            if let Err(forbidden) = check_url(&tool.url, tool.allow_loopback) {
                 self.error(
-                    format!("tool {} must have an https url", tool.name),
-                    "plain http is only for this machine",
+                    format!("tool {}: {forbidden}", tool.name),
+                    "give an https url on the public internet; for development on this machine \
+                     also allow_loopback = true",
                 );
             }
             if let Some(path) = &tool.secret_file {

@@ -41,7 +41,9 @@ const TAIL: &str = r#"
 # limits = { concurrent = 20, minutes = 30, usd = 2.0 }
 # tools = ["transfer_call", "lookup"]
 
-# Tools an agent may call: a POST to your server.
+# Tools an agent may call: a POST to your server, signed as Standard Webhooks are (webhook-id,
+# webhook-timestamp, webhook-signature). https to public addresses only; allow_loopback = true permits
+# this machine, for development. transfer_call and request_human need no [[tool]].
 # [[tool]]
 # name = "lookup"
 # description = "Looks up an order by its number."

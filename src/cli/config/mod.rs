@@ -25,8 +25,8 @@ pub use load::{Inputs, Loaded, Settings, load, user_config_path};
 pub use model::{
     AgentConfig, AgentLimits, AlertsConfig, AuthConfig, BridgeConfig, ChatConfig, ChatService,
     Config, ElevenLabsConfig, FallbackConfig, LogConfig, OpenAiConfig, PlivoConfig, PricingConfig,
-    QualityConfig, RecordingConfig, RetentionConfig, RouteConfig, ServerConfig, ToolConfig,
-    TransferConfig, TwilioConfig, UiConfig,
+    QualityConfig, RecordingConfig, RetentionConfig, RouteConfig, ServerConfig, TokenPrices,
+    ToolConfig, TransferConfig, TwilioConfig, UiConfig,
 };
 pub use nearest::nearest;
 pub use sources::Origin;

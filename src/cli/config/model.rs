@@ -204,10 +204,26 @@ pub struct RetentionConfig {
 /// US dollars a minute.
 #[derive(Clone, Debug)]
 pub struct PricingConfig {
+    /// When the prices were written down.
+    pub as_of: Option<String>,
+    /// `None` when no token has a price.
+    pub openai_tokens: Option<TokenPrices>,
     pub twilio: Option<f64>,
     pub plivo: Option<f64>,
     pub elevenlabs: Option<f64>,
     pub openai: Option<f64>,
+}
+
+/// US dollars per million tokens; `transcription` a minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TokenPrices {
+    pub text_in: f64,
+    pub cached_text_in: f64,
+    pub text_out: f64,
+    pub audio_in: f64,
+    pub cached_audio_in: f64,
+    pub audio_out: f64,
+    pub transcription: Option<f64>,
 }
 
 #[derive(Clone, Debug)]
@@ -300,6 +316,9 @@ pub struct ToolConfig {
     pub timeout_ms: Option<u32>,
     #[serde(default)]
     pub parameters: serde_json::Value,
+    /// For development: plain http to this machine.
+    #[serde(default)]
+    pub allow_loopback: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]

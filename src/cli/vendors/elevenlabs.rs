@@ -53,7 +53,7 @@ fn dialer(config: &Config, agent: &AgentConfig) -> SetupResult<Arc<dyn AgentDial
         .map_err(|error| error.to_string())
 }
 
-fn settings(config: &Config) -> ElevenLabsSettings {
+pub(in crate::cli) fn settings(config: &Config) -> ElevenLabsSettings {
     let vendor = &config.elevenlabs;
     ElevenLabsSettings {
         api_key: vendor.api_key.clone(),

@@ -27,6 +27,8 @@ pub const CARRIERS: &[Carrier] = &[twilio::CARRIER, plivo::CARRIER];
 /// Kinds of agents, in the order they are shown.
 pub const AGENTS: &[Agent] = &[elevenlabs::AGENT, openai::AGENT, pipeline::AGENT];
 
+pub(super) use elevenlabs::settings as elevenlabs_settings;
+
 /// What stands in the way, in the setting's own words.
 pub type SetupResult<T> = Result<T, String>;
 

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use crate::engine::AgentDialer;
 use crate::providers::openai::shell::OpenAiDialer;
-use crate::providers::openai::{Dialect, Eagerness, OpenAiSettings, Tool, TurnDetection, VENDOR};
+use crate::providers::openai::{
+    Dialect, Eagerness, OpenAiSettings, Prices, Tool, TranscriptionPrice, TurnDetection, VENDOR,
+};
 
 use super::super::config::{AgentConfig, Config, is_loopback};
 use super::super::doctor::{Check, ok, warn};
+use super::super::extras;
 use super::{Agent, plain_agent};
 
 pub const AGENT: Agent = Agent {
@@ -54,9 +57,27 @@ fn settings(config: &Config, agent: &AgentConfig) -> OpenAiSettings {
         transcription_model: vendor.transcription_model.clone(),
         lasts: vendor.session_max.filter(|max| !max.is_zero()),
         // The vendor has no word of its own for hanging up.
-        tools: vec![Tool::end_call()],
+        tools: std::iter::once(Tool::end_call())
+            .chain(extras::declared(config, agent))
+            .collect(),
+        prices: prices(config),
         ..OpenAiSettings::default()
     }
+}
+
+/// What tokens cost, where anybody has written it down.
+fn prices(config: &Config) -> Option<Prices> {
+    let tokens = config.pricing.openai_tokens?;
+    Some(Prices {
+        text_in: tokens.text_in,
+        cached_text_in: tokens.cached_text_in,
+        text_out: tokens.text_out,
+        audio_in: tokens.audio_in,
+        cached_audio_in: tokens.cached_audio_in,
+        audio_out: tokens.audio_out,
+        transcription: tokens.transcription.map(TranscriptionPrice::PerMinute),
+        as_of: config.pricing.as_of.clone(),
+    })
 }
 
 fn turns(config: &Config) -> TurnDetection {

@@ -48,6 +48,9 @@ struct Whole {
     /// `None` for a token that may not read transcripts.
     #[serde(default)]
     utterances: Option<Vec<UtteranceReport>>,
+    /// The operator who speaks in the agent's place.
+    #[serde(default)]
+    held_by: Option<String>,
 }
 
 pub async fn ls(args: &LsArgs, config: &Config, as_json: bool) -> Outcome {
@@ -162,16 +165,24 @@ pub async fn show(args: &OneCall, config: &Config, as_json: bool) -> Outcome {
     let client = Client::find(&args.remote, config)?;
     let url = client.url(&["api", "calls", &args.call]);
     let one: Answer<One> = client.get(url).await?;
-    let Whole { report, utterances } = one.data.call;
+    let Whole {
+        report,
+        utterances,
+        held_by,
+    } = one.data.call;
     if as_json {
         let mut fields = match serde_json::to_value(&report) {
             Ok(Value::Object(fields)) => fields,
             _ => Map::new(),
         };
         fields.insert("utterances".into(), json!(utterances));
+        fields.insert("held_by".into(), json!(held_by));
         return out::json(&fields);
     }
-    let facts = facts(&report);
+    let mut facts = facts(&report);
+    if let Some(by) = held_by {
+        facts.push(("speaks", by));
+    }
     let mut table = Table::default();
     for (name, value) in facts {
         table.row([name.to_owned(), value]);

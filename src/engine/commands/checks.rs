@@ -6,16 +6,17 @@ use serde_json::{Value, json};
 
 use crate::call::text::{clean, clean_label};
 use crate::call::{
-    Action, ActionState, Call, CallId, Command, ErrorCode, Fact, Grant, RecordingState, Refusal,
-    Role, Verb, e164,
+    Action, ActionState, Call, CallId, Command, CommandId, ErrorCode, Fact, Grant, RecordingState,
+    Refusal, Role, Verb, e164,
 };
 use crate::engine::bridges::BridgeOrder;
+use crate::engine::limits::Mouth;
 use crate::engine::ports::RecordingOrder;
 use crate::engine::{Core, HistoryQuery};
 
-use super::Commands;
 use super::dial::Placing;
 use super::holds::{Class, Hold, held_by};
+use super::{Commands, floor};
 
 /// Longest snooze, minutes.
 const SNOOZE_MAX: u32 = 24 * 60;
@@ -41,11 +42,18 @@ pub(super) enum Job {
         order: RecordingOrder,
         recording: Option<String>,
     },
-    /// An order to the bridge, and what is a fact once it is carried out.
+    /// An order to the bridge, and what is a fact before and once it is carried out.
     Order {
         call: CallId,
         order: BridgeOrder,
+        first: Vec<Fact>,
         then: Vec<Fact>,
+    },
+    /// Words that somebody else than the agent says to the caller.
+    Speak {
+        call: CallId,
+        text: String,
+        mouth: Mouth,
     },
     Dial(Box<Placing>),
     /// A remark on a call that has left the board.
@@ -56,7 +64,7 @@ pub(super) enum Job {
     },
 }
 
-type Checked = Result<(Job, Vec<Hold>), Refusal>;
+pub(super) type Checked = Result<(Job, Vec<Hold>), Refusal>;
 
 impl Commands {
     /// `past` is the call if it has left the board, see [`past`].
@@ -100,12 +108,19 @@ impl Commands {
                     return Ok((job, Vec::new()));
                 }
                 let call = sight(core, grant, command.call)?;
-                self.on_call(core, grant, &call, action)
+                self.on_call(core, grant, command.id, &call, action)
             }
         }
     }
 
-    fn on_call(&self, core: &Core, grant: &Grant, call: &Call, action: Action) -> Checked {
+    fn on_call(
+        &self,
+        core: &Core,
+        grant: &Grant,
+        id: CommandId,
+        call: &Call,
+        action: Action,
+    ) -> Checked {
         let verb = action.name();
         let hold = |class| self.holds.take(call.id, class, &grant.user, verb);
         match action {
@@ -122,6 +137,7 @@ impl Commands {
                 let hold = hold(Class::End)?;
                 live(core, call)?;
                 steerable(core, call)?;
+                floor::unheld(core, grant, call.id)?;
                 let to = transfer_target(core, &to)?;
                 Ok((Job::Transfer { call: call.id, to }, vec![hold]))
             }
@@ -132,26 +148,24 @@ impl Commands {
                 let hold = hold(Class::Record)?;
                 live(core, call)?;
                 steerable(core, call)?;
+                floor::unlimited(core, call.id, verb)?;
                 Ok((recording(core, call.id, &action)?, vec![hold]))
             }
-            Action::Whisper { text } => {
-                let text = words(&text)?;
-                bridged(core, call, BridgeOrder::Whisper { text }, Vec::new())
-            }
-            Action::Say { text } => {
-                let text = words(&text)?;
-                bridged(core, call, BridgeOrder::Say { text }, Vec::new())
-            }
-            Action::PauseAgent {} => {
+            Action::Whisper { text } => floor::whisper(core, grant, id, call, words(&text)?),
+            Action::Say { text } => floor::say(core, grant, call, words(&text)?),
+            Action::PauseAgent {} | Action::ResumeAgent {} => {
                 let hold = hold(Class::Floor)?;
-                bridged(core, call, BridgeOrder::PauseAgent, vec![hold])
+                floor::pause(core, call, &action, hold)
             }
-            Action::ResumeAgent {} => {
-                let hold = hold(Class::Floor)?;
-                bridged(core, call, BridgeOrder::ResumeAgent, vec![hold])
+            Action::TakeOver {} => {
+                let holds = vec![hold(Class::Floor)?, hold(Class::Claim)?];
+                floor::take_over(core, grant, call, holds)
             }
-            Action::TakeOver {} => self.take_over(core, grant, call),
-            Action::HandBack { note } => self.hand_back(core, grant, call, note),
+            Action::HandBack { note } => {
+                let note = note.and_then(|note| words(&note).ok());
+                let holds = vec![hold(Class::Floor)?, hold(Class::Claim)?];
+                floor::hand_back(core, grant, call, note, holds)
+            }
             Action::Claim {} => {
                 let hold = hold(Class::Claim)?;
                 unclaimed(core, grant, call.id)?;
@@ -163,6 +177,7 @@ impl Commands {
             Action::Release {} => {
                 let hold = hold(Class::Claim)?;
                 own(core, grant, call.id)?;
+                floor::not_speaking(core, call.id)?;
                 let released = Fact::Released {
                     by: grant.user.clone(),
                 };
@@ -170,39 +185,6 @@ impl Commands {
             }
             action => Ok((remark(core, grant, call, action)?, Vec::new())),
         }
-    }
-
-    /// The operator takes the floor: the agent is silent and the call is theirs.
-    fn take_over(&self, core: &Core, grant: &Grant, call: &Call) -> Checked {
-        let floor = self
-            .holds
-            .take(call.id, Class::Floor, &grant.user, "take_over")?;
-        let claim = self
-            .holds
-            .take(call.id, Class::Claim, &grant.user, "take_over")?;
-        unclaimed(core, grant, call.id)?;
-        let (job, _) = bridged(core, call, BridgeOrder::PauseAgent, Vec::new())?;
-        let claimed = Fact::Claimed {
-            by: grant.user.clone(),
-        };
-        Ok((and_then(job, vec![claimed]), vec![floor, claim]))
-    }
-
-    fn hand_back(&self, core: &Core, grant: &Grant, call: &Call, note: Option<String>) -> Checked {
-        let floor = self
-            .holds
-            .take(call.id, Class::Floor, &grant.user, "hand_back")?;
-        let claim = self
-            .holds
-            .take(call.id, Class::Claim, &grant.user, "hand_back")?;
-        own(core, grant, call.id)?;
-        let (job, _) = bridged(core, call, BridgeOrder::ResumeAgent, Vec::new())?;
-        let by = grant.user.clone();
-        let mut facts = vec![Fact::Released { by: by.clone() }];
-        if let Some(text) = note.and_then(|note| words(&note).ok()) {
-            facts.push(Fact::Noted { by, text });
-        }
-        Ok((and_then(job, facts), vec![floor, claim]))
     }
 }
 
@@ -264,7 +246,7 @@ fn still_live(core: &Core, call: CallId) -> bool {
         .read(|board| board.get(call).is_some_and(Call::is_live))
 }
 
-fn live(core: &Core, call: &Call) -> Result<(), Refusal> {
+pub(super) fn live(core: &Core, call: &Call) -> Result<(), Refusal> {
     if still_live(core, call.id) {
         return Ok(());
     }
@@ -287,40 +269,12 @@ fn steerable(core: &Core, call: &Call) -> Result<(), Refusal> {
     ))
 }
 
-fn bridged(core: &Core, call: &Call, order: BridgeOrder, holds: Vec<Hold>) -> Checked {
-    live(core, call)?;
-    if !core.bridges.is_running(call.id) {
-        return Err(Refusal::new(
-            ErrorCode::Unsupported,
-            "this call's audio does not pass through this backend",
-            "only bridged calls can be steered; end or transfer it through the carrier",
-        ));
-    }
-    let job = Job::Order {
-        call: call.id,
-        order,
-        then: Vec::new(),
-    };
-    Ok((job, holds))
-}
-
-fn and_then(job: Job, facts: Vec<Fact>) -> Job {
-    match job {
-        Job::Order { call, order, .. } => Job::Order {
-            call,
-            order,
-            then: facts,
-        },
-        other => other,
-    }
-}
-
 fn claimant(core: &Core, call: CallId) -> Option<String> {
     core.switchboard
         .read(|board| board.get(call).and_then(|call| call.claimed_by.clone()))
 }
 
-fn unclaimed(core: &Core, grant: &Grant, call: CallId) -> Result<(), Refusal> {
+pub(super) fn unclaimed(core: &Core, grant: &Grant, call: CallId) -> Result<(), Refusal> {
     match claimant(core, call) {
         Some(by) if by != grant.user => Err(held_by(
             &by,
@@ -469,7 +423,7 @@ fn remark(core: &Core, grant: &Grant, call: &Call, action: Action) -> Result<Job
     }
 }
 
-fn say(call: CallId, facts: Vec<Fact>, result: Option<Value>) -> Job {
+pub(super) fn say(call: CallId, facts: Vec<Fact>, result: Option<Value>) -> Job {
     Job::Say {
         call: Some(call),
         facts,

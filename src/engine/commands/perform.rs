@@ -12,6 +12,7 @@ use crate::engine::backoff::Backoff;
 use crate::engine::bridges::BridgeOrder;
 use crate::engine::clock::random;
 use crate::engine::ports::{CarrierControl, CarrierError, RecordingOrder};
+use crate::engine::presence;
 use crate::engine::switchboard::Target;
 
 use super::checks::Job;
@@ -75,7 +76,7 @@ impl Commands {
                 settle(core, asked, Some(call), outcome).await;
             }
             Job::Transfer { call, to } => {
-                let requested = transferred(&to, "requested", None);
+                let requested = transferred(&to, "requested", asked.reason.clone());
                 announce(core, asked, call, vec![requested]).await?;
                 yes(None);
                 let outcome = transfer(core, asked, call, to).await;
@@ -93,12 +94,30 @@ impl Commands {
                 settle(core, asked, Some(call), outcome).await;
                 drop(holds);
             }
-            Job::Order { call, order, then } => {
-                announce(core, asked, call, Vec::new()).await?;
+            Job::Order {
+                call,
+                order,
+                first,
+                then,
+            } => {
+                let takes_over = order == BridgeOrder::TakeOver;
+                announce(core, asked, call, first).await?;
                 yes(None);
                 let outcome = steer(core, call, order, then).await;
                 settle(core, asked, Some(call), outcome).await;
                 drop(holds);
+                if takes_over {
+                    presence::lease(core, call, &asked.by);
+                }
+            }
+            Job::Speak { call, text, mouth } => {
+                // In the order they were typed, whatever each takes to make.
+                let turn = self.turns.take(call).await;
+                announce(core, asked, call, Vec::new()).await?;
+                yes(None);
+                let outcome = super::floor::speak(core, call, text, mouth).await;
+                settle(core, asked, Some(call), outcome).await;
+                drop(turn);
             }
         }
         Ok(())
@@ -248,7 +267,10 @@ fn transferred(to: &str, state: &str, reason: Option<String>) -> Fact {
 /// Done means that the carrier took the order; whether somebody answered comes by webhook.
 async fn transfer(core: &Core, asked: &Asked, call: CallId, to: String) -> Outcome {
     let refused = match transfer_request(core, call, &to).await {
-        Ok(Some(())) => return Outcome::Done,
+        Ok(Some(())) => {
+            leave(core, call).await;
+            return Outcome::Done;
+        }
         Ok(None) => {
             post(core, Some(call), vec![asked.unconfirmed()]).await;
             return Outcome::Unconfirmed;
@@ -258,6 +280,18 @@ async fn transfer(core: &Core, asked: &Asked, call: CallId, to: String) -> Outco
     let failed = transferred(&to, "failed", Some(refused.message.clone()));
     post(core, Some(call), vec![failed]).await;
     Outcome::Failed(refused)
+}
+
+/// The agent leaves once the carrier has the order, never before: a stream that ends first can end
+/// the call. A call without a bridge has nobody to leave.
+async fn leave(core: &Core, call: CallId) {
+    let closes = carrier_of(core, call).is_ok_and(|carrier| carrier.stream_outlives_transfer());
+    let left = core
+        .bridges
+        .order(call, BridgeOrder::Transferred { closes });
+    if tokio::time::timeout(REQUEST_WITHIN, left).await.is_err() {
+        tracing::warn!(%call, "the bridge did not leave after a transfer");
+    }
 }
 
 async fn transfer_request(core: &Core, call: CallId, to: &str) -> Result<Option<()>, Refusal> {
@@ -329,7 +363,12 @@ async fn record_request(
     }
 }
 
-async fn steer(core: &Core, call: CallId, order: BridgeOrder, then: Vec<Fact>) -> Outcome {
+pub(super) async fn steer(
+    core: &Core,
+    call: CallId,
+    order: BridgeOrder,
+    then: Vec<Fact>,
+) -> Outcome {
     let carried_out = core.bridges.order(call, order);
     match tokio::time::timeout(REQUEST_WITHIN, carried_out).await {
         Ok(Ok(())) => {

@@ -234,7 +234,7 @@ async fn one_of_two_who_take_over_wins_and_the_other_is_told_who() {
         while let Some(order) = orders.recv().await {
             let known = matches!(
                 order.order,
-                BridgeOrder::PauseAgent | BridgeOrder::ResumeAgent
+                BridgeOrder::TakeOver | BridgeOrder::HandBack { .. }
             );
             assert!(known);
             order.done.send(Ok(())).ok();

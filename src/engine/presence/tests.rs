@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::call::{Action, Grant, Role};
 use crate::engine::testing::{command, core, eventually, live_call, outcomes};
-use crate::engine::{AWAY_MAX, BridgeOrder, Core};
+use crate::engine::{AWAY_MAX, BridgeOrder, Core, LEASE};
 
 async fn taken_over() -> (Core, crate::call::CallId) {
     let (core, _carrier, journal) = core();
@@ -14,7 +14,7 @@ async fn taken_over() -> (Core, crate::call::CallId) {
         while let Some(order) = orders.recv().await {
             assert!(matches!(
                 order.order,
-                BridgeOrder::PauseAgent | BridgeOrder::ResumeAgent
+                BridgeOrder::TakeOver | BridgeOrder::HandBack { .. }
             ));
             order.done.send(Ok(())).ok();
         }
@@ -28,9 +28,8 @@ async fn taken_over() -> (Core, crate::call::CallId) {
 
 fn claimed(core: &Core, call: crate::call::CallId) -> bool {
     core.switchboard.read(|board| {
-        board
-            .get(call)
-            .is_some_and(|call| call.claimed_by.is_some())
+        let held = board.get(call).and_then(|call| call.held_by.clone());
+        held.as_deref() == Some("ana")
     })
 }
 
@@ -56,4 +55,32 @@ async fn an_operator_who_comes_back_in_time_keeps_the_call() {
     tokio::time::sleep(AWAY_MAX * 2).await;
     assert!(claimed(&core, call));
     drop(back);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_screen_is_gone_and_ten_seconds_later_the_agent_speaks_again() {
+    assert_eq!(AWAY_MAX, Duration::from_secs(10));
+    let (core, call) = taken_over().await;
+    let gone = tokio::time::Instant::now();
+    drop(core.enter("ana"));
+    eventually(&core, "handed back", |core| !claimed(core, call)).await;
+    assert_eq!(gone.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_no_screen_keeps_the_call_as_long_as_they_speak() {
+    let (core, call) = taken_over().await;
+    let ana = Grant::of("ana", Role::Operator);
+    tokio::time::sleep(LEASE.mul_f64(0.9)).await;
+    let note = Action::Note {
+        text: "still here".into(),
+    };
+    assert!(
+        core.command(&ana, command(&core, Some(call), note))
+            .await
+            .ok
+    );
+    tokio::time::sleep(LEASE.mul_f64(0.9)).await;
+    assert!(claimed(&core, call), "a word renews it");
+    eventually(&core, "handed back", |core| !claimed(core, call)).await;
 }

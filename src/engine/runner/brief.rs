@@ -1,11 +1,12 @@
 //! What a session is told about its call: the agent's brief with this call's particulars, and what
 //! was said on an earlier stream of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::bridge::{AgentBrief, SessionPlan, StreamStart};
+use crate::bridge::{AgentBrief, Floor, SessionPlan, StreamStart};
 use crate::call::{Call, Direction, LineBody, Track, text};
+use crate::engine::tools::{REQUEST_HUMAN, TRANSFER_CALL};
 use crate::engine::{CallPlan, random};
 use crate::media::Thresholds;
 
@@ -49,7 +50,44 @@ pub(super) fn session_plan(
         lines_before: lines_before.into_iter().skip(skip).collect(),
         seed: u64::from_le_bytes(random()),
         quality,
+        floor: floor(call),
+        tools: tool_names(plan),
+        cost_max: plan.agent.extras.cost_max,
+        spent_usd: match call.cost_source.as_deref() {
+            Some("estimate:agent") => call.cost_usd.unwrap_or_default(),
+            _ => 0.0,
+        },
+        note: transfer_failed(call),
     }
+}
+
+/// An operator keeps the call when the carrier opens a new stream for it.
+fn floor(call: &Call) -> Floor {
+    if call.held_by.is_some() {
+        Floor::Operator
+    } else {
+        Floor::Agent
+    }
+}
+
+fn tool_names(plan: &CallPlan) -> BTreeSet<String> {
+    let ours = [TRANSFER_CALL, REQUEST_HUMAN].map(str::to_owned);
+    ours.into_iter()
+        .chain(plan.agent.extras.tools.keys().cloned())
+        .collect()
+}
+
+/// Nobody picked up: the caller is back with the agent, who must know why.
+fn transfer_failed(call: &Call) -> Option<String> {
+    let transfer = call
+        .transfer
+        .as_ref()
+        .filter(|transfer| transfer.state == "failed")?;
+    let why = transfer.reason.as_deref().unwrap_or("nobody answered");
+    Some(format!(
+        "The caller was to be transferred to a person, but that failed ({why}). Tell them so and go \
+         on helping them."
+    ))
 }
 
 /// The agent's own brief, then what the stream was opened with, then what we know for certain.

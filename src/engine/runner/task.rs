@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -14,11 +16,11 @@ use crate::bridge::{
     AgentFailure, BridgeOrder, CarrierCodec, CarrierIn, Effect, Effects, Input, Session,
     StreamStart, Wire,
 };
-use crate::call::{CallFacts, CallId, Fact};
+use crate::call::{CallFacts, CallId, Fact, Limit};
 use crate::engine::ports::{
     AgentConnection, AgentDialer, AgentError, BoxSocket, CarrierError, WireClosed,
 };
-use crate::engine::{CallPlan, Core, Order, StereoFrame};
+use crate::engine::{CallPlan, Core, Order, StereoFrame, limits, tools};
 
 use super::LAST_WORDS_WITHIN;
 use super::brief::session_plan;
@@ -32,6 +34,16 @@ const HANG_UP_WITHIN: Duration = Duration::from_secs(8);
 /// How often listeners are looked for.
 const LISTENERS_EVERY: Duration = Duration::from_millis(60);
 
+/// Tools one agent may have running; further ones are refused at once.
+const TOOLS_MAX: usize = 8;
+
+/// How a tool ended: what the agent is told.
+struct ToolDone {
+    tool_call_id: String,
+    name: String,
+    outcome: Result<String, String>,
+}
+
 /// What woke the loop.
 enum Event {
     /// The backend goes down.
@@ -43,10 +55,12 @@ enum Event {
     AgentClosed(WireClosed),
     AgentDialled(Result<AgentConnection, AgentError>),
     HungUp(Result<(), CarrierError>),
+    ToolDone(ToolDone),
     Timer,
 }
 
 type Dialling = BoxFuture<'static, Result<AgentConnection, AgentError>>;
+type RunningTool = BoxFuture<'static, ToolDone>;
 type HangingUp = BoxFuture<'static, Result<(), CarrierError>>;
 
 /// Everything one running bridge holds.
@@ -62,6 +76,7 @@ pub(super) struct Runner<'a> {
     agent: Option<AgentEnd>,
     dialling: Option<Dialling>,
     hanging_up: Option<HangingUp>,
+    tools: FuturesUnordered<RunningTool>,
     orders: mpsc::Receiver<Order>,
     cancelled: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     timer: Pin<Box<Sleep>>,
@@ -70,6 +85,8 @@ pub(super) struct Runner<'a> {
     tap: broadcast::Sender<StereoFrame>,
     listeners_at: Duration,
     agent_first: bool,
+    /// What cannot be done on this call, if that is news.
+    limits: Option<Vec<Limit>>,
 }
 
 impl<'a> Runner<'a> {
@@ -83,6 +100,8 @@ impl<'a> Runner<'a> {
         orders: mpsc::Receiver<Order>,
     ) -> Box<Self> {
         let now = core.clock.elapsed();
+        let limits = limits::of(core, &about.facts.carrier, &plan.agent);
+        let limits = (limits != about.limits).then_some(limits);
         let session = Session::new(session_plan(about, &plan, &start, core.quality), now);
         // On the heap once: the task would hold a copy for every place it moves through.
         Box::new(Self {
@@ -97,6 +116,7 @@ impl<'a> Runner<'a> {
             agent: None,
             dialling: None,
             hanging_up: None,
+            tools: FuturesUnordered::new(),
             orders,
             cancelled: Some(Box::pin(core.tasks.token().clone().cancelled_owned())),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
@@ -105,6 +125,7 @@ impl<'a> Runner<'a> {
             tap: core.taps.open(about.id),
             listeners_at: now,
             agent_first: false,
+            limits,
         })
     }
 
@@ -117,6 +138,9 @@ impl<'a> Runner<'a> {
                 ..CallFacts::default()
             },
         });
+        if let Some(limits) = self.limits.take() {
+            self.facts.push(Fact::LimitsKnown { limits });
+        }
         self.session.start(now, &mut self.effects);
         self.carry_out(now).await;
         while !self.session.is_over() {
@@ -160,6 +184,9 @@ impl<'a> Runner<'a> {
                 self.hanging_up = None;
                 return Poll::Ready(Event::HungUp(result));
             }
+        }
+        if let Poll::Ready(Some(done)) = self.tools.poll_next_unpin(cx) {
+            return Poll::Ready(Event::ToolDone(done));
         }
         self.timer.as_mut().poll(cx).map(|()| Event::Timer)
     }
@@ -232,6 +259,23 @@ impl<'a> Runner<'a> {
                     reason: error.to_string(),
                 };
                 self.step(now, input);
+            }
+            Event::ToolDone(ToolDone {
+                tool_call_id,
+                name,
+                outcome,
+            }) => {
+                let ok = outcome.is_ok();
+                let result = outcome.unwrap_or_else(|error| error);
+                self.step(
+                    now,
+                    Input::ToolDone {
+                        tool_call_id,
+                        name,
+                        ok,
+                        result,
+                    },
+                );
             }
             Event::HungUp(Ok(()) | Err(CarrierError::AlreadyEnded)) => {}
             Event::HungUp(Err(error)) => {
@@ -334,12 +378,41 @@ impl<'a> Runner<'a> {
             Effect::CloseAgent => self.close_agent(),
             Effect::PauseAgentRead => self.set_agent_reading(false),
             Effect::ResumeAgentRead => self.set_agent_reading(true),
+            Effect::RunTool {
+                tool_call_id,
+                name,
+                args,
+            } => self.run_tool(tool_call_id, name, args),
             Effect::EndCall { reason } => self.end_call(&reason),
             // The loop ends with the session; the socket is closed on the way out.
             Effect::CloseCarrier { reason } => {
                 tracing::debug!(call = %self.call, reason, "closing the carrier's stream");
             }
         }
+    }
+
+    fn run_tool(&mut self, tool_call_id: String, name: String, args: String) {
+        let busy = self.tools.len() >= TOOLS_MAX;
+        let running = tools::run(
+            self.core,
+            self.call,
+            &self.plan.agent,
+            tool_call_id.clone(),
+            &name,
+            &args,
+        );
+        self.tools.push(Box::pin(async move {
+            let outcome = if busy {
+                Err("too many tools are running".to_owned())
+            } else {
+                running.await
+            };
+            ToolDone {
+                tool_call_id,
+                name,
+                outcome,
+            }
+        }));
     }
 
     fn set_agent_reading(&mut self, reading: bool) {

@@ -258,7 +258,11 @@ impl AgentCodec for ElevenLabsCodec {
                 json!({"type": "user_message", "text": text})
             }
             // The vendor stops by itself and keeps its own account of what was heard.
-            AgentOut::Cancel | AgentOut::Truncate { .. } | AgentOut::Owed => return Vec::new(),
+            AgentOut::Cancel
+            | AgentOut::Truncate { .. }
+            | AgentOut::Owed
+            | AgentOut::Hush
+            | AgentOut::Unhush { .. } => return Vec::new(),
         };
         vec![Wire::Text(message.to_string())]
     }

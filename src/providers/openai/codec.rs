@@ -22,7 +22,7 @@ use crate::providers::json::Text;
 
 use super::items::Items;
 use super::queue::Answers;
-use super::setup::{Greeting, session_update, verbatim};
+use super::setup::{Greeting, session_update, turns_update, verbatim};
 use super::{OpenAiSettings, VENDOR};
 
 /// Ids of messages whose refusal is harmless: what they were about was over already.
@@ -47,6 +47,9 @@ pub struct OpenAiCodec {
     retried: bool,
     /// The vendor's limit is nearly reached and was told.
     limit_told: bool,
+    /// Only what it is given to say may be said.
+    hushed: bool,
+    language: Option<String>,
 }
 
 impl OpenAiCodec {
@@ -63,6 +66,8 @@ impl OpenAiCodec {
             calls: std::collections::VecDeque::new(),
             retried: false,
             limit_told: false,
+            hushed: false,
+            language: None,
         }
     }
 
@@ -139,7 +144,9 @@ impl OpenAiCodec {
             (true, false) => json!({"ok": true, "result": result}).to_string(),
             (false, _) => json!({"ok": false, "error": result}).to_string(),
         };
-        self.answers.want(Value::Null);
+        if !self.hushed {
+            self.answers.want(Value::Null);
+        }
         let item = json!({
             "type": "conversation.item.create",
             "item": {"type": "function_call_output", "call_id": call_id, "output": output},
@@ -187,6 +194,7 @@ impl AgentCodec for OpenAiCodec {
             AgentOut::Begin(brief) => {
                 self.greeting = Greeting::of(brief);
                 self.begun = true;
+                self.language.clone_from(&brief.language);
                 vec![wire(session_update(&self.settings, brief))]
             }
             // The vendor pings on the socket itself.
@@ -205,7 +213,7 @@ impl AgentCodec for OpenAiCodec {
                 },
             }))],
             AgentOut::UserText { text } => {
-                self.answers.want(verbatim(text));
+                self.answers.want_given(verbatim(text));
                 self.owed()
             }
             AgentOut::Typed { text } => {
@@ -221,6 +229,24 @@ impl AgentCodec for OpenAiCodec {
                 std::iter::once(wire(item)).chain(self.owed()).collect()
             }
             AgentOut::Cancel => self.cancel(),
+            AgentOut::Hush => {
+                self.hushed = true;
+                self.greeting = Greeting::None;
+                self.answers.forget();
+                vec![wire(turns_update(
+                    &self.settings,
+                    self.language.as_deref(),
+                    false,
+                ))]
+            }
+            AgentOut::Unhush { answer } => {
+                self.hushed = false;
+                if *answer {
+                    self.answers.want(Value::Null);
+                }
+                let update = turns_update(&self.settings, self.language.as_deref(), true);
+                std::iter::once(wire(update)).chain(self.owed()).collect()
+            }
             AgentOut::Truncate {
                 utterance,
                 heard_ms,

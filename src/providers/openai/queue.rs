@@ -25,23 +25,47 @@ enum Phase {
     },
 }
 
+/// An answer to be asked for: the body of `response`, and whether it holds the very words.
+#[derive(Clone, Debug)]
+struct Wanted {
+    params: Value,
+    given: bool,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answers {
     phase: Phase,
-    waiting: VecDeque<Value>,
+    waiting: VecDeque<Wanted>,
     /// The request under way, in case it comes too early.
-    asked: Option<Value>,
+    asked: Option<Wanted>,
     discarded: VecDeque<String>,
+    /// The present answer says words it was given.
+    given: Option<String>,
     requests: u64,
 }
 
 impl Answers {
     /// Asks for an answer as soon as there may be one; `params` is the body of `response`.
     pub(super) fn want(&mut self, params: Value) {
+        self.push(Wanted {
+            params,
+            given: false,
+        });
+    }
+
+    /// The same for an answer that says words it is given.
+    pub(super) fn want_given(&mut self, params: Value) {
+        self.push(Wanted {
+            params,
+            given: true,
+        });
+    }
+
+    fn push(&mut self, wanted: Wanted) {
         if self.waiting.len() == WAITING_MAX {
             self.waiting.pop_front();
         }
-        self.waiting.push_back(params);
+        self.waiting.push_back(wanted);
     }
 
     /// Something waits and nothing stands in its way.
@@ -54,9 +78,10 @@ impl Answers {
         if !self.is_due() {
             return None;
         }
-        let params = self.waiting.pop_front()?;
+        let wanted = self.waiting.pop_front()?;
         self.phase = Phase::Asked;
-        self.asked = Some(params.clone());
+        self.asked = Some(wanted.clone());
+        let params = wanted.params;
         self.requests += 1;
         let mut request = json!({
             "type": "response.create",
@@ -70,6 +95,9 @@ impl Answers {
 
     /// The vendor began an answer, ours or one of its own.
     pub(super) fn began(&mut self, id: &str) {
+        let ours = self.phase == Phase::Asked;
+        let given = self.asked.as_ref().is_some_and(|asked| asked.given);
+        self.given = (ours && given).then(|| id.to_owned());
         self.phase = Phase::Answering {
             id: id.to_owned(),
             cancelled: false,
@@ -90,10 +118,20 @@ impl Answers {
         self.discarded.retain(|gone| gone != id);
     }
 
+    /// Whether this answer was asked for with its words.
+    pub(super) fn is_given(&self, id: &str) -> bool {
+        self.given.as_deref() == Some(id)
+    }
+
+    /// Nothing that waits is wanted any more.
+    pub(super) fn forget(&mut self) {
+        self.waiting.clear();
+    }
+
     /// Our request came while another answer was being made: it waits for that one's end.
     pub(super) fn came_too_early(&mut self) {
-        if let Some(params) = self.asked.take() {
-            self.waiting.push_front(params);
+        if let Some(wanted) = self.asked.take() {
+            self.waiting.push_front(wanted);
         }
         if self.phase == Phase::Asked {
             // What answer that is, we were not told: its end frees the way.
@@ -164,6 +202,21 @@ mod tests {
         answers.ended("resp_1");
         let second = answers.take().unwrap();
         assert_eq!(second["response"]["instructions"], "x");
+    }
+
+    #[test]
+    fn an_answer_with_its_words_is_recognised_and_waiting_ones_can_be_forgotten() {
+        let mut answers = Answers::default();
+        answers.want_given(json!({"instructions": "say x"}));
+        answers.want(Value::Null);
+        answers.take();
+        answers.began("resp_1");
+        assert!(answers.is_given("resp_1") && !answers.is_given("resp_0"));
+        answers.forget();
+        answers.ended("resp_1");
+        assert_eq!(answers.take(), None);
+        answers.began("resp_of_the_vendor");
+        assert!(!answers.is_given("resp_of_the_vendor"));
     }
 
     #[test]

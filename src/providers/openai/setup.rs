@@ -86,6 +86,36 @@ pub(super) fn session_update(settings: &OpenAiSettings, brief: &AgentBrief) -> V
     json!({"type": "session.update", "event_id": BEGIN_ID, "session": session})
 }
 
+/// Whether the vendor answers the caller by itself, and nothing else. The whole input side goes along:
+/// what is left out of a part that is present might be taken for its default.
+pub(super) fn turns_update(
+    settings: &OpenAiSettings,
+    language: Option<&str>,
+    answers: bool,
+) -> Value {
+    let about = About {
+        settings,
+        instructions: String::new(),
+        voice: "",
+        language,
+        tools: Vec::new(),
+    };
+    let mut turns = about.turn_detection();
+    if !answers {
+        turns["create_response"] = json!(false);
+        turns["interrupt_response"] = json!(false);
+    }
+    let session = match settings.dialect {
+        Dialect::Ga => {
+            let mut input = about.ga()["audio"]["input"].take();
+            input["turn_detection"] = turns;
+            json!({"type": "realtime", "audio": {"input": input}})
+        }
+        Dialect::Beta => json!({ "turn_detection": turns }),
+    };
+    json!({"type": "session.update", "session": session})
+}
+
 struct About<'a> {
     settings: &'a OpenAiSettings,
     instructions: String,

@@ -92,6 +92,10 @@ impl AgentDialer for OpenAiDialer {
         VENDOR
     }
 
+    fn can_say(&self) -> bool {
+        true
+    }
+
     fn connect(&self) -> BoxFuture<'static, Result<AgentConnection, AgentError>> {
         self.clone().connect_now().boxed()
     }

@@ -40,6 +40,11 @@ pub(super) enum Told {
         result: String,
     },
     Cancel,
+    /// Listen and write down, but say only what is given.
+    Hush,
+    Unhush {
+        answer: bool,
+    },
     Truncate {
         utterance: u64,
         heard_ms: u32,
@@ -66,6 +71,9 @@ enum Said {
         utterance: u64,
         original: String,
         corrected: String,
+    },
+    Given {
+        utterance: u64,
     },
     SpeechStarted,
     SpeechStopped,
@@ -127,6 +135,7 @@ pub(super) fn say(word: AgentIn) -> Option<Wire> {
             original,
             corrected,
         },
+        AgentIn::Given { utterance } => Said::Given { utterance },
         AgentIn::CallerSpeechStarted => Said::SpeechStarted,
         AgentIn::CallerSpeechStopped => Said::SpeechStopped,
         AgentIn::ToolCall {
@@ -202,6 +211,8 @@ impl AgentCodec for PipelineCodec {
                 result: result.clone(),
             },
             AgentOut::Cancel => Told::Cancel,
+            AgentOut::Hush => Told::Hush,
+            AgentOut::Unhush { answer } => Told::Unhush { answer: *answer },
             AgentOut::Truncate {
                 utterance,
                 heard_ms,
@@ -257,6 +268,7 @@ fn read(said: Said) -> AgentIn {
             original,
             corrected,
         },
+        Said::Given { utterance } => AgentIn::Given { utterance },
         Said::SpeechStarted => AgentIn::CallerSpeechStarted,
         Said::SpeechStopped => AgentIn::CallerSpeechStopped,
         Said::Tool { id, name, args } => AgentIn::ToolCall {

@@ -88,6 +88,8 @@ pub(super) struct Talk {
     turns: VecDeque<Vec<u8>>,
     /// The caller's words wait for an answer that was put off because they went on speaking.
     owes_answer: bool,
+    /// An operator speaks: nothing is said but what is given.
+    is_hushed: bool,
     answer: Option<Answer>,
     /// When what was handed on will have been heard.
     heard_until: Duration,
@@ -119,6 +121,7 @@ impl Talk {
             transcribing: None,
             turns: VecDeque::new(),
             owes_answer: false,
+            is_hushed: false,
             answer: None,
             heard_until: Duration::ZERO,
             cut_off: false,
@@ -163,7 +166,11 @@ impl Talk {
                 self.memory.caller(&text);
                 self.ask();
             }
-            Told::Say { text } => self.say_verbatim(&text),
+            Told::Say { text } => {
+                let utterance = self.answer.as_ref().map_or(self.lines + 1, |a| a.line);
+                self.say(AgentIn::Given { utterance });
+                self.say_verbatim(&text);
+            }
             Told::Context { text } => {
                 self.memory.note(&text);
                 if std::mem::take(&mut self.awaits_recap) {
@@ -175,6 +182,17 @@ impl Talk {
             Told::Cancel => {
                 self.stop_answer();
                 self.owes_answer = false;
+            }
+            Told::Hush => {
+                self.is_hushed = true;
+                self.stop_answer();
+            }
+            Told::Unhush { answer } => {
+                self.is_hushed = false;
+                self.owes_answer = false;
+                if answer {
+                    self.ask();
+                }
             }
             Told::Truncate {
                 utterance,
@@ -325,15 +343,19 @@ impl Talk {
     /// Asks for the answer that is owed, once the caller has said all they want to say.
     fn settle(&mut self) {
         let is_quiet = !self.ear.is_hearing() && self.transcribing.is_none();
-        if is_quiet && self.owes_answer {
+        if is_quiet && self.owes_answer && !self.is_hushed {
             self.owes_answer = false;
             self.stop_answer();
             self.ask();
         }
     }
 
-    /// Asks the model.
+    /// Asks the model, unless a person speaks in its place.
     fn ask(&mut self) {
+        if self.is_hushed {
+            self.owes_answer = true;
+            return;
+        }
         self.tools_out.clear();
         let job = self.next_job();
         let body = request(

@@ -312,7 +312,7 @@ impl PlivoControl {
     ///
     /// # Errors
     /// The carrier's refusal.
-    pub async fn speak(&self, carrier_call_id: &str, text: &str) -> Result<(), CarrierError> {
+    pub async fn say_now(&self, carrier_call_id: &str, text: &str) -> Result<(), CarrierError> {
         let request = self.rest.speak(carrier_call_id, text, Leg::A);
         self.call(request.map_err(bad_id)?, true).await.map(|_| ())
     }
@@ -326,6 +326,24 @@ impl CarrierControl for PlivoControl {
     fn dial(&self, order: DialOrder) -> BoxFuture<'static, Result<String, CarrierError>> {
         let this = self.clone();
         async move { this.dial_now(order).await }.boxed()
+    }
+
+    fn speak(
+        &self,
+        carrier_call_id: String,
+        text: String,
+    ) -> BoxFuture<'static, Result<(), CarrierError>> {
+        let this = self.clone();
+        async move { this.say_now(&carrier_call_id, &text).await }.boxed()
+    }
+
+    fn can_speak(&self) -> bool {
+        true
+    }
+
+    /// The document waits for the stream's end.
+    fn stream_outlives_transfer(&self) -> bool {
+        true
     }
 
     fn hang_up(&self, carrier_call_id: String) -> BoxFuture<'static, Result<(), CarrierError>> {

@@ -35,7 +35,7 @@ pub fn target(subject: Subject) -> Target {
 }
 
 /// Installs the TLS provider; a second time is no error.
-pub(crate) fn prepare_tls() {
+pub(in crate::providers) fn prepare_tls() {
     // Already installed is what we want.
     let _already = rustls::crypto::ring::default_provider().install_default();
 }

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use url::Url;
 
 use crate::bridge::CarrierCodec;
-use crate::call::CallId;
+use crate::call::{AgentLink, CallId};
 use crate::engine::{Fallback, Switchboard};
 use crate::providers::News;
 
@@ -38,6 +38,13 @@ pub const RETRIES: &str = "#rc=3&rp=all";
 
 /// What a caller hears when the person they were handed to did not answer.
 const NO_ANSWER: &str = "We are sorry, nobody answered. Please try again later. Goodbye.";
+
+/// Whether the caller of a transfer that failed can go back to the agent: not if that had failed
+/// before, or it would go round in circles.
+fn has_agent(switchboard: &Switchboard, carrier_call_id: &str) -> bool {
+    let link = switchboard.read(|board| board.find(carrier_call_id).map(|call| call.agent_link));
+    !matches!(link, None | Some(AgentLink::Fallback | AgentLink::Lost))
+}
 /// Ring a person for this long, seconds.
 const RING_S: u32 = 25;
 

@@ -15,7 +15,7 @@ use crate::providers::plivo::{
 
 use super::{
     Base, CarrierDesk, Hook, HookRoute, Judgement, NO_ANSWER, RING_S, Reading, StreamDocument,
-    Wanted, WebhookVerdict,
+    Wanted, WebhookVerdict, has_agent,
 };
 
 /// The vendor's own name for what streams speak; one of its integrations insists on it.
@@ -108,17 +108,19 @@ impl PlivoDesk {
             }
             routes::DIAL_ACTION => {
                 let result = DialResult::read(form)?;
-                let document = if result.connected() {
-                    plivo::hang_up()
+                let wanted = if result.connected() {
+                    Wanted::Document(plivo::hang_up())
+                } else if has_agent(switchboard, &result.call_uuid) {
+                    Wanted::Agent {
+                        carrier_call_id: result.call_uuid.clone(),
+                        // The recording that runs goes on.
+                        record: false,
+                    }
                 } else {
-                    plivo::say_and_hang_up(NO_ANSWER)
+                    Wanted::Document(plivo::say_and_hang_up(NO_ANSWER))
                 };
                 let to = transfer_to(&result.call_uuid);
-                (
-                    result.news(&to),
-                    result.content_key(),
-                    Wanted::Document(document),
-                )
+                (result.news(&to), result.content_key(), wanted)
             }
             routes::DIAL_STATUS => {
                 let leg = DialLegCallback::read(form)?;

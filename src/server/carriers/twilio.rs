@@ -16,7 +16,7 @@ use crate::providers::twilio::{
 
 use super::{
     Base, CarrierDesk, Hook, HookRoute, Judgement, NO_ANSWER, RING_S, Reading, StreamDocument,
-    Wanted, WebhookVerdict, seen,
+    Wanted, WebhookVerdict, has_agent, seen,
 };
 
 const INCOMING: &str = "/incoming-call";
@@ -224,15 +224,18 @@ fn read_form(
                 let call = board.find(&result.call_sid)?;
                 call.transfer.as_ref().map(|transfer| transfer.to.clone())
             });
-            let document = if result.connected() {
-                twilio::hang_up()
+            let wanted = if result.connected() {
+                Wanted::Document(twilio::hang_up())
+            } else if has_agent(switchboard, &result.call_sid) {
+                Wanted::Agent {
+                    carrier_call_id: result.call_sid.clone(),
+                    // The recording that runs goes on.
+                    record: false,
+                }
             } else {
-                twilio::say_and_hang_up(NO_ANSWER)
+                Wanted::Document(twilio::say_and_hang_up(NO_ANSWER))
             };
-            (
-                Some(result.news(&to.unwrap_or_default())),
-                Wanted::Document(document),
-            )
+            (Some(result.news(&to.unwrap_or_default())), wanted)
         }
         AMD => (Some(AmdCallback::read(form)?.news()), Wanted::Nothing),
         RECORDING => (Some(RecordingCallback::read(form)?.news()), Wanted::Nothing),

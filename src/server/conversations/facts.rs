@@ -334,7 +334,8 @@ fn turn_of(event_id: Option<u32>, track: Track, text: &str, call: &Call) -> u32 
         }
     }
     match speech(call, track).next() {
-        Some((turn, _, true)) if event_id.is_none() => turn,
+        // Words that go on are the same line, whatever number they had to take.
+        Some((turn, open, true)) if event_id.is_none() || text.starts_with(open) => turn,
         _ => next_turn(call),
     }
 }

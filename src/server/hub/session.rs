@@ -110,6 +110,8 @@ impl Hub {
     /// Serves the client until it leaves, loses its token, or the server goes down.
     pub(super) async fn run(mut self, mut inbox: Inbox) {
         metrics::gauge!("wallboard_hub_clients").increment(1.0);
+        // As long as this lasts the operator has a screen; a call they hold goes back after it.
+        let _here = self.app.core.enter(&self.grant.user);
         let (answers, mut answered) = mpsc::channel(UNDER_WAY_MAX);
         self.answers = answers;
         let end = self.serve(&mut inbox, &mut answered).await;
@@ -204,6 +206,7 @@ impl Hub {
                 .as_ref()
                 .map(|leads| leads.iter().cloned().collect()),
             features,
+            transfers: core.transfers.keys().cloned().collect(),
         }
     }
 

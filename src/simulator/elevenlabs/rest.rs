@@ -13,6 +13,8 @@ use serde::Deserialize;
 use serde_json::json;
 use subtle::ConstantTimeEq;
 
+use crate::simulator::ulaw;
+
 use super::conversation::Conversation;
 use super::state::Shared;
 
@@ -37,6 +39,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/convai/conversations", get(list))
         .route("/v1/convai/conversations/{id}", get(fetch))
         .route("/v1/convai/agents/{id}", get(agent))
+        .route("/v1/text-to-speech/{voice}", post(speak))
         .route(
             "/v1/convai/twilio/outbound-call",
             post(super::native::outbound_call),
@@ -153,6 +156,29 @@ async fn fetch(State(shared): App, Path(id): Path<String>) -> Response {
     }
 }
 
+#[derive(Deserialize)]
+struct Speech {
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct SpeechForm {
+    output_format: Option<String>,
+}
+
+/// Speech as a tone that lasts as long as the words.
+async fn speak(
+    Path(voice): Path<String>,
+    Query(form): Query<SpeechForm>,
+    axum::Json(speech): axum::Json<Speech>,
+) -> Response {
+    if voice != "voice_sim" || form.output_format.as_deref() != Some("ulaw_8000") {
+        return refuse(422, "invalid", "unknown voice or format");
+    }
+    let ms = (speech.text.chars().count() as u64 * 60).clamp(400, 8_000);
+    ulaw::tone(330.0, ms, -14.0).into_response()
+}
+
 async fn agent(State(shared): App, Path(id): Path<String>) -> Response {
     if !known(&shared, &id) {
         return refuse(404, "agent_not_found", "The agent does not exist");
@@ -160,7 +186,7 @@ async fn agent(State(shared): App, Path(id): Path<String>) -> Response {
     axum::Json(json!({
         "agent_id": id, "name": "Simulated",
         "conversation_config": {
-            "tts": {"agent_output_audio_format": shared.cfg.output_format},
+            "tts": {"agent_output_audio_format": shared.cfg.output_format, "voice_id": "voice_sim"},
             "asr": {"user_input_audio_format": shared.cfg.input_format},
             "conversation": {"client_events": ["audio", "interruption", "user_transcript",
                 "tentative_user_transcript", "agent_response", "agent_response_correction", "ping",

@@ -124,7 +124,10 @@ impl Live<'_> {
                 Did::Audio { audio, .. } => spoken = Some(audio),
                 Did::Said { text, .. } => {
                     let audio = spoken.take().unwrap_or_default();
-                    self.speak(text, &audio).await?;
+                    // Nobody asked: a hushed agent keeps its line to itself.
+                    if !self.settings.hushed || self.asked_at.is_some() {
+                        self.speak(text, &audio).await?;
+                    }
                 }
                 did => self.tell(did).await?,
             }
@@ -247,6 +250,17 @@ impl Live<'_> {
             Told::Session(settings) => {
                 self.talk.settle(&settings).await?;
                 self.settings = *settings;
+            }
+            Told::Turns {
+                answers,
+                interrupts,
+            } => {
+                self.settings.hushed = !answers;
+                self.settings.interrupts = interrupts;
+                let hint = if answers { "turns: on" } else { "turns: off" };
+                self.talk
+                    .entry
+                    .note(|view| view.hints.push(hint.to_owned()));
             }
             Told::Text { role, text } => {
                 self.talk

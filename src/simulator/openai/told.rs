@@ -9,6 +9,11 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Told {
     Session(Box<Settings>),
+    /// Turn detection alone: whether the caller is answered, and interrupts.
+    Turns {
+        answers: bool,
+        interrupts: bool,
+    },
     Audio(Vec<u8>),
     /// Something said into the conversation: by the system, or typed for the caller.
     Text {
@@ -37,6 +42,8 @@ pub(super) enum Told {
 pub(super) struct Settings {
     pub(super) instructions: String,
     pub(super) interrupts: bool,
+    /// Answers are made only when asked for.
+    pub(super) hushed: bool,
     pub(super) transcribes: bool,
     pub(super) tools: Vec<String>,
     /// As it came, to be confirmed.
@@ -135,6 +142,9 @@ fn understand(message: &Value, beta: bool) -> Result<Told, Wrong> {
     Ok(match kind {
         "session.update" => {
             let session = message.get("session").unwrap_or(&Value::Null);
+            if let Some(turns) = turns_alone(session, beta) {
+                return turns;
+            }
             Told::Session(Box::new(if beta {
                 older(session)?
             } else {
@@ -179,6 +189,38 @@ fn understand(message: &Value, beta: bool) -> Result<Told, Wrong> {
         },
         _ => Told::Other,
     })
+}
+
+/// An update of a settled session that changes turn detection and repeats nothing but its input.
+fn turns_alone(session: &Value, beta: bool) -> Option<Result<Told, Wrong>> {
+    let at = if beta {
+        "/turn_detection"
+    } else {
+        "/audio/input/turn_detection"
+    };
+    let turns = session.pointer(at)?;
+    let settles = ["instructions", "model", "voice", "modalities"];
+    let settles_sound = session.pointer("/audio/output").is_some();
+    if settles_sound || settles.iter().any(|key| session.get(key).is_some()) {
+        return None;
+    }
+    let known = || {
+        if beta {
+            return only(session, "session", &["turn_detection"]);
+        }
+        expect(session, "/type", &["realtime"])?;
+        expect(session, "/audio/input/format/type", &["audio/pcmu"])?;
+        only(session, "session", &["type", "audio"])
+    };
+    let answers = turns.get("create_response").and_then(Value::as_bool);
+    Some(
+        known()
+            .and_then(|()| turn_detection(turns))
+            .map(|interrupts| Told::Turns {
+                answers: answers.unwrap_or(true),
+                interrupts,
+            }),
+    )
 }
 
 fn audio(payload: &str) -> Result<Told, Wrong> {
@@ -306,6 +348,7 @@ fn present(session: &Value) -> Result<Settings, Wrong> {
     Ok(Settings {
         instructions: text_at(session, "/instructions").to_owned(),
         interrupts: turn_detection(at("/audio/input/turn_detection"))?,
+        hushed: false,
         transcribes: at("/audio/input/transcription").is_object(),
         tools: tools(session)?,
         session: session.clone(),
@@ -337,6 +380,7 @@ fn older(session: &Value) -> Result<Settings, Wrong> {
     Ok(Settings {
         instructions: text_at(session, "/instructions").to_owned(),
         interrupts: turn_detection(at("turn_detection"))?,
+        hushed: false,
         transcribes: at("input_audio_transcription").is_object(),
         tools: tools(session)?,
         session: session.clone(),

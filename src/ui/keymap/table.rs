@@ -17,6 +17,10 @@ pub const BINDINGS: &[Binding] = &[
         .may(Verb::Say).if_backend("say").on(Needs::InCall),
     plain(Act::PauseAgent, "pause-agent", &["P"], Group::Act, "pause AI", "pause or resume the agent")
         .may(Verb::Pause).if_backend("pause").on(Needs::InCall),
+    plain(Act::TakeOver, "take-over", &["T"], Group::Act, "take over", "take over: the agent is silent, what you type is spoken to the caller")
+        .may(Verb::Takeover).if_backend("takeover").on(Needs::InCall),
+    plain(Act::HandBack, "hand-back", &["B"], Group::Act, "hand back", "give the call back to the agent with a note, so that it goes on and does not greet")
+        .may(Verb::Takeover).if_backend("takeover").on(Needs::InCall),
     plain(Act::Transfer, "transfer", &["X"], Group::Act, "transfer", "hand the caller to a number (asks)")
         .may(Verb::Transfer).if_backend("transfer").on(Needs::InCall).foot(9),
     plain(Act::Record, "record", &["R"], Group::Act, "record", "start, pause or resume the recording")

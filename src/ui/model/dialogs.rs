@@ -52,6 +52,10 @@ pub struct GroupAsk {
 pub enum Ask {
     Whisper,
     Say,
+    /// What an operator who has taken over says; the prompt stays open.
+    Speak,
+    /// What the agent is told when it gets the call back.
+    HandBack,
     Note,
     Flag,
     Dial,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::call::text::clean;
-use crate::call::{Line, LineBody, Track};
+use crate::call::{ActionState, Line, LineBody, Track};
 use crate::ui::watch::Watch;
 use crate::ui::words::seconds;
 use crate::ui::wrap::wrap;
@@ -167,7 +167,16 @@ pub(crate) fn lay(line: &Line, columns: Columns, tools: Tools, watch: &Watch) ->
             let tail = (!result.is_empty()).then(|| format!("└ {result}"));
             (text, tail)
         }
-        LineBody::Mark { text } => (clean(text).into_owned(), None),
+        LineBody::Mark { text, state, .. } => {
+            let receipt = match state {
+                None => "",
+                Some(ActionState::Accepted) => " · queued",
+                Some(ActionState::Done) => " · delivered",
+                Some(ActionState::Failed) => " · not delivered",
+                Some(ActionState::Unconfirmed) => " · unconfirmed",
+            };
+            (format!("{}{receipt}", clean(text)), None)
+        }
     };
     Entry {
         rows: wrap(&text, columns.text),

@@ -109,6 +109,8 @@ fn perform(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
         Act::Acknowledge | Act::Snooze => alert(model, act, argument),
         Act::Whisper => prompts::ask_or_submit(model, Ask::Whisper, argument),
         Act::Say => prompts::ask_or_submit(model, Ask::Say, argument),
+        Act::TakeOver => take_over(model, argument),
+        Act::HandBack => prompts::ask_or_submit(model, Ask::HandBack, argument),
         Act::Flag => prompts::ask_or_submit(model, Ask::Flag, argument),
         Act::Note => prompts::ask_or_submit(model, Ask::Note, argument),
         Act::Transfer => prompts::ask_or_submit(model, Ask::Transfer, argument),
@@ -145,6 +147,7 @@ fn acts_at_once(act: Act) -> bool {
             | Act::Transfer
             | Act::Whisper
             | Act::Say
+            | Act::HandBack
             | Act::Note
             | Act::Flag
             | Act::Dial
@@ -370,6 +373,20 @@ pub(super) fn confirm(model: &mut Model, call: CallId, action: Action) {
         action,
         opened_at: model.now.mono,
     }));
+}
+
+/// The agent is silenced at once; the line to type on opens with it.
+fn take_over(model: &mut Model, argument: Option<&str>) -> Vec<Effect> {
+    let Some(call) = model.selected() else {
+        return Vec::new();
+    };
+    let (id, is_mine) = (call.id, call.held_by.as_deref() == Some(model.user()));
+    let mut effects = open_call(model);
+    if !is_mine {
+        effects.extend(send(model, Some(id), Action::TakeOver {}, None));
+    }
+    effects.extend(prompts::ask_or_submit(model, Ask::Speak, argument));
+    effects
 }
 
 fn toggle(model: &mut Model, act: Act) -> Vec<Effect> {

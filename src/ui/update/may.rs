@@ -65,6 +65,32 @@ fn why_not_here(model: &Model, act: Act) -> Option<String> {
         (Needs::InCall, Some(call)) if call.status != CallStatus::InProgress => {
             Some("not answered yet".into())
         }
+        (_, Some(call)) => not_on_this_call(model, act, call),
+    }
+}
+
+/// What stands against an act on this very call: what its vendors cannot do, and who speaks on it.
+fn not_on_this_call(model: &Model, act: Act, call: &Call) -> Option<String> {
+    let action = match act {
+        Act::Say => "say",
+        Act::TakeOver => "take_over",
+        _ => "",
+    };
+    if let Some(reason) = call.limit(action) {
+        return Some(crate::call::text::clean_label(reason).into_owned());
+    }
+    let speaks = act == Act::HandBack
+        || matches!(
+            act,
+            Act::Say | Act::TakeOver | Act::PauseAgent | Act::Transfer
+        );
+    match call.held_by.as_deref() {
+        Some(by) if speaks && by != model.user() => Some(format!(
+            "{} speaks to the caller",
+            crate::call::text::clean_label(by)
+        )),
+        Some(_) if act == Act::PauseAgent => Some("you speak; the agent is silent".into()),
+        None if act == Act::HandBack => Some("nobody has taken this call over".into()),
         _ => None,
     }
 }

@@ -32,7 +32,7 @@ pub(crate) use copy::shown_number;
 pub(crate) use list::visible;
 pub(crate) use may::why_not;
 pub(crate) use pages::AUDIT_ROWS;
-pub(crate) use prompts::{Choice, choices};
+pub(crate) use prompts::{Choice, choices, places};
 pub use typed::{Typed, answered, is_about_a_call, typed, typed_commands};
 
 /// Takes one message in. The caller has set `model.now`.

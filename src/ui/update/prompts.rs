@@ -158,6 +158,10 @@ pub(super) fn ask(model: &mut Model, ask: Ask) {
             .transcript
             .search()
             .map_or_else(String::new, |search| search.query.clone()),
+        Ask::HandBack => model
+            .selected()
+            .map(Call::handover_note)
+            .unwrap_or_default(),
         Ask::Past => model.past.query.clone(),
         _ => String::new(),
     };
@@ -204,6 +208,10 @@ pub(super) fn prompt_key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
             }
             submit(model)
         }
+        KeyCode::Down | KeyCode::Up | KeyCode::Tab if offers_places(model) => {
+            next_place(model, key.code != KeyCode::Up);
+            Vec::new()
+        }
         _ => {
             if let Some(Overlay::Prompt(prompt)) = model.overlays.last_mut() {
                 if prompt.input.key(key) == Edited::Changed {
@@ -214,6 +222,49 @@ pub(super) fn prompt_key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
             Vec::new()
         }
     }
+}
+
+/// Names of the places a caller can be handed to.
+pub(crate) fn places(model: &Model) -> &[String] {
+    model
+        .hello
+        .as_ref()
+        .map_or(&[], |hello| hello.transfers.as_slice())
+}
+
+fn offers_places(model: &Model) -> bool {
+    let asks = matches!(model.overlays.last(), Some(Overlay::Prompt(prompt)) if prompt.ask == Ask::Transfer);
+    asks && !places(model).is_empty()
+}
+
+/// Puts the next configured place into the line.
+fn next_place(model: &mut Model, forward: bool) {
+    let names = places(model).to_vec();
+    let Some(Overlay::Prompt(prompt)) = model.overlays.last_mut() else {
+        return;
+    };
+    let at = names.iter().position(|name| name == prompt.input.text());
+    let next = match at {
+        None if forward => 0,
+        None => names.len() - 1,
+        Some(at) if forward => (at + 1) % names.len(),
+        Some(at) => at.checked_sub(1).unwrap_or(names.len() - 1),
+    };
+    if let Some(name) = names.get(next) {
+        prompt.input.set(name);
+        prompt.error = None;
+    }
+}
+
+/// A configured place, by its name or its place in the list.
+fn place(model: &Model, text: &str) -> Option<String> {
+    let names = places(model);
+    let by_number = text
+        .parse::<usize>()
+        .ok()
+        .and_then(|at| names.get(at.checked_sub(1)?));
+    let by_name = names.iter().find(|name| name.eq_ignore_ascii_case(text));
+    by_name.or(by_number).cloned()
 }
 
 /// Filter and search act while they are typed.
@@ -251,7 +302,15 @@ fn submit(model: &mut Model) -> Vec<Effect> {
         Ask::Past => return pages::search_past(model, Some(&text)),
         _ => {}
     }
-    match answer(prompt.ask, &text) {
+    if prompt.ask == Ask::Speak {
+        return speak(model, prompt, text);
+    }
+    let known = place(model, &text).filter(|_| prompt.ask == Ask::Transfer);
+    let answered = match known {
+        Some(to) => Ok(Action::Transfer { to }),
+        None => answer(prompt.ask, &text),
+    };
+    match answered {
         Err(error) => {
             model.overlays.push(Overlay::Prompt(Prompt {
                 error: Some(error),
@@ -289,6 +348,29 @@ fn submit(model: &mut Model) -> Vec<Effect> {
     }
 }
 
+/// Sends a line of an operator who has the call, and stays open for the next.
+fn speak(model: &mut Model, mut prompt: Prompt, text: String) -> Vec<Effect> {
+    let call = prompt.call.and_then(|id| model.board.get(id));
+    let Some(call) = call.filter(|call| call.is_live()) else {
+        model.say(Severity::Warn, "the call has ended; nothing was said");
+        return Vec::new();
+    };
+    let id = call.id;
+    let mut effects = Vec::new();
+    match call.held_by.as_deref() {
+        Some(by) if by == model.user() && !text.is_empty() => {
+            prompt.input.set("");
+            prompt.error = None;
+            effects = acts::send(model, Some(id), Action::Say { text }, None);
+        }
+        Some(by) if by == model.user() => prompt.error = Some("nothing typed yet".into()),
+        Some(by) => prompt.error = Some(format!("{by} speaks to the caller")),
+        None => prompt.error = Some("not yours yet; enter again".into()),
+    }
+    model.overlays.push(Overlay::Prompt(prompt));
+    effects
+}
+
 /// What is done to all marked calls.
 fn is_for_all(action: &Action) -> bool {
     matches!(
@@ -307,7 +389,8 @@ fn answer(ask: Ask, text: &str) -> Result<Action, String> {
     }
     Ok(match ask {
         Ask::Whisper => Action::Whisper { text: owned },
-        Ask::Say => Action::Say { text: owned },
+        Ask::Say | Ask::Speak => Action::Say { text: owned },
+        Ask::HandBack => Action::HandBack { note: Some(owned) },
         Ask::Note => Action::Note { text: owned },
         Ask::Flag => Action::Flag { label: owned },
         Ask::Unmask | Ask::Filter | Ask::Search | Ask::Past => Action::Unmask {},

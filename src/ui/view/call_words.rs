@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use ratatui::style::Style;
 
 use crate::call::{AgentLink, Call, CallStatus, PendingState, RecordingState, Track};
+use crate::ui::keymap::Act;
 use crate::ui::model::{Model, Readings};
 use crate::ui::order::Rank;
 use crate::ui::pen::{Pen, Seg};
@@ -27,6 +28,18 @@ pub(super) struct Headline<'a> {
 pub(super) fn headline<'a>(model: &'a Model, call: &'a Call) -> Headline<'a> {
     if let Some(line) = pending(model, call) {
         return line;
+    }
+    if let Some(by) = call.held_by.as_deref() {
+        let text = if by == model.user() {
+            format!("you speak · {} back", model.key(Act::HandBack))
+        } else {
+            format!("{} speaks", crate::call::text::clean_label(by))
+        };
+        return Headline {
+            glyph: "◆",
+            text: Cow::Owned(text),
+            role: Role::Operator,
+        };
     }
     let need = model.need(call);
     if let Some(reason) = need.reason {

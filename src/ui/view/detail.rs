@@ -327,7 +327,8 @@ fn facts<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a>
         text("note", "seen first as a media stream");
     }
     if let Some(usd) = call.cost_usd {
-        text("cost", &format!("$ {usd:.3}"));
+        let source = call.cost_source.as_deref().unwrap_or("estimate");
+        text("cost", &format!("$ {usd:.3} · {}", cost_word(source)));
     }
     if let Some(transfer) = &call.transfer {
         let to = crate::ui::words::masked(&transfer.to);
@@ -364,8 +365,17 @@ fn recordings<'a>(pen: &Pen<'_>, call: &'a Call, lines: &mut Lines<'a>) {
     }
 }
 
+/// Whose figure a cost is: an estimate of ours, or the vendor's own.
+fn cost_word(source: &str) -> std::borrow::Cow<'_, str> {
+    match source.split_once(':') {
+        Some(("estimate", "agent")) => "estimate, agent only".into(),
+        _ => crate::call::text::clean_label(source),
+    }
+}
+
 fn people<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a>) {
     let any = call.claimed_by.is_some()
+        || call.held_by.is_some()
         || !call.listeners.is_empty()
         || !call.flags.is_empty()
         || !call.notes.is_empty();
@@ -373,6 +383,9 @@ fn people<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a
         return;
     }
     head(pen, lines, "People", String::new());
+    if let Some(by) = &call.held_by {
+        pair(pen, lines, "speaks", pen.outside(by, Role::Operator));
+    }
     if let Some(by) = &call.claimed_by {
         pair(pen, lines, "claimed", pen.outside(by, Role::Operator));
     }

@@ -11,16 +11,19 @@ use crate::ui::pen::{Pen, Seg, fit, fit_end, width};
 use crate::ui::sound::Device;
 use crate::ui::theme::Role;
 
-use crate::ui::update::shown_number;
+use crate::ui::update::{places, shown_number};
 use crate::ui::words::{action_words, agent_name, arrow, duration, masked, status_word};
 use crate::ui::wrap::wrap;
 
 use super::dialog;
 
+/// Places shown in the transfer dialog; the others go by name.
+const PLACES_MAX: usize = 8;
+
 impl Prompt {
-    /// Filter and search are typed in the footer, so that their effect is seen at once.
+    /// Filter, search and spoken lines are typed in the footer, so that what comes of them is seen.
     pub(crate) fn is_in_footer(&self) -> bool {
-        matches!(self.ask, Ask::Filter | Ask::Search | Ask::Past)
+        matches!(self.ask, Ask::Filter | Ask::Search | Ask::Past | Ask::Speak)
     }
 }
 
@@ -59,6 +62,15 @@ fn naming<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call) -> Vec<Seg<'a>> {
     segs
 }
 
+/// Numbers are masked; the names of configured places are not numbers.
+fn place_or_number(to: &str) -> String {
+    if to.starts_with('+') || to.contains(':') {
+        masked(to).into_owned()
+    } else {
+        crate::call::text::clean_label(to).into_owned()
+    }
+}
+
 fn lines(pen: &mut Pen<'_>, inside: Rect, lines: &[Vec<Seg<'_>>]) {
     for (index, segs) in lines.iter().enumerate() {
         let y = inside.y + index as u16;
@@ -75,7 +87,10 @@ pub(super) fn confirm(pen: &mut Pen<'_>, model: &Model, confirm: &Confirm, scree
     let (title, effect, yes) = match &confirm.action {
         Action::Transfer { to } => (
             "Transfer this call?",
-            format!("The caller is handed to {}; the agent leaves.", masked(to)),
+            format!(
+                "The caller is handed to {}; the agent leaves.",
+                place_or_number(to)
+            ),
             "transfer",
         ),
         _ => (
@@ -203,16 +218,39 @@ pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, screen: 
         Ask::Dial => ("Place a call", "Number with + and country code."),
         Ask::Transfer => (
             "Transfer the caller to",
-            "Number with + and country code, or sip:… You are asked once more.",
+            "A place of the list by name or figure, a number with + and country code, or sip:…",
+        ),
+        Ask::HandBack => (
+            "Back to the agent",
+            "It goes on knowing this, and does not greet again.",
         ),
         Ask::Unmask => (
             "Why do you need the number?",
             "Shown for 30 s. The reason is kept in the audit log.",
         ),
-        Ask::Filter | Ask::Search | Ask::Past => return,
+        Ask::Filter | Ask::Search | Ask::Past | Ask::Speak => return,
     };
     let width = screen.width.saturating_sub(8).min(76);
-    let inside = dialog(pen, screen, (width, 8), title, Role::Title);
+    let offered: &[String] = match prompt.ask {
+        Ask::Transfer => places(model).get(..PLACES_MAX).unwrap_or(places(model)),
+        _ => &[],
+    };
+    let height = 8 + offered.len() as u16;
+    let inside = dialog(pen, screen, (width, height), title, Role::Title);
+    for (index, name) in offered.iter().enumerate() {
+        let y = inside.y + 6 + index as u16;
+        if y >= inside.bottom() {
+            break;
+        }
+        let chosen = name == prompt.input.text();
+        let role = if chosen { Role::Accent } else { Role::Text };
+        let mark = if chosen { "›" } else { " " };
+        let segs = [
+            pen.seg(format!("{mark} {} ", index + 1), Role::Key),
+            pen.outside(name, role),
+        ];
+        pen.segs(inside.x, y, inside.width, &segs);
+    }
     let call = prompt.call.and_then(|id| model.board.get(id));
     if let Some(call) = call.filter(|_| prompt.ask != Ask::Dial) {
         let segs = naming(pen, model, call);

@@ -66,6 +66,9 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, area: Rect) {
 /// Filter and search are typed in the footer, with the count beside them.
 pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, area: Rect) {
     pen.clear(area);
+    if prompt.ask == Ask::Speak {
+        return speak(pen, prompt, area);
+    }
     let hint_of = match prompt.ask {
         Ask::Past => "enter looks",
         _ => "enter keeps",
@@ -96,5 +99,22 @@ pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, area: Re
     let accent = pen.style(Role::Accent);
     let x = area.x + 1 + pen.text(area.x + 1, area.y, 10, label, accent);
     let room = area.width.saturating_sub(used + 12);
+    super::dialogs::input(pen, &prompt.input, Rect::new(x, area.y, room, 1));
+}
+
+/// The line that is spoken to the caller.
+fn speak(pen: &mut Pen<'_>, prompt: &Prompt, area: Rect) {
+    let (hint, role) = match &prompt.error {
+        Some(error) => (
+            crate::call::text::clean_label(error).into_owned(),
+            Role::Warn,
+        ),
+        None => ("enter says it · esc leaves the line".to_owned(), Role::Dim),
+    };
+    let hint_segs = [pen.seg(hint, role)];
+    let used = pen.segs_right(area.right() - 1, area.y, area.width / 2, &hint_segs);
+    let style = pen.style(Role::Operator);
+    let x = area.x + 1 + pen.text(area.x + 1, area.y, 12, "you speak › ", style);
+    let room = area.width.saturating_sub(used + 15);
     super::dialogs::input(pen, &prompt.input, Rect::new(x, area.y, room, 1));
 }

@@ -479,6 +479,7 @@ fn plans(peers: &Peers, vendor: &Proxy, plot: &Plot) -> Plans {
         brief: AgentBrief::default(),
         minutes_max: None,
         concurrent_max: None,
+        extras: wallboard::engine::AgentExtras::default(),
     };
     Plans {
         agents: BTreeMap::from([("support".to_owned(), agent)]),

@@ -15,6 +15,7 @@ use wallboard::providers::openai::shell::OpenAiDialer;
 use wallboard::providers::openai::{Dialect, OpenAiSettings, Prices, Tool};
 use wallboard::providers::plivo::PlivoSettings;
 use wallboard::providers::plivo::shell::PlivoControl;
+use wallboard::providers::speech::shell::ElevenLabsVoice;
 use wallboard::providers::twilio::TwilioSettings;
 use wallboard::providers::twilio::shell::TwilioControl;
 use wallboard::server::{
@@ -50,6 +51,10 @@ pub struct Wishes {
     pub dialect: Dialect,
     /// How long the vendor lets a conversation last; `None`: as by default.
     pub lasts: Option<Duration>,
+    /// `[[transfer]]`, by name.
+    pub transfers: std::collections::BTreeMap<String, String>,
+    /// ElevenLabs' text-to-speech for what operators type.
+    pub speaks: bool,
 }
 
 impl House {
@@ -134,6 +139,14 @@ impl House {
         let mut parts = CoreParts::new(tasks, Clock::start(), Arc::new(journal.clone()));
         parts.carriers = carriers;
         parts.plans = plans(agent, dialer);
+        parts.transfers = wishes.transfers;
+        if wishes.speaks {
+            let voice = ElevenLabsVoice::new(&elevenlabs_settings(&elevenlabs), "agent_1", None);
+            let voice = voice.unwrap().unwrap();
+            for agent in parts.plans.agents.values_mut() {
+                agent.extras.speaker = Some(Arc::new(voice.clone()));
+            }
+        }
         parts.default_carrier = Some("plivo".into());
         let core = Core::new(parts);
         core.keep_house();
@@ -268,14 +281,17 @@ fn openai_dialer(
     .unwrap()
 }
 
-fn elevenlabs_dialer(sim: &ElevenLabsSim) -> ElevenLabsDialer {
-    let settings = ElevenLabsSettings {
+fn elevenlabs_settings(sim: &ElevenLabsSim) -> ElevenLabsSettings {
+    ElevenLabsSettings {
         api_key: Some("simulated-api-key".into()),
         api_base: sim.api_base().to_owned(),
         ws_base: sim.ws_base().to_owned(),
         ..ElevenLabsSettings::default()
-    };
-    ElevenLabsDialer::new(&settings, "agent_1").unwrap()
+    }
+}
+
+fn elevenlabs_dialer(sim: &ElevenLabsSim) -> ElevenLabsDialer {
+    ElevenLabsDialer::new(&elevenlabs_settings(sim), "agent_1").unwrap()
 }
 
 fn plans(kind: &str, dialer: Arc<dyn AgentDialer>) -> Plans {
@@ -291,6 +307,7 @@ fn plans(kind: &str, dialer: Arc<dyn AgentDialer>) -> Plans {
         },
         minutes_max: None,
         concurrent_max: None,
+        extras: wallboard::engine::AgentExtras::default(),
     };
     Plans {
         routes: vec![Route::default()],

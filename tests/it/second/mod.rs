@@ -2,6 +2,7 @@
 //! between them the whole backend.
 
 mod faults;
+mod hands;
 mod house;
 mod product;
 

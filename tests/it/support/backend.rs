@@ -232,6 +232,7 @@ fn plans() -> Plans {
         brief: AgentBrief::default(),
         minutes_max: None,
         concurrent_max: None,
+        extras: wallboard::engine::AgentExtras::default(),
     };
     Plans {
         agents: BTreeMap::from([("support".to_owned(), agent)]),

@@ -257,6 +257,7 @@ impl House {
             brief: AgentBrief::default(),
             minutes_max: None,
             concurrent_max: None,
+            extras: crate::engine::AgentExtras::default(),
         };
         let mut carriers = Carriers::new();
         carriers.insert("testcarrier", Arc::new(PhoneControl(Arc::clone(&phone))));

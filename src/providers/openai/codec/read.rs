@@ -24,7 +24,7 @@ impl OpenAiCodec {
             "session.updated" => self.session_updated(message, said),
             "input_audio_buffer.speech_started" => {
                 self.items.get(&text(message, "/item_id"), "");
-                if self.settings.interrupts {
+                if self.settings.interrupts && !self.hushed {
                     self.answers.interrupted();
                 }
                 said.push(AgentIn::CallerSpeechStarted);
@@ -43,7 +43,7 @@ impl OpenAiCodec {
                 self.caller_written("", message, said);
             }
             "response.created" => self.answers.began(&text(message, "/response/id")),
-            "response.output_item.added" => self.item_begun(message),
+            "response.output_item.added" => self.item_begun(message, said),
             "response.output_audio_transcript.delta"
             | "response.audio_transcript.delta"
             | "response.output_text.delta"
@@ -149,11 +149,15 @@ impl OpenAiCodec {
     }
 
     /// Numbers what the agent will say before any of it comes.
-    fn item_begun(&mut self, message: &Value) {
+    fn item_begun(&mut self, message: &Value, said: &mut Vec<AgentIn>) {
         let item = message.get("item").unwrap_or(&Value::Null);
         let id = text(item, "/id");
         if item.get("type").and_then(Value::as_str) == Some("message") && !id.is_empty() {
-            self.items.get(&id, &text(message, "/response_id"));
+            let response = text(message, "/response_id");
+            let utterance = self.items.get(&id, &response).number;
+            if self.answers.is_given(&response) {
+                said.push(AgentIn::Given { utterance });
+            }
         }
     }
 
@@ -228,7 +232,7 @@ impl OpenAiCodec {
                 let error = details.get("error").unwrap_or(&Value::Null);
                 said.push(trouble(error, "response_failed"));
                 // Once: the caller waits for this answer. A vendor in trouble is not pressed.
-                if !std::mem::replace(&mut self.retried, true) {
+                if !self.hushed && !std::mem::replace(&mut self.retried, true) {
                     self.answers.want(Value::Null);
                 }
             }

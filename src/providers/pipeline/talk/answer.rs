@@ -123,6 +123,9 @@ impl Talk {
 
     /// Says the line for when a part is down.
     pub(super) fn say_fallback(&mut self) {
+        if self.is_hushed {
+            return;
+        }
         let line = self.settings.fallback_line.clone();
         self.lines += 1;
         let mut answer = Answer::verbatim(self.lines, "");

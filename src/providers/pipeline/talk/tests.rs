@@ -297,6 +297,33 @@ fn without_any_voice_the_call_is_handed_over_at_once() {
 }
 
 #[test]
+fn while_an_operator_speaks_only_given_words_are_said() {
+    let mut rig = Rig::open();
+    rig.tell(Told::Hush);
+    rig.typed("is anybody there?");
+    assert!(rig.asked.is_empty(), "a hushed agent asked for an answer");
+    rig.tell(Told::Say {
+        text: "This is Ana from the team.".into(),
+    });
+    let line = rig.line();
+    let given = rig
+        .said
+        .iter()
+        .position(|word| matches!(word, AgentIn::Given { utterance } if *utterance == line));
+    let shown = rig.said.iter().position(
+        |word| matches!(word, AgentIn::AgentText { utterance, .. } if *utterance == line),
+    );
+    assert!(given.is_some() && given < shown);
+    rig.speak(rig.spoken[0].0, 500);
+    assert_eq!(rig.audio_ms(line), 500);
+    rig.tell(Told::Unhush { answer: true });
+    assert_eq!(rig.asked.len(), 1);
+    let said = rig.messages();
+    assert_eq!(said[1]["content"], "is anybody there?");
+    assert_eq!(said[2]["content"], "This is Ana from the team.");
+}
+
+#[test]
 fn tools_are_called_and_their_results_read() {
     let mut rig = Rig::new(PipelineSettings {
         tools: vec![Tool::end_call()],

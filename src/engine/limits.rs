@@ -1,0 +1,70 @@
+//! What cannot be done on a call, whoever asks, because nobody could say the words. Screens grey it
+//! with the reason; commands are refused with it.
+
+use std::sync::Arc;
+
+use crate::call::{Call, Limit};
+
+use super::ports::{CarrierControl, Speaker};
+use super::{AgentPlan, Core};
+
+/// How given words become speech on a call.
+#[derive(Clone, Debug)]
+pub(super) enum Mouth {
+    /// The agent says them in its conversation.
+    Agent,
+    /// Speech is made elsewhere and played.
+    Speaker(Arc<dyn Speaker>),
+    /// The carrier says them.
+    Carrier(Arc<dyn CarrierControl>),
+}
+
+const NO_MOUTH: &str = "this agent speaks no given text and no speech service is configured \
+    (chat.tts, or elevenlabs.api_key and a voice)";
+
+/// The limits of calls of this carrier with this agent.
+pub(super) fn of(core: &Core, carrier: &str, agent: &AgentPlan) -> Vec<Limit> {
+    match mouth(core, carrier, agent, false) {
+        Some(_) => Vec::new(),
+        None => ["say", "take_over"]
+            .map(|action| limit(action, NO_MOUTH))
+            .to_vec(),
+    }
+}
+
+/// Who says given words. `by_operator`: verbatim counts more than the agent's own voice.
+pub(super) fn mouth(
+    core: &Core,
+    carrier: &str,
+    agent: &AgentPlan,
+    by_operator: bool,
+) -> Option<Mouth> {
+    let speaker = agent.extras.speaker.clone().map(Mouth::Speaker);
+    let itself = agent.dialer.can_say().then_some(Mouth::Agent);
+    let control = core.carriers.get(carrier);
+    let control = control.filter(|control| control.can_speak());
+    let carrier = control.cloned().map(Mouth::Carrier);
+    if by_operator {
+        speaker.or(itself).or(carrier)
+    } else {
+        itself.or(speaker).or(carrier)
+    }
+}
+
+/// The mouth of a call on the board.
+pub(super) fn mouth_of(core: &Core, call: &Call) -> Option<Mouth> {
+    let plan = core.plans.decide(call).ok()?;
+    mouth(
+        core,
+        &call.facts.carrier,
+        &plan.agent,
+        call.held_by.is_some(),
+    )
+}
+
+fn limit(action: &str, reason: &str) -> Limit {
+    Limit {
+        action: action.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
