@@ -57,6 +57,7 @@ impl House {
             },
             minutes_max: None,
             concurrent_max: most,
+            extras: wallboard::engine::AgentExtras::default(),
         };
         let mut plans = Plans::default();
         for plan in [
