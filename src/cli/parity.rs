@@ -13,6 +13,8 @@ const TABLE: &[(Act, &[&str], Verb)] = &[
     (Act::Say, &["say"], Verb::Say),
     (Act::PauseAgent, &["pause", "resume"], Verb::Pause),
     (Act::Transfer, &["transfer"], Verb::Transfer),
+    (Act::TakeOver, &["takeover"], Verb::Takeover),
+    (Act::HandBack, &["handback"], Verb::Takeover),
     (Act::Record, &["record"], Verb::Record),
     (Act::RecordStop, &["record"], Verb::Record),
     (Act::Claim, &["claim", "release"], Verb::Claim),
