@@ -293,11 +293,12 @@ async fn speech_that_streams_in_breaks_into_the_answer() {
     assert_eq!(client.wait_for("clear").await["data"], Value::Null);
     let (_, cut) = answer(&mut client).await;
     assert_eq!(cut["meta_info"]["interrupted"], true, "{cut}");
+    // How far the story got is a matter of how fast the machine is.
+    let (heard, story) = (cut["data"].as_str().unwrap(), "Once upon a time");
+    assert!(heard.starts_with("Once"), "{cut}");
     assert!(
-        cut["data"]
-            .as_str()
-            .unwrap()
-            .starts_with("Once upon a time")
+        story.starts_with(heard) || heard.starts_with(story),
+        "{cut}"
     );
     let (_, text) = answer(&mut client).await;
     assert!(
