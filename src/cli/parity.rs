@@ -12,6 +12,8 @@ const TABLE: &[(Act, &[&str], Verb)] = &[
     (Act::Whisper, &["whisper"], Verb::Whisper),
     (Act::Say, &["say"], Verb::Say),
     (Act::PauseAgent, &["pause", "resume"], Verb::Pause),
+    (Act::TakeOver, &["takeover"], Verb::Takeover),
+    (Act::HandBack, &["handback"], Verb::Takeover),
     (Act::Transfer, &["transfer"], Verb::Transfer),
     (Act::TakeOver, &["takeover"], Verb::Takeover),
     (Act::HandBack, &["handback"], Verb::Takeover),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::value::is_phone;
 use super::{AgentConfig, Config, FallbackConfig, Loaded, Problem, RouteConfig, nearest};
 use crate::cli::vendors;
-use crate::providers::hooks::check_url;
+use crate::providers::hooks::shell::check_url;
 
 impl Config {
     /// The typed configuration and everything wrong with it, reading included.

@@ -1,18 +1,24 @@
 //! Asks a tool: the name is looked up first, every address judged, and the one that was judged is the
 //! one that is asked. No redirects, one time limit over all of it, a bounded answer.
 
+mod address;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use reqwest::redirect::Policy;
+use serde_json::{Value, json};
 
 use crate::call::text::clean;
 use crate::engine::{AgentTool, Clock, ToolAsk};
 use crate::providers::shell::prepare_tls;
 
-use super::{ANSWER_BYTES_MAX, Forbidden, HookSettings, body, check_url, may_ask, sign};
+use super::{ANSWER_BYTES_MAX, HookSettings, sign};
+
+use address::may_ask;
+pub use address::{Forbidden, check_url};
 
 /// One configured tool. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -117,4 +123,19 @@ impl AgentTool for HookTool {
         }
         .boxed()
     }
+}
+
+/// What the tool is sent.
+fn body(name: &str, ask: &ToolAsk, at: &str) -> Value {
+    json!({
+        "type": "tool.called",
+        "timestamp": at,
+        "data": {
+            "tool": name,
+            "tool_call_id": ask.tool_call_id,
+            "call_id": ask.call,
+            "lead_id": ask.lead_id,
+            "arguments": ask.args,
+        },
+    })
 }
