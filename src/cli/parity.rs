@@ -15,8 +15,6 @@ const TABLE: &[(Act, &[&str], Verb)] = &[
     (Act::TakeOver, &["takeover"], Verb::Takeover),
     (Act::HandBack, &["handback"], Verb::Takeover),
     (Act::Transfer, &["transfer"], Verb::Transfer),
-    (Act::TakeOver, &["takeover"], Verb::Takeover),
-    (Act::HandBack, &["handback"], Verb::Takeover),
     (Act::Record, &["record"], Verb::Record),
     (Act::RecordStop, &["record"], Verb::Record),
     (Act::Claim, &["claim", "release"], Verb::Claim),

@@ -120,7 +120,7 @@ impl Core {
         }
     }
 
-    /// What single carriers cannot do, as [`Hello::features`] names it.
+    /// What single carriers cannot do, as [`super::Hello::features`] names it.
     pub fn inabilities(&self) -> impl Iterator<Item = String> {
         self.carriers
             .values()

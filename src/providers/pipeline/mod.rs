@@ -2,7 +2,7 @@
 //! OpenAI-compatible kind. Pure but for `shell`, which calls the three servers.
 //!
 //! Towards the bridge it is an agent vendor like the others. Its "socket" is in this process:
-//! [`codec`] writes the bridge's words down, [`talk`] decides, the shell performs. Spec: OpenAI API
+//! `codec` writes the bridge's words down, `talk` decides, the shell performs. Spec: OpenAI API
 //! reference, "Create transcription", "Create chat completion", "Create speech" (2026-11).
 
 mod breaker;

@@ -1,4 +1,4 @@
-//! `view`: the model as a picture. Reads only; no clock, no I/O. Sizes are decided in [`areas`],
+//! `view`: the model as a picture. Reads only; no clock, no I/O. Sizes are decided in [`areas()`],
 //! which `update` asks too, so that scrolling and drawing can never disagree.
 
 mod alerts;
