@@ -46,8 +46,8 @@ const GRACE_AFTER_GOODBYE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(40);
 /// How often tokens are looked at.
 const PROOF_EVERY: Duration = Duration::from_millis(500);
-/// Texts kept for a client that is away.
-const MISSED_MAX: usize = 16;
+/// Texts kept for a client that comes back.
+const TEXTS_MAX: usize = 16;
 /// The bridge gets this long to leave.
 const BRIDGE_LEAVES_WITHIN: Duration = Duration::from_secs(3);
 /// Said where nobody is left to say the fallback but we.
@@ -77,7 +77,8 @@ struct Conversation {
     /// Up to here the agent has heard something, silence included.
     fed_until: Duration,
     alone_since: Option<(Duration, Duration)>,
-    missed: VecDeque<Value>,
+    /// The newest texts, and whether nobody was there to get them.
+    texts: VecDeque<(Value, bool)>,
     /// A clear of the client was answered: the bridge's own needs no second one.
     echoed_at: Option<Duration>,
     fallback: Option<String>,
@@ -152,7 +153,7 @@ pub(super) async fn open(
         began: Instant::now(),
         fed_until: Duration::ZERO,
         alone_since: None,
-        missed: VecDeque::new(),
+        texts: VecDeque::new(),
         echoed_at: None,
         fallback,
         proof_at: Duration::ZERO,
@@ -284,8 +285,19 @@ impl Conversation {
                 "sample_rate": wish.format.rate_hz,
             }),
         );
-        for text in self.missed.drain(..) {
-            member.emit("text", text);
+        // A socket may have died before we noticed: whoever says what they have gets the rest.
+        for (text, was_missed) in &mut self.texts {
+            let sequence = text
+                .pointer("/meta_info/sequence_id")
+                .and_then(Value::as_u64);
+            let is_due = match member.since.filter(|_| resumed) {
+                Some(since) => sequence.is_some_and(|sequence| sequence > since),
+                None => *was_missed,
+            };
+            *was_missed = false;
+            if is_due {
+                member.emit("text", text.clone());
+            }
         }
         self.members.push(member);
     }
@@ -457,14 +469,14 @@ impl Conversation {
         }
     }
 
-    /// To every socket; what a client that is away must not miss is kept.
+    /// To every socket; texts are kept for one that comes back.
     fn tell(&mut self, event: &'static str, body: Value) {
-        if self.members.is_empty() && event == "text" {
-            if self.missed.len() == MISSED_MAX {
-                self.missed.pop_front();
+        if event == "text" {
+            if self.texts.len() == TEXTS_MAX {
+                self.texts.pop_front();
             }
-            self.missed.push_back(body);
-            return;
+            self.texts
+                .push_back((body.clone(), self.members.is_empty()));
         }
         for member in &mut self.members {
             if event != "audio" || member.with_audio {

@@ -429,7 +429,7 @@ async fn a_lost_client_finds_its_conversation_again() {
     drop(client);
     let key = session["session"].clone();
     let mut again = house
-        .join(json!({"agentId": "quiet", "audio": false, "session": key}))
+        .join(json!({"agentId": "quiet", "audio": false, "session": key, "since": 1}))
         .await;
     let back = again.wait_for("session").await;
     assert_eq!(
@@ -450,6 +450,19 @@ async fn a_lost_client_finds_its_conversation_again() {
             .all(|text| !text.contains("nine to five")),
         "nobody listens, nothing is synthesised"
     );
+    // A second socket says what it has, and gets the rest: all of it, or nothing.
+    let auth = |since: u64| json!({"agentId": "quiet", "audio": false, "session": session["session"], "since": since});
+    let mut tab = house.join(auth(0)).await;
+    for (sequence, begins) in [(1, "Hello!"), (2, "We are open")] {
+        let (_, text) = answer(&mut tab).await;
+        assert_eq!(text["meta_info"]["sequence_id"], sequence, "{text}");
+        assert!(text["data"].as_str().unwrap().starts_with(begins), "{text}");
+    }
+    let mut tab = house.join(auth(2)).await;
+    tab.wait_for("session").await;
+    again.emit("text", json!({"data": "blue"})).await;
+    let (_, text) = answer(&mut tab).await;
+    assert_eq!(text["meta_info"]["sequence_id"], 3, "{text}");
     // Somebody else with the same agent is in a conversation of their own.
     let mut other = house
         .join(json!({"agentId": "quiet", "audio": false}))
