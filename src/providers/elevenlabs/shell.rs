@@ -114,7 +114,7 @@ impl ElevenLabsDialer {
         let request =
             request.map_err(|_| AgentError::Refused("the agent's URL is unusable".into()))?;
         match dial(request).await {
-            Ok(socket) => Ok((Box::new(socket), Box::new(ElevenLabsCodec::new()))),
+            Ok(dialled) => Ok((Box::new(dialled.socket), Box::new(ElevenLabsCodec::new()))),
             Err(None) => Err(AgentError::Timeout),
             Err(Some(Error::Http(response))) => Err(by_status(response.status().as_u16(), "")),
             Err(Some(Error::Io(error))) => Err(AgentError::Unreachable(error.kind().to_string())),

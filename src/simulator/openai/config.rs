@@ -24,7 +24,7 @@ pub struct OpenAiSimConfig {
     pub transcript_after: Duration,
     /// The first answer of every conversation fails.
     pub fail_first_answer: bool,
-    /// The vendor's limit of one conversation.
+    /// The vendor ends every conversation after so long; `None`: it says an hour and ends none.
     pub expires_after: Option<Duration>,
     pub seed: u64,
 }

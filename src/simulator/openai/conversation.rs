@@ -14,7 +14,7 @@ use crate::simulator::speech::{AgentActor, Progress, Vad};
 use super::live::Live;
 use super::state::{Entry, Shared};
 use super::told::{self, Refusal, Settings, Told};
-use super::wire::Words;
+use super::wire::{About, Words};
 
 /// The settings must come within this time.
 const SETTINGS_WITHIN: Duration = Duration::from_secs(10);
@@ -64,11 +64,7 @@ impl Conversation {
 
     /// Greets, and waits for the first settings that can be accepted.
     async fn begin(&mut self) -> Result<Settings, End> {
-        let (id, model) = (self.entry.id.clone(), self.entry.model.clone());
-        let created = self
-            .words
-            .session("session.created", &id, &model, &Value::Null);
-        self.send(created).await?;
+        self.send_session("session.created", &Value::Null).await?;
         let deadline = Instant::now() + SETTINGS_WITHIN;
         loop {
             let message = tokio::time::timeout_at(deadline, self.socket.recv()).await;
@@ -86,10 +82,17 @@ impl Conversation {
     pub(super) async fn settle(&mut self, settings: &Settings) -> Result<(), End> {
         self.entry
             .note(|view| view.session = Some(settings.session.clone()));
-        let (id, model) = (self.entry.id.clone(), self.entry.model.clone());
-        let text = self
-            .words
-            .session("session.updated", &id, &model, &settings.session);
+        self.send_session("session.updated", &settings.session)
+            .await
+    }
+
+    async fn send_session(&mut self, kind: &str, settled: &Value) -> Result<(), End> {
+        let about = About {
+            id: &self.entry.id,
+            model: &self.entry.model,
+            expires_at: self.entry.expires_at,
+        };
+        let text = self.words.session(kind, &about, settled);
         self.send(text).await
     }
 

@@ -2,16 +2,19 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::engine::Tasks;
+use crate::engine::{Clock, Tasks};
 use crate::simulator::rng::Rng;
 use crate::simulator::speech::Progress;
 
 use super::config::OpenAiSimConfig;
 
+/// What sessions are told where nothing ends them.
+const LASTS: Duration = Duration::from_secs(60 * 60);
 /// Conversations remembered for tests.
 const KEPT: usize = 400;
 /// Broken conversations not yet resumed.
@@ -46,6 +49,8 @@ pub struct OpenAiView {
 pub(super) struct Entry {
     pub(super) id: String,
     pub(super) model: String,
+    /// Told in every session, seconds since 1970.
+    pub(super) expires_at: i64,
     pub(super) view: watch::Sender<OpenAiView>,
 }
 
@@ -102,10 +107,13 @@ impl Shared {
     }
 
     pub(super) fn open(&self, model: &str) -> Arc<Entry> {
+        let lasts = self.cfg.expires_after.unwrap_or(LASTS).as_secs();
+        let now = Clock::start().now().timestamp();
         let mut inner = self.inner();
         let entry = Arc::new(Entry {
             id: inner.rng.sid("sess_"),
             model: model.to_owned(),
+            expires_at: now.saturating_add_unsigned(lasts),
             view: watch::Sender::new(OpenAiView {
                 open: true,
                 ..Default::default()

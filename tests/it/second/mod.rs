@@ -334,6 +334,26 @@ async fn a_conversation_near_the_vendors_limit_is_followed_by_another_unnoticed(
 }
 
 #[tokio::test]
+async fn a_conversation_is_followed_by_another_before_the_time_the_vendor_told() {
+    let wishes = Wishes {
+        openai: OpenAiSimConfig {
+            expires_after: Some(Duration::from_secs(9)),
+            ..OpenAiSimConfig::default()
+        },
+        ..Wishes::default()
+    };
+    let script = Script::tones("t", 2, 300).with_ending(Ending::Nobody);
+    let house = House::with(script, "openai", wishes).await;
+    let call = house.call_plivo();
+    house.openai.wait_conversation(2).await.unwrap();
+    let board = house
+        .board(call.uuid(), |call| call.agent_link == AgentLink::Connected)
+        .await;
+    assert!(board.troubles.is_empty(), "{:?}", board.troubles);
+    assert!(board.is_live() && call.view().stream_open);
+}
+
+#[tokio::test]
 async fn a_conversation_the_vendor_ends_at_its_limit_goes_on_in_another() {
     let wishes = Wishes {
         openai: OpenAiSimConfig {
