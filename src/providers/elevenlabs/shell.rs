@@ -129,6 +129,11 @@ impl AgentDialer for ElevenLabsDialer {
         VENDOR
     }
 
+    /// The vendor's protocol has no word for it.
+    fn can_hush(&self) -> bool {
+        false
+    }
+
     fn connect(&self) -> BoxFuture<'static, Result<AgentConnection, AgentError>> {
         let this = self.clone();
         async move {

@@ -172,6 +172,7 @@ pub(super) fn line(
 fn text_style(pen: &Pen<'_>, row: &Row<'_>) -> Style {
     match &row.entry.line.body {
         LineBody::Speech { interim: true, .. } => pen.style(Role::Dim),
+        LineBody::Speech { cut: Some(cut), .. } if cut.is_unheard() => pen.style(Role::Dim),
         LineBody::Speech {
             track: Track::FromOperator,
             ..
