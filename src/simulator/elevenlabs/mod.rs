@@ -25,7 +25,6 @@ use super::cast::Cast;
 use state::Shared;
 
 pub use config::{AgentFaults, ElevenLabsSimConfig};
-pub use load::AgentLoad;
 pub use native::Webhooks;
 pub use state::ConversationView;
 pub use wire::Begin;

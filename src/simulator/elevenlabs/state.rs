@@ -10,9 +10,9 @@ use tokio::sync::watch;
 use crate::engine::{Clock, Tasks};
 use crate::simulator::rng::Rng;
 use crate::simulator::speech::Progress;
+use crate::simulator::stamped::AgentTally;
 
 use super::config::ElevenLabsSimConfig;
-use super::load::AgentTally;
 use super::native::Webhooks;
 use super::wire::Begin;
 

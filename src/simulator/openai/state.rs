@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::engine::{Clock, Tasks};
 use crate::simulator::rng::Rng;
 use crate::simulator::speech::Progress;
+use crate::simulator::stamped::AgentTally;
 
 use super::config::OpenAiSimConfig;
 
@@ -71,6 +72,8 @@ pub(super) struct Broken {
 pub(super) struct Shared {
     pub(super) cfg: OpenAiSimConfig,
     pub(super) tasks: Tasks,
+    pub(super) clock: Clock,
+    pub(super) tally: AgentTally,
     /// Conversations opened so far.
     pub(super) opened: watch::Sender<usize>,
     inner: Mutex<Inner>,
@@ -89,6 +92,8 @@ impl Shared {
         Self {
             cfg,
             tasks,
+            clock: Clock::start(),
+            tally: AgentTally::default(),
             opened: watch::Sender::new(0),
             inner: Mutex::new(Inner {
                 rng,
@@ -108,7 +113,7 @@ impl Shared {
 
     pub(super) fn open(&self, model: &str) -> Arc<Entry> {
         let lasts = self.cfg.expires_after.unwrap_or(LASTS).as_secs();
-        let now = Clock::start().now().timestamp();
+        let now = self.clock.now().timestamp();
         let mut inner = self.inner();
         let entry = Arc::new(Entry {
             id: inner.rng.sid("sess_"),

@@ -84,7 +84,7 @@ impl House {
             &tasks,
         );
         // Whichever vendor answers has these.
-        let faults = wishes.openai.faults;
+        let (faults, load) = (wishes.openai.faults, wishes.openai.load);
         let openai = OpenAiSim::start(
             OpenAiSimConfig {
                 cast: cast.clone(),
@@ -96,6 +96,7 @@ impl House {
             ElevenLabsSimConfig {
                 cast,
                 faults,
+                load,
                 ..ElevenLabsSimConfig::default()
             },
             &tasks,

@@ -4,6 +4,7 @@
 mod faults;
 mod hands;
 mod house;
+mod load;
 mod product;
 
 use std::time::Duration;
