@@ -6,6 +6,7 @@ mod hands;
 mod house;
 mod load;
 mod product;
+mod tools;
 
 use std::time::Duration;
 
