@@ -93,15 +93,17 @@ impl OpenAiCodec {
         }
     }
 
-    /// How long the conversation lasts: the vendor's word, else the configured limit.
+    /// How long the conversation lasts: the vendor's word or the configured limit, whichever is
+    /// earlier.
     fn lasts(&self) -> Option<Duration> {
         let told = self.expires_at.zip(self.opened_at);
         // Both are whole seconds, cut.
         let left = told.map(|(expires, opened)| expires.saturating_sub(opened).saturating_sub(1));
-        left.and_then(|left| u64::try_from(left).ok())
+        let left = left
+            .and_then(|left| u64::try_from(left).ok())
             .map(Duration::from_secs)
-            .filter(|left| (LEFT_MIN..=LEFT_MAX).contains(left))
-            .or(self.settings.lasts)
+            .filter(|left| (LEFT_MIN..=LEFT_MAX).contains(left));
+        left.into_iter().chain(self.settings.lasts).min()
     }
 
     fn audio(&mut self, quick: &Quick<'_>) -> Result<Vec<AgentIn>, DecodeError> {

@@ -70,7 +70,9 @@ fn a_conversation_lasts_as_long_as_the_vendor_says() {
     let (none, opened) = (Value::Null, 1_795_219_200);
     for (opened_at, created, updated, wanted) in [
         (Some(opened), json!(opened + 1_801), none.clone(), 1_800),
-        (Some(opened), none.clone(), json!(opened + 7_201), 7_200),
+        (Some(opened), none.clone(), json!(opened + 2_401), 2_400),
+        // Nor longer than is configured.
+        (Some(opened), none.clone(), json!(opened + 7_201), 3_600),
         // The later word counts.
         (
             Some(opened),
