@@ -16,7 +16,6 @@ use crate::call::{Fact, Track, TurnTiming, percentile, text};
 use crate::media::VadEvent;
 
 use super::Effects;
-use super::voice::Voice;
 use utterance::Utterance;
 
 /// Utterances remembered for corrections, cuts and a successor conversation.

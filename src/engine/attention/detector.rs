@@ -113,7 +113,7 @@ impl Detector {
         limits: &Thresholds,
         found: &mut Vec<Finding>,
     ) {
-        let held_until = self.held_until.map_or(Duration::ZERO, |(at, _)| at);
+        let held_until = self.held_until.map(|(at, _)| at);
         let settled = self.held_until.map(|(_, turn)| turn);
         found.extend(agent_loop(at, call, limits));
         found.extend(tool_loop(at, call, limits, settled));
@@ -122,7 +122,7 @@ impl Detector {
         found.extend(machine(call, gauge));
         found.extend(help_request(call, limits, settled));
         if let Some(gauge) = gauge {
-            let agent_has = now.saturating_sub(held_until).as_secs_f64();
+            let agent_has = held_until.map(|at| now.saturating_sub(at));
             found.extend(self.phantom(now, call, gauge, limits));
             found.extend(dead_air(call, gauge, limits, agent_has));
             found.extend(self.deaf(now, call, gauge, limits));

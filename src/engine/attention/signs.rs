@@ -1,5 +1,7 @@
 //! Detectors without a memory: what can be told from the call and its gauge as they stand.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::call::{
@@ -202,17 +204,18 @@ impl<'a> Args<'a> {
     }
 }
 
-/// `agent_has`: for how long the agent has had the floor, seconds.
+/// `agent_has`: for how long the agent has had the floor again.
 pub(super) fn dead_air(
     call: &Call,
     gauge: &Gauge,
     limits: &Thresholds,
-    agent_has: f64,
+    agent_has: Option<Duration>,
 ) -> Option<Finding> {
     if is_handed_over(call) {
         return None;
     }
-    let silence = (f64::from(gauge.silence_ms) / 1000.0).min(agent_has);
+    let silence = f64::from(gauge.silence_ms) / 1000.0;
+    let silence = agent_has.map_or(silence, |has| silence.min(has.as_secs_f64()));
     over(silence, limits.dead_air_s).map(|(severity, threshold)| Finding {
         rule: "dead_air",
         severity,

@@ -364,7 +364,7 @@ pub(super) fn quit(pen: &mut Pen<'_>, model: &Model, screen: Rect) {
         let told = text.map(|text| (text, dim));
         // In the demo the call is gone before anybody could take it back.
         let held = held.filter(|_| told.is_none()).map(|text| (text, warn));
-        let inside = dialog(pen, screen, (64, 6), title, Role::Title);
+        let inside = dialog(pen, screen, (70, 6), title, Role::Title);
         for (text, style) in told.iter().chain(&held) {
             pen.text(inside.x, inside.y, inside.width, text, *style);
         }
@@ -377,7 +377,7 @@ pub(super) fn quit(pen: &mut Pen<'_>, model: &Model, screen: Rect) {
         return;
     }
     let title = format!("Leave with {live} live calls?");
-    let inside = dialog(pen, screen, (64, 9), &title, Role::Title);
+    let inside = dialog(pen, screen, (70, 9), &title, Role::Title);
     let text = "This process carries them. Nothing here hangs up on anybody.";
     pen.text(inside.x, inside.y + 1, inside.width, text, dim);
     if let Some(text) = held {
@@ -410,7 +410,7 @@ fn held(model: &Model) -> Option<String> {
         calls => format!("{calls} callers hear you"),
     };
     Some(format!(
-        "{whom}: the agent takes over {away_s} s after you are gone."
+        "{whom}: the agent takes over {away_s} s after you leave."
     ))
 }
 

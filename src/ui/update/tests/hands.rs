@@ -8,7 +8,7 @@ use crate::ui::model::{Ask, Mode, Overlay};
 use crate::ui::picture::{Still, text};
 use crate::ui::{Effect, Exit, sample};
 
-use super::{fact, sent, still};
+use super::{fact, sent, still, wait};
 
 /// The sample board with its cursor on the first call.
 fn call() -> CallId {
@@ -34,8 +34,16 @@ fn takes_over(still: &mut Still, by: &str) {
 fn speaking() -> Still {
     let mut still = still();
     still.keys("T");
+    let command = sent(&still)[0].id;
     takes_over(&mut still, "ana");
-    still.after(Duration::from_secs(1));
+    let done = Fact::CommandDone {
+        command,
+        verb: "take_over".into(),
+        by: "ana".into(),
+    };
+    fact(&mut still, call(), done);
+    // Long enough for "done" to have been read.
+    wait(&mut still, 10);
     still
 }
 
@@ -314,7 +322,7 @@ fn leaving_while_a_caller_hears_us_asks_first_and_says_what_becomes_of_them() {
         let screen = shown(&mut still);
         assert!(screen.contains("Leave while you speak?"), "{screen}");
         assert!(
-            screen.contains("the agent takes over 10 s after you are gone"),
+            screen.contains("the agent takes over 10 s after you leave"),
             "{screen}"
         );
         still.keys(rest);
