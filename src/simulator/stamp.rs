@@ -85,7 +85,7 @@ pub(super) struct Tally {
 /// From the agent's word that the caller breaks in to the clear at the carrier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct BargeIns {
-    /// Barge-ins after which the audio went on without a clear; 0 is right.
+    /// Barge-ins after which no clear came: nothing was being heard any more, or it was missed.
     pub unanswered: u64,
     #[serde(flatten)]
     pub reaction: Percentiles,

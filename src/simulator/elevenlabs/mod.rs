@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::engine::{Clock, Tasks};
 
 use super::cast::Cast;
+use super::stamped::AgentLoad;
 use state::Shared;
 
 pub use config::{AgentFaults, ElevenLabsSimConfig};
