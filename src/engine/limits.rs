@@ -32,6 +32,17 @@ pub(super) fn of(core: &Core, carrier: &str, agent: &AgentPlan) -> Vec<Limit> {
     if mouth(core, carrier, agent, false).is_none() {
         limits.extend(["say", "take_over"].map(|action| limit(action, NO_MOUTH)));
     }
+    if let Some(control) = core.carriers.get(carrier) {
+        if !control.transfers() {
+            limits.push(limit(
+                "transfer",
+                &format!("{carrier} has no line to transfer"),
+            ));
+        }
+        if !control.records() {
+            limits.push(limit("record_start", &format!("{carrier} records nothing")));
+        }
+    }
     if !agent.dialer.can_hush() {
         limits.push(limit(HUSH, NO_HUSH));
     }

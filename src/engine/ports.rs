@@ -396,6 +396,16 @@ pub trait CarrierControl: Send + Sync + Debug {
         false
     }
 
+    /// Whether it can hand a caller to another number.
+    fn transfers(&self) -> bool {
+        true
+    }
+
+    /// Whether it records at all.
+    fn records(&self) -> bool {
+        true
+    }
+
     /// Whether a running recording can be paused and resumed.
     fn pauses_recordings(&self) -> bool {
         true
