@@ -14,7 +14,6 @@ use wallboard::providers::elevenlabs::shell::ElevenLabsDialer;
 use wallboard::providers::openai::shell::OpenAiDialer;
 use wallboard::providers::openai::{Dialect, OpenAiSettings, Prices, Tool};
 use wallboard::providers::pipeline::shell::PipelineDialer;
-use wallboard::providers::pipeline::{PartSettings, PipelineSettings};
 use wallboard::providers::plivo::PlivoSettings;
 use wallboard::providers::plivo::shell::PlivoControl;
 use wallboard::providers::speech::SpeechSettings;
@@ -32,8 +31,10 @@ use wallboard::simulator::plivo::{PlivoCall, PlivoInbound, PlivoSim, PlivoSimCon
 use wallboard::simulator::speech::{Line, Script};
 use wallboard::simulator::twilio::{InboundCall, TestCall, Timing, TwilioSim, TwilioSimConfig};
 
+use crate::it::support::peers::{SECRET, free_address};
+use crate::it::support::pipeline;
+
 pub const CUSTOMER: &str = "+12065550142";
-pub const SECRET: &str = "simulated-auth-token";
 
 pub struct House {
     pub core: Core,
@@ -64,8 +65,6 @@ pub struct Wishes {
     pub tools: Vec<(Tool, Arc<dyn AgentTool>)>,
     /// The pipeline's model; `None`: the rehearsal's.
     pub model: Option<String>,
-    /// ElevenLabs without a key: a public agent.
-    pub keyless: bool,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -164,12 +163,12 @@ impl House {
                 declared,
             )),
             "pipeline" => Arc::new(pipeline_dialer(&parts, wishes.model, declared)),
-            _ => Arc::new(elevenlabs_dialer(&elevenlabs, wishes.keyless)),
+            _ => Arc::new(elevenlabs_dialer(&elevenlabs)),
         };
         let speaker: Option<Arc<dyn Speaker>> = match wishes.speaks {
             Voice::None => None,
             Voice::ElevenLabs => {
-                let settings = elevenlabs_settings(&elevenlabs, false);
+                let settings = elevenlabs_settings(&elevenlabs);
                 let voice = ElevenLabsVoice::new(&settings, "agent_1", None);
                 Some(Arc::new(voice.unwrap().unwrap()))
             }
@@ -299,12 +298,6 @@ impl Drop for House {
     }
 }
 
-/// The carriers must know where we will be before we are there.
-pub fn free_address() -> std::net::SocketAddr {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap()
-}
-
 fn openai_dialer(
     sim: &OpenAiSim,
     voice: Option<String>,
@@ -337,34 +330,28 @@ fn pipeline_dialer(
     model: Option<String>,
     declared: Vec<Tool>,
 ) -> PipelineDialer {
-    let part = |url: String| PartSettings {
-        url,
-        ..PartSettings::default()
-    };
-    PipelineDialer::new(PipelineSettings {
-        asr: part(sim.url().to_owned()),
-        llm: part(model.unwrap_or_else(|| sim.url().to_owned())),
-        tts: part(sim.url().to_owned()),
-        tools: [Tool::transfer_call(&[]), Tool::end_call()]
-            .into_iter()
-            .chain(declared)
-            .collect(),
-        ..PipelineSettings::default()
-    })
-    .unwrap()
+    let mut settings = pipeline::settings(sim.url());
+    if let Some(url) = model {
+        settings.llm.url = url;
+    }
+    settings.tools = [Tool::transfer_call(&[]), Tool::end_call()]
+        .into_iter()
+        .chain(declared)
+        .collect();
+    PipelineDialer::new(settings).unwrap()
 }
 
-fn elevenlabs_settings(sim: &ElevenLabsSim, keyless: bool) -> ElevenLabsSettings {
+fn elevenlabs_settings(sim: &ElevenLabsSim) -> ElevenLabsSettings {
     ElevenLabsSettings {
-        api_key: (!keyless).then(|| "simulated-api-key".into()),
+        api_key: Some("simulated-api-key".into()),
         api_base: sim.api_base().to_owned(),
         ws_base: sim.ws_base().to_owned(),
         ..ElevenLabsSettings::default()
     }
 }
 
-fn elevenlabs_dialer(sim: &ElevenLabsSim, keyless: bool) -> ElevenLabsDialer {
-    ElevenLabsDialer::new(&elevenlabs_settings(sim, keyless), "agent_1").unwrap()
+fn elevenlabs_dialer(sim: &ElevenLabsSim) -> ElevenLabsDialer {
+    ElevenLabsDialer::new(&elevenlabs_settings(sim), "agent_1").unwrap()
 }
 
 fn plans(kind: &str, welcome: &str, dialer: Arc<dyn AgentDialer>) -> Plans {

@@ -150,6 +150,31 @@ async fn a_tool_nobody_configured_is_refused_to_elevenlabs_and_shown() {
 }
 
 #[tokio::test]
+async fn a_tool_nobody_knows_is_answered_and_the_agent_goes_on() {
+    let mut script = Script::tones("t", 3, 300).with_ending(Ending::Agent);
+    script.lines.insert(
+        2,
+        Line::Tool(ToolLine {
+            name: "lookup_order".into(),
+            via: ToolVia::Client,
+            args: serde_json::json!({"order": "A1"}),
+            result: "ok".into(),
+            takes: Duration::from_millis(10),
+        }),
+    );
+    let house = House::new(script, "openai").await;
+    let call = house.call_plivo();
+    // The agent goes on after the tool, and hangs up by its own.
+    let view = call.wait_over().await.unwrap();
+    let talk = house.openai.conversations()[0].view();
+    assert!(talk.tool_outputs[0].contains("unknown tool"), "{talk:?}");
+    assert!(talk.refused.is_empty(), "{:?}", talk.refused);
+    assert_eq!(view.ended.unwrap().source, "API Request");
+    let board = house.board(call.uuid(), |call| !call.is_live()).await;
+    assert_eq!(said(&board).last().unwrap().1, "Agent line 1");
+}
+
+#[tokio::test]
 async fn a_web_hook_answers_a_pipelines_model_on_either_carrier() {
     let script = library().iter().find(|script| script.id == "order_lookup");
     let script = Script::clone(script.unwrap());
@@ -222,17 +247,9 @@ fn short() -> Script {
     Script::tones("t", 1, 400).with_ending(Ending::Nobody)
 }
 
-/// An agent that says nothing it is given, and nobody's speech service.
-fn mute() -> Wishes {
-    Wishes {
-        keyless: true,
-        ..Wishes::default()
-    }
-}
-
 #[tokio::test]
 async fn plivo_speaks_for_an_agent_that_cannot_and_for_an_operator() {
-    let house = House::with(short(), "elevenlabs", mute()).await;
+    let house = House::new(short(), "elevenlabs").await;
     let call = house.call_plivo();
     let id = house.board(call.uuid(), greeted).await.id;
     let say = |text: &str| Action::Say { text: text.into() };
@@ -269,7 +286,7 @@ async fn plivo_speaks_for_an_agent_that_cannot_and_for_an_operator() {
 async fn a_speech_service_speaks_on_any_carrier() {
     let wishes = Wishes {
         speaks: Voice::Service,
-        ..mute()
+        ..Wishes::default()
     };
     let house = House::with(short(), "elevenlabs", wishes).await;
     let (plivo, twilio) = (house.call_plivo(), house.call_twilio());
