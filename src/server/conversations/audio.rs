@@ -36,7 +36,8 @@ struct Part {
 impl Drop for Part {
     fn drop(&mut self) {
         if !self.kept {
-            // Left over at worst; the next start clears such files away.
+            // Where this fails, or the process is killed first, the next opening of the data folder
+            // clears the file away.
             let _left = std::fs::remove_file(&self.path);
         }
     }
