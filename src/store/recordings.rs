@@ -189,6 +189,9 @@ impl Recordings {
 
 fn missing((id, duration_s, state): (String, Option<u32>, String)) -> Option<MissingRecording> {
     let call: Call = serde_json::from_str(&state).ok()?;
+    if !call.facts.store.keeps_audio() {
+        return None;
+    }
     Some(MissingRecording {
         call: call.id,
         carrier: call.facts.carrier,
