@@ -70,7 +70,10 @@ pub fn open(dir: &Path, tasks: &Tasks, clock: Clock) -> Result<SqliteJournal, St
     let lock = lock(dir)?;
     let unfinished = recordings::clear_unfinished(dir);
     if unfinished > 0 {
-        tracing::info!(unfinished, "recordings that were cut short are cleared away");
+        tracing::info!(
+            unfinished,
+            "recordings that were cut short are cleared away"
+        );
     }
     let path = dir.join(FILE);
     let mut opened = Opened::default();
