@@ -68,11 +68,7 @@ impl Session {
                 }
             }
             AgentIn::Audio { utterance, payload } => {
-                if self.may_speak(utterance) {
-                    self.agent_audio(now, utterance, &payload, effects);
-                } else {
-                    self.turns.unheard(utterance, effects);
-                }
+                self.agent_audio(now, utterance, &payload, effects);
             }
             AgentIn::CallerText {
                 utterance,
@@ -196,6 +192,10 @@ impl Session {
         payload: &Bytes,
         effects: &mut Effects,
     ) {
+        if !self.may_speak(utterance) {
+            self.turns.unheard(utterance, effects);
+            return;
+        }
         let Some(turn) = self.turns.agent_audio(utterance, now) else {
             return;
         };
