@@ -79,6 +79,8 @@ fn not_on_this_call(model: &Model, act: Act, call: &Call) -> Option<String> {
     let action = match act {
         Act::Say => "say",
         Act::TakeOver => "take_over",
+        Act::Transfer => "transfer",
+        Act::Record | Act::RecordStop => "record_start",
         _ => "",
     };
     if let Some(reason) = call.limit(action) {

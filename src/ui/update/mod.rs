@@ -30,6 +30,7 @@ use super::view;
 
 pub(crate) use acts::agent_is_paused;
 pub(crate) use copy::shown_number;
+pub(crate) use house::spoken_for;
 pub(crate) use list::visible;
 pub(crate) use may::why_not;
 pub(crate) use pages::AUDIT_ROWS;

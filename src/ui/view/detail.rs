@@ -388,6 +388,9 @@ fn people<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a
     head(pen, lines, "People", String::new());
     if let Some(by) = &call.held_by {
         pair(pen, lines, "speaks", pen.outside(by, Role::Operator));
+        if let Some(why) = call.limit("hush_agent") {
+            pair(pen, lines, "the agent", pen.outside(why, Role::Dim));
+        }
     }
     if let Some(by) = &call.claimed_by {
         pair(pen, lines, "claimed", pen.outside(by, Role::Operator));
