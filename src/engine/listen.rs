@@ -64,7 +64,7 @@ impl Core {
                 };
                 match frame {
                     Ok(frame) => {
-                        if sender.send(frame).await.is_err() {
+                        if sender.send(*frame).await.is_err() {
                             break;
                         }
                     }
