@@ -27,6 +27,7 @@ const TABLE: &[(Act, &[&str], Verb)] = &[
     (Act::StopDialing, &["dialing"], Verb::StopDialing),
     (Act::Listen, &["listen"], Verb::Listen),
     (Act::PageHistory, &["ls", "show"], Verb::History),
+    (Act::Lead, &["lead"], Verb::Transcript),
     (Act::Export, &["export"], Verb::Export),
 ];
 

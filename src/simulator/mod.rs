@@ -5,6 +5,7 @@
 
 mod cast;
 pub mod chat;
+mod copied;
 pub mod elevenlabs;
 mod fleet;
 pub mod load;

@@ -2,6 +2,7 @@
 
 mod files;
 mod leads;
+mod levels;
 
 use std::collections::BTreeSet;
 use std::fs;

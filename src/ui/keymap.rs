@@ -52,6 +52,7 @@ pub enum Act {
     PageHistory,
     PageQuality,
     PageAudit,
+    Lead,
     KeepEnded,
     Freeze,
     Listen,

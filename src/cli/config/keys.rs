@@ -127,7 +127,15 @@ pub const FREE_SECTIONS: &[&str] = &["keys"];
 pub const ARRAYS: &[(&str, &[&str])] = &[
     (
         "route",
-        &["match", "agent", "record", "amd", "on_machine", "fallback"],
+        &[
+            "match",
+            "agent",
+            "record",
+            "amd",
+            "on_machine",
+            "fallback",
+            "store",
+        ],
     ),
     (
         "agent",

@@ -241,6 +241,32 @@ async fn a_recording_is_kept_once_under_a_name_of_ours() {
 }
 
 #[tokio::test]
+async fn what_was_being_received_when_a_backend_was_killed_is_gone_after_the_next_start() {
+    let dir = folder();
+    let journal = opened(dir.path());
+    let vault = Recordings::new(journal.clone());
+    let kept = vault
+        .keep(id(1), "RE1".into(), Bytes::from_static(b"RIFF"))
+        .await
+        .expect("kept");
+    let (_, part) = vault.begin().await.expect("a place");
+    fs::write(&part, b"half a recording").expect("written");
+    let theirs = dir.path().join("recordings").join("notes.part");
+    fs::write(&theirs, b"not ours").expect("written");
+    // Whoever does not get the folder touches nothing in it.
+    assert!(try_open(dir.path()).is_err());
+    assert!(part.exists());
+    // Killed: nobody says goodbye to the file.
+    drop((vault, journal));
+    let journal = opened(dir.path());
+    assert!(!part.exists());
+    assert!(theirs.exists(), "a file nobody here has made stays");
+    let vault = Recordings::new(journal);
+    let kept = vault.find(kept).await.expect("readable").expect("kept");
+    assert!(kept.path.exists());
+}
+
+#[tokio::test]
 async fn retention_removes_what_is_old_and_nothing_else() {
     let dir = folder();
     let mut author = Author::new();

@@ -6,6 +6,7 @@ mod copy;
 mod hear;
 mod house;
 mod input;
+mod lead;
 mod list;
 mod look;
 mod marks;
@@ -86,6 +87,10 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Past { serial, result } => pages::found(model, serial, result),
         Msg::Audit(result) => {
             pages::audited(model, result);
+            Vec::new()
+        }
+        Msg::Lead { serial, result } => {
+            lead::found(model, serial, result);
             Vec::new()
         }
         Msg::Written { what, result } => {
@@ -198,6 +203,7 @@ fn tick(model: &mut Model) -> Vec<Effect> {
     }
     // Ended calls fade, snoozes run out: both are a matter of time alone.
     model.list.is_stale |= list::is_due(model);
+    effects.extend(lead::refresh(model));
     effects
 }
 

@@ -293,6 +293,9 @@ fn facts<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a>
         text("", reason);
     }
     text("line", &line);
+    if let Some(kept) = facts.store.says() {
+        text("kept", kept);
+    }
     if let Some(verdict) = call.answered_by {
         text("answered", &format!("by {}", answered_word(verdict)));
     }

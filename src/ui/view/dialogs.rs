@@ -23,7 +23,10 @@ const PLACES_MAX: usize = 8;
 impl Prompt {
     /// Filter, search and spoken lines are typed in the footer, so that what comes of them is seen.
     pub(crate) fn is_in_footer(&self) -> bool {
-        matches!(self.ask, Ask::Filter | Ask::Search | Ask::Past | Ask::Speak)
+        matches!(
+            self.ask,
+            Ask::Filter | Ask::Search | Ask::Past | Ask::Lead | Ask::Speak
+        )
     }
 }
 
@@ -228,7 +231,7 @@ pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, screen: 
             "Why do you need the number?",
             "Shown for 30 s. The reason is kept in the audit log.",
         ),
-        Ask::Filter | Ask::Search | Ask::Past | Ask::Speak => return,
+        Ask::Filter | Ask::Search | Ask::Past | Ask::Lead | Ask::Speak => return,
     };
     let width = screen.width.saturating_sub(8).min(76);
     let offered: &[String] = match prompt.ask {
