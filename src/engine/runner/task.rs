@@ -160,10 +160,11 @@ impl<'a> Runner<'a> {
             return Poll::Ready(Event::Cancelled);
         }
         let orders = &mut self.orders;
-        // Nobody can order any more: there is nothing to wait for.
-        if let Poll::Ready(Some(order)) =
-            self.bells.answer(Source::Orders, |cx| orders.poll_recv(cx))
-        {
+        // Nobody who could order any more, and no tool running, is nothing to wait for.
+        let ordered = self
+            .bells
+            .answer(Source::Orders, |cx| some(orders.poll_recv(cx)));
+        if let Poll::Ready(order) = ordered {
             return Poll::Ready(Event::Order(order));
         }
         self.agent_first = !self.agent_first;
@@ -198,8 +199,8 @@ impl<'a> Runner<'a> {
         if let Poll::Ready(result) = bells.answer(Source::HangUp, |cx| poll_once(hanging_up, cx)) {
             return Poll::Ready(Event::HungUp(result));
         }
-        if let Poll::Ready(Some(done)) = bells.answer(Source::Tools, |cx| tools.poll_next_unpin(cx))
-        {
+        let ran = bells.answer(Source::Tools, |cx| some(tools.poll_next_unpin(cx)));
+        if let Poll::Ready(done) = ran {
             return Poll::Ready(Event::ToolDone(done));
         }
         bells
@@ -436,6 +437,14 @@ impl<'a> Runner<'a> {
         );
         // Whoever replaces this stream waits for this.
         drop(orders);
+    }
+}
+
+/// A stream that has run dry has nothing to say until somebody rings for it.
+fn some<T>(polled: Poll<Option<T>>) -> Poll<T> {
+    match polled {
+        Poll::Ready(Some(item)) => Poll::Ready(item),
+        Poll::Ready(None) | Poll::Pending => Poll::Pending,
     }
 }
 
