@@ -17,6 +17,7 @@ use super::msg::Now;
 use super::order::{Need, Sort, need};
 use super::sound::{Pan, SoundState};
 use super::transcript::Transcript;
+use super::views::Views;
 use super::watch::Watch;
 
 pub use dialogs::{Ask, Confirm, GroupAsk, Overlay, Picker, Prompt};
@@ -69,6 +70,31 @@ pub enum View {
     Dense,
     /// Four transcripts at once.
     Mosaic,
+}
+
+impl View {
+    pub const ALL: [Self; 3] = [Self::Cards, Self::Dense, Self::Mosaic];
+
+    /// The word in the palette and in a file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cards => "cards",
+            Self::Dense => "table",
+            Self::Mosaic => "mosaic",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|view| view.as_str() == word)
+    }
+
+    pub fn next(self) -> Self {
+        match self {
+            Self::Cards => Self::Dense,
+            Self::Dense => Self::Mosaic,
+            Self::Mosaic => Self::Cards,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -189,6 +215,8 @@ pub struct Settings {
     pub watch_words: Vec<String>,
     /// The mouse is taken from the start.
     pub mouse: bool,
+    /// What the file of kept views holds; empty when there is none.
+    pub views: String,
     /// Random, so that no two screens mint the same command id.
     pub seed: [u8; 16],
 }
@@ -231,6 +259,10 @@ pub struct Model {
     /// An export that waits for the lines the board no longer holds.
     pub exporting: Option<(CallId, super::export::Format)>,
     pub view: View,
+    /// Kept ways of looking, and the columns of the table.
+    pub views: Views,
+    /// Why the file of kept views was not read.
+    pub views_broken: Option<String>,
     pub focus: Focus,
     pub list: List,
     pub sort: Sort,
@@ -256,6 +288,8 @@ pub struct Model {
     pub watched: Vec<CallId>,
     pub theme_name: String,
     pub has_mouse: bool,
+    /// Step of the guided tour, from 0.
+    pub tour: Option<usize>,
     /// The keys being taken in came in one read, too many for a hand: perhaps a paste that the
     /// terminal did not mark. They may move and type, but not act.
     pub in_burst: bool,
@@ -269,6 +303,10 @@ impl Model {
         let theme_name = settings.theme.clone();
         let watch = Watch::of(&settings.watch_words);
         let has_mouse = settings.mouse;
+        let (views, views_broken) = match Views::parse(&settings.views) {
+            Ok(views) => (views, None),
+            Err(why) => (Views::default(), Some(why)),
+        };
         Self {
             settings,
             keymap,
@@ -298,6 +336,8 @@ impl Model {
             watch,
             exporting: None,
             view: View::Cards,
+            views,
+            views_broken,
             focus: Focus::Calls,
             list: List {
                 is_stale: true,
@@ -329,6 +369,7 @@ impl Model {
             watched: Vec::new(),
             theme_name,
             has_mouse,
+            tour: None,
             in_burst: false,
             wants_suspend: false,
             minted: 0,

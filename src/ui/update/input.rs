@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use crate::ui::model::{Mode, Model, Overlay};
 use crate::ui::msg::{Effect, Exit};
 
-use super::{acts, copy, marks, prompts};
+use super::{acts, copy, marks, prompts, views};
 
 pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
     if key.kind == KeyEventKind::Release {
@@ -34,6 +34,7 @@ pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
             if may { leave } else { Vec::new() }
         }
         Some(Overlay::Copy) => copy::key(model, key),
+        Some(Overlay::Columns(_)) => views::key(model, key),
         Some(Overlay::Hear(_)) => {
             let again = key.code == KeyCode::Char('y');
             model.overlays.pop();

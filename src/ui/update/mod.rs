@@ -16,6 +16,7 @@ mod prompts;
 #[cfg(test)]
 mod tests;
 mod typed;
+mod views;
 
 use std::fmt::Write as _;
 

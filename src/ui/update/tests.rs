@@ -3,6 +3,7 @@
 mod looking;
 mod marking;
 mod paging;
+mod views;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -130,7 +130,7 @@ fn row(pen: &mut Pen<'_>, choice: &Choice, is_chosen: bool, form: Form, cell: Re
     let first_key = choice.keys.split(' ').next().unwrap_or_default();
     let (label, label_width) = match form {
         Form::Command => (choice.binding.name, 16),
-        Form::Word => (if first_key.is_empty() { ":" } else { first_key }, 7),
+        Form::Word => (short_key(first_key), 6),
         Form::Sentence if choice.keys.is_empty() => (":", 11),
         Form::Sentence => (choice.keys.as_str(), 11),
     };
@@ -155,6 +155,15 @@ fn row(pen: &mut Pen<'_>, choice: &Choice, is_chosen: bool, form: Form, cell: Re
         pen.tint(cell, style);
         let accent = pen.style(Role::Accent);
         pen.put(cell.x, cell.y, "▌", accent);
+    }
+}
+
+/// A key in at most six columns.
+fn short_key(key: &str) -> &str {
+    match key {
+        "" => ":",
+        "backtab" => "S-tab",
+        key => key,
     }
 }
 
