@@ -190,7 +190,12 @@ fn quote(pen: &mut Pen<'_>, area: Rect, text: &str, interim: bool, role: Role) {
     let style = pen.style(role);
     let used = pen.text(x, y, room, "“", style);
     let used = used + pen.text(x + used, y, room - used, &shown, style);
-    pen.text(x + used, y, 1, if interim { "…" } else { "”" }, style);
+    let end = match interim {
+        true if shown.ends_with('…') => "",
+        true => "…",
+        false => "”",
+    };
+    pen.text(x + used, y, 1, end, style);
 }
 
 /// The last `bytes` of a text, or a little more, at a character's edge.

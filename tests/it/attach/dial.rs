@@ -49,7 +49,7 @@ fn free_address() -> String {
 /// Dials by key and watches the call come up.
 fn dials(screen: &mut pty::Screen) {
     screen.wait("the empty board", 20, |text| {
-        text.contains("wallboard") && !text.contains("IN CALL") && text.contains("D dial")
+        !text.contains("IN CALL") && text.contains("D places a call")
     });
     screen.keys("D");
     screen.wait_for("Place a call", 5);
@@ -60,13 +60,15 @@ fn dials(screen: &mut pty::Screen) {
     screen.keys(&format!("{PERSON}\r"));
     screen.wait_for("IN CALL", 30);
     screen.wait("the agent speaks", 30, |text| text.contains("agent "));
-    assert!(!screen.text().contains("0143 ") || screen.text().contains('•'));
+    assert!(!screen.text().contains(PERSON), "numbers are masked");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_call_can_be_dialled_from_an_empty_board() {
     let tasks = Tasks::new();
     let stage = Stage::start(3, &tasks).await.unwrap();
+    // Another account: what goes on in the first would be found again by asking the carrier.
+    let other = Stage::start(4, &tasks).await.unwrap();
     tokio::task::block_in_place(|| {
         // Elsewhere.
         let address = free_address();
@@ -81,7 +83,7 @@ async fn the_first_call_can_be_dialled_from_an_empty_board() {
         dials(&mut screen);
         drop((screen, serve));
         // In the same process.
-        let home = configured(&stage, &free_address());
+        let home = configured(&other, &free_address());
         let config = home.path().join(".config/wallboard/config.toml");
         let args = ["--config", config.to_str().unwrap(), "run"];
         let env = [("HOME", home.path().to_str().unwrap())];
@@ -89,5 +91,6 @@ async fn the_first_call_can_be_dialled_from_an_empty_board() {
         dials(&mut screen);
     });
     stage.stop();
+    other.stop();
     tasks.cancel();
 }

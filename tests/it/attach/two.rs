@@ -98,6 +98,7 @@ async fn what_one_operator_does_the_other_sees() {
     ben.shows("the release", call, |call| call.claimed_by.is_none())
         .await;
 
+    let _bridge = backend.core.taps.open(call);
     let ear = ben.remote.listen(call).await.unwrap();
     ana.shows("who listens", call, |call| {
         call.listeners.iter().any(|listener| listener.by == "ben")
@@ -147,9 +148,16 @@ async fn what_one_operator_does_the_other_sees() {
         call.alerts[0].acknowledged_by.as_deref() == Some("ana")
     })
     .await;
+    // In the end both have the same board.
+    let seq = backend.core.switchboard.seq();
     for seat in [&mut ana, &mut ben] {
-        seat.screen.level_with(&backend).await;
+        if seat.screen.board.seq() < seq {
+            seat.screen
+                .until("the rest", |_, board| (board.seq() >= seq).then_some(()))
+                .await;
+        }
     }
+    assert_eq!(ana.screen.board.get(call), ben.screen.board.get(call));
     tasks.cancel();
 }
 
@@ -168,6 +176,7 @@ async fn the_backend_enforces_roles_whatever_a_screen_sends() {
             assert!(words.contains("operator"), "which role is missing: {words}");
         }
     }
+    let _bridge = backend.core.taps.open(call);
     let refused = vera.remote.listen(call).await.unwrap_err();
     assert_eq!(refused.code, ErrorCode::Forbidden);
     luis.remote.listen(call).await.unwrap();
