@@ -33,6 +33,8 @@ pub const ANSWER_MIN: Duration = Duration::from_millis(250);
 pub const UNMASKED_FOR: Duration = Duration::from_secs(30);
 /// How long a line of news stays in the footer.
 pub const TOAST_FOR: Duration = Duration::from_secs(5);
+/// No key for this long: nobody may be looking, and an ended call need not stay under the cursor.
+pub const UNATTENDED_AFTER: Duration = Duration::from_secs(60);
 /// A card whose state changed is lit this long.
 pub const LIT_FOR: Duration = Duration::from_millis(1200);
 /// Level readings kept per leg for the small meters.
@@ -230,6 +232,8 @@ pub struct Model {
     pub skew: TimeDelta,
     pub size: (u16, u16),
     pub has_focus: bool,
+    /// When a hand was last at the keys or the mouse; `None`: never.
+    pub touched_at: Option<Duration>,
 
     pub board: Board,
     pub epoch: Option<Epoch>,
@@ -314,6 +318,7 @@ impl Model {
             skew: TimeDelta::zero(),
             size: (80, 24),
             has_focus: true,
+            touched_at: None,
             board: Board::new(),
             epoch: None,
             hello: None,
@@ -493,6 +498,12 @@ impl Model {
             || self.board.live().next().is_some()
             || !matches!(self.link, LinkState::Embedded | LinkState::Up)
             || !self.settings.endpoints.is_empty()
+    }
+
+    /// Nobody has been at the keys for a while.
+    pub fn is_unattended(&self) -> bool {
+        self.touched_at
+            .is_none_or(|at| self.now.mono.saturating_sub(at) >= UNATTENDED_AFTER)
     }
 
     /// When something on the screen changes next by time alone; `None` while nothing does.

@@ -104,6 +104,7 @@ fn perform(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
         }
         Act::Follow => {
             model.transcript.go_end();
+            model.say(Severity::Info, "the transcript follows");
             Vec::new()
         }
         Act::Listen | Act::VolumeUp | Act::VolumeDown | Act::Mute | Act::Legs => {

@@ -41,6 +41,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Key(key) => input::key(model, &key),
         Msg::Mouse(event) => {
+            model.touched_at = Some(model.now.mono);
             mouse::take(model, event);
             Vec::new()
         }

@@ -73,11 +73,13 @@ fn known(model: &Model) -> String {
 pub(super) fn turn(model: &mut Model, argument: Option<&str>) -> Vec<Effect> {
     model.list.reveal = true;
     let Some(word) = argument.map(str::trim) else {
-        model.view = model.view.next();
+        model.view = next(model);
+        model.is_wide = false;
         return Vec::new();
     };
     if let Some(layout) = View::parse(word) {
         model.view = layout;
+        model.is_wide = false;
         return Vec::new();
     }
     let Some(view) = model.views.get(word).cloned() else {
@@ -101,6 +103,30 @@ pub(super) fn turn(model: &mut Model, argument: Option<&str>) -> Vec<Effect> {
     };
     model.say(Severity::Info, format!("view {word}"));
     pages::go(model, page)
+}
+
+/// The next layout that looks different on this screen: a list too narrow for the table has one line
+/// a call either way.
+fn next(model: &mut Model) -> View {
+    const TABLE_FROM: u16 = 100;
+    const MOSAIC_FROM: (u16, u16) = (60, 16);
+    let (width, height) = model.size;
+    let mut view = model.view;
+    for _ in View::ALL {
+        view = view.next();
+        let is_seen = match view {
+            View::Cards => true,
+            View::Dense => width >= TABLE_FROM,
+            View::Mosaic => width >= MOSAIC_FROM.0 && height >= MOSAIC_FROM.1,
+        };
+        if is_seen {
+            break;
+        }
+    }
+    if view == model.view && !model.is_wide {
+        model.say(Severity::Info, "this screen has room for one layout only");
+    }
+    view
 }
 
 /// Opens the choice of columns; the table is shown, so that one sees what one does.

@@ -12,6 +12,7 @@ use crate::ui::theme::{Role, Theme};
 use crate::ui::words::{
     agent_name, answered_word, band_word, direction_word, duration, seconds, spark, vendor,
 };
+use crate::ui::wrap::wrap;
 
 use super::areas;
 use super::call_words::METER;
@@ -80,7 +81,7 @@ fn lines<'a>(pen: &Pen<'_>, model: &'a Model, call: &'a Call, width: u16) -> Lin
     levels(pen, model, call, width, &mut lines);
     facts(pen, model, call, &mut lines);
     recordings(pen, call, &mut lines);
-    people(pen, model, call, &mut lines);
+    people(pen, model, call, width, &mut lines);
     outcome(pen, call, &mut lines);
     actions(pen, model, call, &mut lines);
     troubles(pen, model, call, &mut lines);
@@ -373,7 +374,7 @@ fn cost_word(source: &str) -> std::borrow::Cow<'_, str> {
     }
 }
 
-fn people<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a>) {
+fn people<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, width: u16, lines: &mut Lines<'a>) {
     let any = call.claimed_by.is_some()
         || call.held_by.is_some()
         || !call.listeners.is_empty()
@@ -402,9 +403,13 @@ fn people<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a
         lines.push(vec![
             pen.seg(format!("{} ", clock(model, note.at)), Role::Faint),
             pen.outside(&note.by, Role::Operator),
-            pen.seg(" ", Role::Dim),
-            pen.outside(&note.text, Role::Text),
         ]);
+        // A note is there to be read, not to be cut.
+        let text = crate::call::text::clean_label(&note.text).into_owned();
+        for row in wrap(&text, width.saturating_sub(2)) {
+            let part = text.get(row).unwrap_or_default().to_owned();
+            lines.push(vec![pen.seg("  ", Role::Dim), pen.seg(part, Role::Text)]);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use super::quality::{band_role, plain_if_good, score_role, turn_band};
 use super::{Areas, first_row, rows};
 
 /// Columns: group, calls, need you, turns, waterfall, gaps, line.
-const KEY: u16 = 20;
+const KEY: u16 = 22;
 const CALLS: u16 = 6;
 const ILL: u16 = 10;
 const TURN: u16 = 21;
