@@ -143,6 +143,7 @@ fn reorder(model: &mut Model, style: CallsStyle, pane: u16) {
             let known = model.list.selected.and_then(|id| model.board.get(id));
             if model.page != Page::Call || known.is_none() {
                 // The call under the cursor left: the cursor stays in its place.
+                let old_at = old_at.filter(|_| model.touched_at.is_some());
                 let at = old_at.unwrap_or(0).min(order.len().saturating_sub(1));
                 if model.page == Page::Call && !model.is_past() {
                     model.page = model.opened_from;
@@ -161,12 +162,13 @@ fn leads_to(model: &Model, order: &[CallId], selected: CallId) -> Option<CallId>
         && model.page == Page::Board
         && model.sort == Sort::Attention
         && !model.reversed;
-    let needs = |id: CallId| {
-        let call = model.board.get(id);
-        call.is_some_and(|call| model.need(call).is_attention())
-    };
     let worst = *order.first().filter(|_| is_free)?;
-    (needs(worst) && !needs(selected)).then_some(worst)
+    let needs = |call: &Call| model.need(call).is_attention();
+    // How a call ended can be read until it leaves.
+    let is_well = |call: &Call| call.is_live() && !needs(call);
+    let board = &model.board;
+    (board.get(worst).is_some_and(needs) && board.get(selected).is_some_and(is_well))
+        .then_some(worst)
 }
 
 /// Arranges the others round the selected call so that its line on the screen stays.

@@ -54,10 +54,15 @@ fn dials(screen: &mut pty::Screen) {
     screen.keys("D");
     screen.wait_for("Place a call", 5);
     // A number nobody can dial is refused where it is typed.
-    screen.keys("12\r");
+    screen.keys("12");
+    screen.wait_for("› 12", 5);
+    screen.keys("\r");
     screen.wait_for("country code", 5);
     screen.keys("\x15");
-    screen.keys(&format!("{PERSON}\r"));
+    screen.keys(PERSON);
+    // Keys of one breath are taken for a paste, so the number is read before it is sent.
+    screen.wait_for(PERSON, 5);
+    screen.keys("\r");
     screen.wait_for("IN CALL", 30);
     screen.wait("the agent speaks", 30, |text| text.contains("agent "));
     assert!(!screen.text().contains(PERSON), "numbers are masked");
