@@ -257,6 +257,7 @@ impl Session {
             CarrierIn::Trouble { code, message } => effects.fact(trouble(&code, &message)),
             CarrierIn::Stop => self.finish(now, End::Orderly, "the carrier ended it", effects),
             CarrierIn::Connected
+            | CarrierIn::Echo(_)
             | CarrierIn::Start(_)
             | CarrierIn::Cleared
             | CarrierIn::Unknown { .. } => {}

@@ -53,6 +53,8 @@ pub enum CarrierIn {
     Connected,
     Start(StreamStart),
     Audio(CarrierAudio),
+    /// What the caller hears: only one-way streams of both tracks carry it.
+    Echo(CarrierAudio),
     Dtmf {
         digit: String,
     },

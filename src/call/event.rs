@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     AgentLink, AnsweredBy, Band, CallId, CallStatus, CommandId, Direction, MediaLink,
-    RecordingState, Severity, Track,
+    RecordingState, Severity, StoreLevel, Track,
 };
 
 /// Version of the envelope. Bumped only with a compatibility test.
@@ -90,6 +90,9 @@ pub struct CallFacts {
     /// Known only by what the agent vendor tells: its audio does not pass through here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub observed: bool,
+    /// How much of it its route keeps. Never loosened.
+    #[serde(default, skip_serializing_if = "StoreLevel::is_all")]
+    pub store: StoreLevel,
 }
 
 /// One recording as the board shows it. `url` is always our own `/api/recordings/{id}`.
@@ -206,6 +209,9 @@ pub struct LeadMessage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
     pub text: String,
+    /// How much of it is kept.
+    #[serde(default, skip_serializing_if = "StoreLevel::is_all")]
+    pub store: StoreLevel,
 }
 
 /// Everything that can have happened. Tag `type`, snake_case.
@@ -292,13 +298,16 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         latency_ms: Option<u32>,
     },
-    /// The caller cut this utterance off; `heard` is what was really played to them.
+    /// This utterance was cut off; `heard` is what was really played to the caller.
     UtteranceTruncated {
         turn: u32,
         track: Track,
         heard: String,
-        /// Audio of this utterance played before the cut.
+        /// Audio of this utterance played before the cut; 0 also where nobody measured it.
         cut_at_ms: u32,
+        /// Who cut it, where it was not the caller.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Track>,
     },
     ToolCalled {
         turn: u32,

@@ -4,9 +4,9 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    ActionState, Analysis, Call, CallEvent, CallFacts, CallStatus, CommandId, Cut, Envelope, Fact,
-    Line, LineBody, Listener, MediaLink, Note, OperatorAction, PastAlert, RecordingState,
-    StatusStep, Track, Transfer, Trouble, state,
+    ActionState, Analysis, Call, CallEvent, CallStatus, CommandId, Cut, Envelope, Fact, Line,
+    LineBody, Listener, MediaLink, Note, OperatorAction, PastAlert, RecordingState, StatusStep,
+    Track, Transfer, Trouble, state,
 };
 
 impl Call {
@@ -49,7 +49,7 @@ fn fold_call(call: &mut Call, at: DateTime<Utc>, fact: &Fact) {
         | Fact::StatusIgnored { .. }
         | Fact::LeadMessaged { .. }
         | Fact::Notice { .. } => {}
-        Fact::CallDescribed { facts } => describe(&mut call.facts, facts),
+        Fact::CallDescribed { facts } => call.facts.take(facts),
         Fact::StatusChanged { status, .. } => move_to(call, *status, at),
         Fact::AnsweredBy { verdict, .. } => call.answered_by = Some(*verdict),
         Fact::StreamStarted { stream_id } => {
@@ -90,11 +90,13 @@ fn fold_call(call: &mut Call, at: DateTime<Utc>, fact: &Fact) {
             track,
             heard,
             cut_at_ms,
+            by,
         } => {
             if let Some(LineBody::Speech { cut, interim, .. }) = speech_mut(call, *turn, *track) {
                 *cut = Some(Cut {
                     heard: heard.clone(),
                     cut_at_ms: *cut_at_ms,
+                    by: *by,
                 });
                 *interim = false;
             }
@@ -306,33 +308,6 @@ fn fold_call(call: &mut Call, at: DateTime<Utc>, fact: &Fact) {
             call.duration_s = duration_s.or(call.duration_s);
         }
     }
-}
-
-/// Takes `from`'s known fields into `into`; empty ones leave what is there.
-fn describe(into: &mut CallFacts, from: &CallFacts) {
-    let texts = [
-        (&mut into.carrier, &from.carrier),
-        (&mut into.from, &from.from),
-        (&mut into.to, &from.to),
-    ];
-    for (old, new) in texts {
-        if !new.is_empty() {
-            old.clone_from(new);
-        }
-    }
-    let options = [
-        (&mut into.carrier_call_id, &from.carrier_call_id),
-        (&mut into.name, &from.name),
-        (&mut into.lead_id, &from.lead_id),
-        (&mut into.agent, &from.agent),
-        (&mut into.agent_kind, &from.agent_kind),
-    ];
-    for (old, new) in options {
-        if new.is_some() {
-            old.clone_from(new);
-        }
-    }
-    into.observed |= from.observed;
 }
 
 fn move_to(call: &mut Call, next: CallStatus, at: DateTime<Utc>) {

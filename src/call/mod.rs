@@ -15,6 +15,7 @@ mod sanitise;
 mod secret;
 mod state;
 mod status;
+mod store_level;
 pub mod text;
 
 pub use board::{Applied, Board};
@@ -28,6 +29,7 @@ pub use report::{AlertReport, CallReport, Numbers, UtteranceReport, utterances};
 pub use secret::Secret;
 pub use state::*;
 pub use status::*;
+pub use store_level::StoreLevel;
 
 #[cfg(test)]
 mod tests;

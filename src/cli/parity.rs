@@ -28,6 +28,7 @@ const TABLE: &[(Act, &[&str], Verb)] = &[
     (Act::Listen, &["listen"], Verb::Listen),
     (Act::PageHistory, &["ls", "show"], Verb::History),
     (Act::PageAudit, &["audit"], Verb::Tokens),
+    (Act::Lead, &["lead"], Verb::Transcript),
     (Act::Export, &["export"], Verb::Export),
 ];
 

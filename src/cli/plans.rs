@@ -6,7 +6,7 @@ use std::time::Duration;
 use regex::{RegexBuilder, RegexSetBuilder};
 
 use crate::bridge::AgentBrief;
-use crate::call::Direction;
+use crate::call::{Direction, StoreLevel};
 use crate::engine::{
     AgentPlan, Amd, Bounds, Carriers, Fallback, OnMachine, Plans, Rates, Route, Thresholds,
     Vendors, WatchWords,
@@ -150,6 +150,10 @@ fn route(config: &RouteConfig) -> Route {
         fallback: config.fallback.as_ref().map(|fallback| match fallback {
             FallbackConfig::Say(text) => Fallback::Say(text.clone()),
             FallbackConfig::Transfer(to) => Fallback::Transfer(to.clone()),
+        }),
+        // `config check` has refused words it does not know; kept is then least.
+        store: config.store.as_deref().map_or(StoreLevel::All, |word| {
+            StoreLevel::parse(word).unwrap_or(StoreLevel::FactsOnly)
         }),
     }
 }

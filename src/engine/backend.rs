@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use crate::call::{Call, CallId, Command, Envelope, Epoch, Gauge, Refusal, Reply, Role, Verb};
 pub use crate::media::{FRAME_SAMPLES, StereoFrame};
 
+use super::lead_timeline::Said;
 use super::ports::AuditEntry;
 
 /// Updates waiting for a screen. Full: the backend side drops to a fresh snapshot.
@@ -35,6 +36,11 @@ pub struct Hello {
     /// Names of the places a caller can be handed to.
     #[serde(default)]
     pub transfers: Vec<String>,
+}
+
+/// The feature that says a carrier copies the audio of calls to us that are only observed.
+pub fn forks(carrier: &str) -> String {
+    format!("fork:{carrier}")
 }
 
 /// The feature that says a carrier's recordings cannot be paused, so that screens know beforehand.
@@ -111,6 +117,10 @@ pub struct HistoryQuery {
     /// sees every lead. Backends that have it name the feature `audit`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub audit: bool,
+    /// Everything said with `lead_id`, by voice and by text, instead of its calls; needs the verb
+    /// `transcript`. Backends that have it name the feature `timeline`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub timeline: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -121,6 +131,9 @@ pub struct HistoryPage {
     /// Rows of the audit trail, when that was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audit: Vec<AuditEntry>,
+    /// What was said, oldest first, when a timeline was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<Said>,
 }
 
 /// Everything a screen may ask of a backend.

@@ -18,9 +18,9 @@ use crate::media::Thresholds;
 use super::commands::Commands;
 use super::dialling::Dialling;
 use super::plan::CallPlan;
-use super::ports::{Carriers, Journal, RecordingVault, Vendors};
+use super::ports::{Carriers, Journal, RecordingVault, StoreError, Vendors};
 use super::presence::Presence;
-use super::{Bridges, Clock, Gauges, Plans, Switchboard, Taps, Tasks};
+use super::{Bridges, Clock, Forks, Gauges, Plans, Switchboard, Taps, Tasks};
 
 /// Everything that makes up a running backend. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub struct Core {
     pub plans: Arc<Plans>,
     pub bridges: Bridges,
     pub taps: Taps,
+    /// Audio of observed calls that their carriers copy to us while somebody listens.
+    pub forks: Forks,
     pub gauges: Gauges,
     pub commands: Commands,
     /// Whether calls may be placed, and what was asked of those that were.
@@ -96,7 +98,10 @@ impl CoreParts {
 impl Core {
     /// Starts the switchboard and nothing else. Must be called inside a tokio runtime.
     pub fn new(parts: CoreParts) -> Self {
-        let switchboard = Switchboard::start(&parts.tasks, parts.clock, Arc::clone(&parts.journal));
+        let plans = Arc::new(parts.plans);
+        let journal = Arc::clone(&parts.journal);
+        let switchboard =
+            Switchboard::start(&parts.tasks, parts.clock, journal, Arc::clone(&plans));
         Self {
             backend_id: parts.backend_id,
             clock: parts.clock,
@@ -104,9 +109,10 @@ impl Core {
             switchboard,
             journal: parts.journal,
             carriers: Arc::new(parts.carriers),
-            plans: Arc::new(parts.plans),
+            plans,
             bridges: Bridges::default(),
             taps: Taps::default(),
+            forks: Forks::default(),
             gauges: Gauges::default(),
             commands: Commands::default(),
             dialling: Dialling::default(),
@@ -120,12 +126,13 @@ impl Core {
         }
     }
 
-    /// What single carriers cannot do, as [`super::Hello::features`] names it.
-    pub fn inabilities(&self) -> impl Iterator<Item = String> {
+    /// What single carriers can or cannot do, as [`super::Hello::features`] names it.
+    pub fn particulars(&self) -> impl Iterator<Item = String> {
         self.carriers
             .values()
             .filter(|carrier| !carrier.pauses_recordings())
             .map(|carrier| no_record_pause(carrier.name()))
+            .chain(self.forking())
     }
 
     /// Carries out a command for whoever holds `grant`. Always answers, exactly once; at most once
@@ -149,6 +156,9 @@ impl Core {
         if query.audit {
             self.may_read_audit(grant)?;
         }
+        if query.timeline {
+            return self.timeline_page(grant, query.lead_id.as_deref()).await;
+        }
         let mut query = query;
         if let Some(leads) = &grant.leads {
             // A scoped token looks at one of its leads at a time, and finds nothing elsewhere.
@@ -165,17 +175,40 @@ impl Core {
                 }
             }
         }
-        let page = self.journal.history(query).await.map_err(|error| {
-            Refusal::new(
-                ErrorCode::Unavailable,
-                error.to_string(),
-                "see the backend's log; wallboard doctor checks the data folder",
-            )
-        });
-        let mut page = page?;
+        let mut page = self.journal.history(query).await.map_err(unreadable)?;
         page.items
             .retain(|call| grant.sees_lead(call.facts.lead_id.as_deref()));
         Ok(page)
+    }
+
+    async fn timeline_page(
+        &self,
+        grant: &Grant,
+        lead: Option<&str>,
+    ) -> Result<HistoryPage, Refusal> {
+        if !grant.allows(Verb::Transcript) {
+            return Err(Refusal::forbidden(Verb::Transcript));
+        }
+        let Some(lead) = lead else {
+            return Err(Refusal::new(
+                ErrorCode::Invalid,
+                "no lead was named",
+                "give its id (lead_id)",
+            ));
+        };
+        if !grant.sees_lead(Some(lead)) {
+            return Err(Refusal::new(
+                ErrorCode::Forbidden,
+                "this token may not see that lead",
+                "ask for a token with this lead",
+            ));
+        }
+        let timeline = self.lead_timeline(lead).await.map_err(unreadable)?;
+        Ok(HistoryPage {
+            items: timeline.calls.iter().map(|call| call.trimmed(0)).collect(),
+            said: timeline.said,
+            ..HistoryPage::default()
+        })
     }
 
     /// Who may read who did what: whoever manages the tokens, and sees every lead.
@@ -229,4 +262,13 @@ impl Core {
         }
         Ok(plan)
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unreadable(error: StoreError) -> Refusal {
+    Refusal::new(
+        ErrorCode::Unavailable,
+        error.to_string(),
+        "see the backend's log; wallboard doctor checks the data folder",
+    )
 }

@@ -71,7 +71,9 @@ impl EmbeddedBackend {
     }
 
     fn hello(&self) -> Hello {
-        let mut features = vec!["listen", "record", "transfer", "history", "audit"];
+        let mut features = vec![
+            "listen", "record", "transfer", "history", "audit", "timeline",
+        ];
         if self.core.carriers.values().any(|carrier| carrier.dials())
             || !self.core.vendors.is_empty()
         {
@@ -97,7 +99,7 @@ impl EmbeddedBackend {
             features: features
                 .into_iter()
                 .map(str::to_owned)
-                .chain(self.core.inabilities())
+                .chain(self.core.particulars())
                 .collect(),
             transfers: self.core.transfers.keys().cloned().collect(),
         }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::call::{Call, CallId, LineBody, Track};
 
@@ -25,7 +26,7 @@ const CONTEXT_CHARS: usize = 400;
 const CONTEXT_WITHIN: Duration = Duration::from_millis(400);
 
 /// One thing said.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Said {
     pub id: String,
     pub at: DateTime<Utc>,
@@ -132,7 +133,11 @@ impl Core {
             .map(|(_, message)| message.id.clone())
             .collect();
         let mut said: Vec<Said> = calls.values().flat_map(spoken).collect();
-        said.extend(texts.into_iter().map(|(at, message)| Said {
+        // Of a text whose route keeps no words only its being is known.
+        let kept = texts
+            .into_iter()
+            .filter(|(_, message)| !message.text.is_empty());
+        said.extend(kept.map(|(at, message)| Said {
             id: message.id,
             at,
             sent_by: message.sent_by,
@@ -180,6 +185,9 @@ fn spoken(call: &Call) -> impl Iterator<Item = Said> {
         else {
             return None;
         };
+        if line.is_unheard() {
+            return None;
+        }
         let sender = match track {
             Track::FromCaller => "user",
             Track::FromAgent => "agent",

@@ -1,13 +1,14 @@
 //! Listening in: one way, read only, visible to everybody, gone the moment the listener is.
 
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 
-use crate::call::{CallId, ErrorCode, Fact, Grant, Refusal, Verb};
+use crate::call::{Call, CallId, ErrorCode, Fact, Grant, Refusal, Verb};
 
 use super::Core;
 use super::backend::{ListenStream, StereoFrame};
 use super::clock::random;
+use super::forks::Hold;
 use super::switchboard::Target;
 
 /// Frames handed over and not yet taken (400 ms); with the tap's own 400 ms that is all a slow
@@ -25,24 +26,17 @@ impl Core {
             return Err(Refusal::forbidden(Verb::Listen));
         }
         let seen = self.switchboard.read(|board| {
-            board
-                .get(call)
-                .is_some_and(|call| grant.sees_lead(call.facts.lead_id.as_deref()))
+            let call = board.get(call).map(|call| call.trimmed(0));
+            call.filter(|call| grant.sees_lead(call.facts.lead_id.as_deref()))
         });
-        if !seen {
+        let Some(seen) = seen else {
             return Err(Refusal::new(
                 ErrorCode::NotFound,
                 "there is no such call",
                 "it may have left the board; look in the history",
             ));
-        }
-        let mut tap = self.taps.join(call).ok_or_else(|| {
-            Refusal::new(
-                ErrorCode::Unsupported,
-                "there is no live audio of this call here",
-                "only calls bridged by this backend can be heard, while they last",
-            )
-        })?;
+        };
+        let (mut tap, hold) = self.hear(&seen).await?;
         let (sender, frames) = mpsc::channel::<StereoFrame>(FRAMES_MAX);
         let listener = format!("{:08x}", u32::from_ne_bytes(random()));
         let by = grant.user.clone();
@@ -75,9 +69,34 @@ impl Core {
                     Err(RecvError::Closed) => break,
                 }
             }
+            // Before it is said: whoever reads that nobody listens may rely on it.
+            drop(hold);
             core.say(call, Fact::ListenerLeft { listener, by }).await;
         });
         Ok(ListenStream { frames })
+    }
+
+    /// The audio of a call: what a bridge of ours hears, or the carrier's copy of it.
+    async fn hear(
+        &self,
+        call: &Call,
+    ) -> Result<(broadcast::Receiver<StereoFrame>, Option<Hold>), Refusal> {
+        let bridged = self.bridges.is_running(call.id);
+        if let Some(tap) = self.taps.join(call.id).filter(|_| bridged) {
+            return Ok((tap, None));
+        }
+        if call.facts.observed {
+            let (tap, hold) = self.overhear(call).await?;
+            return Ok((tap, Some(hold)));
+        }
+        let tap = self.taps.join(call.id).ok_or_else(|| {
+            Refusal::new(
+                ErrorCode::Unsupported,
+                "there is no live audio of this call here",
+                "only calls bridged by this backend can be heard, while they last",
+            )
+        })?;
+        Ok((tap, None))
     }
 
     /// Posts a fact that is only lost when the call has left the board or the backend ends.

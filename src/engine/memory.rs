@@ -88,7 +88,7 @@ impl MemoryJournal {
         HistoryPage {
             items,
             next,
-            audit: Vec::new(),
+            ..HistoryPage::default()
         }
     }
 }

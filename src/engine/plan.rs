@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::bridge::{AgentBrief, CostMax};
-use crate::call::{Call, Direction, ErrorCode, Refusal};
+use crate::call::{Call, CallFacts, Direction, ErrorCode, Refusal, StoreLevel};
 
 use super::ports::{AgentDialer, AgentTool, Speaker};
 
@@ -90,6 +90,8 @@ pub struct Route {
     pub amd: Amd,
     pub on_machine: OnMachine,
     pub fallback: Option<Fallback>,
+    /// How much of its calls is kept.
+    pub store: StoreLevel,
 }
 
 /// All routes and agents.
@@ -119,7 +121,7 @@ impl Default for Plans {
 }
 
 impl Route {
-    fn matches(&self, call: &Call) -> bool {
+    fn matches(&self, facts: &CallFacts) -> bool {
         let is = |wanted: &Option<String>, actual: &str| {
             wanted
                 .as_deref()
@@ -127,12 +129,12 @@ impl Route {
         };
         self.carrier
             .as_deref()
-            .is_none_or(|carrier| carrier == call.facts.carrier)
+            .is_none_or(|carrier| carrier == facts.carrier)
             && self
                 .direction
-                .is_none_or(|direction| direction == call.facts.direction)
-            && is(&self.from, &call.facts.from)
-            && is(&self.to, &call.facts.to)
+                .is_none_or(|direction| direction == facts.direction)
+            && is(&self.from, &facts.from)
+            && is(&self.to, &facts.to)
     }
 }
 
@@ -151,12 +153,23 @@ fn same_party(wanted: &str, actual: &str) -> bool {
 }
 
 impl Plans {
+    fn route_of(&self, facts: &CallFacts) -> Option<&Route> {
+        self.routes.iter().find(|route| route.matches(facts))
+    }
+
+    /// How much is kept of a call, by the first route that matches what is known of it.
+    pub fn store_of(&self, facts: &CallFacts) -> StoreLevel {
+        self.route_of(facts)
+            .map(|route| route.store)
+            .unwrap_or_default()
+    }
+
     /// Decides about a call. First matching route wins; an agent named at dialling beats it.
     ///
     /// # Errors
     /// `unavailable` when no agent is configured for it.
     pub fn decide(&self, call: &Call) -> Result<CallPlan, Refusal> {
-        let route = self.routes.iter().find(|route| route.matches(call));
+        let route = self.route_of(&call.facts);
         let agent_id = call
             .facts
             .agent
@@ -176,7 +189,7 @@ impl Plans {
         Ok(CallPlan {
             agent: agent.clone(),
             fallback: fallback.unwrap_or_else(|| self.fallback.clone()),
-            record: route.is_some_and(|route| route.record),
+            record: route.is_some_and(|route| route.record) && call.facts.store.keeps_audio(),
             amd: route.map(|route| route.amd).unwrap_or_default(),
             on_machine: route.map(|route| route.on_machine).unwrap_or_default(),
         })

@@ -106,6 +106,19 @@ pub trait Journal: Send + Sync + Debug {
         ))))
     }
 
+    /// Marks of webhooks taken lately, oldest first: what comes again after a restart is known.
+    fn marks(&self) -> BoxFuture<'static, Result<Vec<WebhookMark>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// Queues the mark of a webhook whose facts have been appended; on disk with them.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] as for [`Journal::append`].
+    fn mark(&self, _mark: WebhookMark) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Queues an audit row that no fact carries: refusals, tokens, exports.
     ///
     /// # Errors
@@ -124,6 +137,9 @@ pub trait Journal: Send + Sync + Debug {
         None
     }
 }
+
+/// A digest that two deliveries of the same webhook have in common.
+pub type WebhookMark = [u8; 16];
 
 /// Which leads are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -396,9 +412,48 @@ pub trait CarrierControl: Send + Sync + Debug {
         false
     }
 
+    /// Whether it can hand a caller to another number.
+    fn transfers(&self) -> bool {
+        true
+    }
+
+    /// Whether it records at all.
+    fn records(&self) -> bool {
+        true
+    }
+
     /// Whether a running recording can be paused and resumed.
     fn pauses_recordings(&self) -> bool {
         true
+    }
+
+    /// Why this carrier cannot send a copy of a live call's audio here ([`CarrierControl::fork`]);
+    /// `None` when it can.
+    fn cannot_fork(&self) -> Option<&'static str> {
+        Some("its carrier cannot send a copy of its audio here")
+    }
+
+    /// Sends a copy of both sides of a live call to our monitor socket, one way, with `ticket` as its
+    /// proof. Returns the carrier's id of that stream.
+    fn fork(
+        &self,
+        _carrier_call_id: String,
+        _ticket: String,
+    ) -> BoxFuture<'static, Result<String, CarrierError>> {
+        Box::pin(std::future::ready(Err(CarrierError::Unsupported(
+            "copying a call's audio",
+        ))))
+    }
+
+    /// Ends such a copy.
+    fn unfork(
+        &self,
+        _carrier_call_id: String,
+        _stream: String,
+    ) -> BoxFuture<'static, Result<(), CarrierError>> {
+        Box::pin(std::future::ready(Err(CarrierError::Unsupported(
+            "copying a call's audio",
+        ))))
     }
 
     /// All calls the carrier considers live.
@@ -478,6 +533,12 @@ pub trait AgentDialer: Send + Sync + Debug {
 
     /// Connects within 10 s. The caller sends `Begin` first.
     fn connect(&self) -> BoxFuture<'static, Result<AgentConnection, AgentError>>;
+
+    /// Whether the agent can be told to make no answers (see `AgentOut::Hush`). One that cannot goes
+    /// on for itself while an operator speaks; nobody hears it.
+    fn can_hush(&self) -> bool {
+        true
+    }
 
     /// Whether the agent speaks a given text in its conversation (see `AgentCodec::can_say`).
     fn can_say(&self) -> bool {

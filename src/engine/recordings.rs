@@ -74,6 +74,9 @@ impl Fetcher {
 
     /// Takes note of a call's recordings; fetches those that are complete and not here.
     pub(super) fn look_at(&self, core: &Core, call: &Call) {
+        if !call.facts.store.keeps_audio() {
+            return;
+        }
         for recording in &call.recordings {
             if recording.state == RecordingState::Completed && recording.url.is_none() {
                 if let Some(carrier_call_id) = call.facts.carrier_call_id.clone() {

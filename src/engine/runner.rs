@@ -22,7 +22,7 @@ use super::ports::BoxSocket;
 use super::{Core, Order};
 
 use facts::FactsOut;
-use links::say_goodbye;
+pub(super) use links::say_goodbye;
 use task::Runner;
 
 /// A replaced stream gets this long to leave.

@@ -21,7 +21,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::call::{Board, Call, CallFacts, CallId, CallStatus, Envelope, Epoch, Fact};
 
 use super::ports::{Journal, StoreError};
-use super::{Clock, Tasks};
+use super::{Clock, Plans, Tasks};
 
 use desk::Desk;
 
@@ -138,7 +138,13 @@ pub struct Switchboard {
 
 impl Switchboard {
     /// Starts the task. It ends when `tasks` is cancelled.
-    pub fn start(tasks: &Tasks, clock: Clock, journal: Arc<dyn Journal>) -> Self {
+    /// `plans` say how much of each call is kept.
+    pub fn start(
+        tasks: &Tasks,
+        clock: Clock,
+        journal: Arc<dyn Journal>,
+        plans: Arc<Plans>,
+    ) -> Self {
         let (inbox, received) = mpsc::channel(INBOX_MAX);
         let board = Arc::new(RwLock::new(Board::new()));
         let seq = Arc::new(AtomicU64::new(0));
@@ -146,6 +152,7 @@ impl Switchboard {
         let desk = Desk::new(
             Arc::clone(&board),
             Arc::clone(&journal),
+            plans,
             Arc::clone(&seq),
             epoch,
             clock,

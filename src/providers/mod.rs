@@ -31,7 +31,12 @@ pub enum Subject {
         started_at: Option<DateTime<Utc>>,
     },
     /// Nobody's call: a text message of whoever has this number, which says whose lead it is.
-    Texted { phone: String },
+    Texted {
+        carrier: &'static str,
+        phone: String,
+        /// Our number it was sent to.
+        to: String,
+    },
     /// Only if it is known.
     Known {
         carrier: &'static str,

@@ -1,4 +1,5 @@
-//! Accepting connections: caps for all and for each address, no Nagle, a deadline for request heads.
+//! Accepting connections: caps for all and for each address, no Nagle, a deadline for request heads,
+//! and an end for those who take nothing of what they asked for.
 //!
 //! Running out of file descriptors slows accepting down and ends nothing.
 
@@ -14,6 +15,7 @@ use std::time::Duration;
 use axum_server::accept::Accept;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 
 use super::settings::ServerSettings;
 use super::start::HEAD_WITHIN;
@@ -91,6 +93,37 @@ impl Drop for Place {
 pub(super) struct Admitted {
     stream: TcpStream,
     _place: Place,
+    stall_max: Duration,
+    /// Runs while the peer takes nothing.
+    stall: Option<Pin<Box<Sleep>>>,
+}
+
+impl Admitted {
+    /// Passes on how a write went; cuts the connection once it has waited for too long. Nobody above
+    /// can: an answer whose reader is stuck is not asked for more, and so never learns that it is over.
+    fn judge(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        let wait = self.stall_max;
+        let stall = self
+            .stall
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(wait)));
+        if stall.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        metrics::counter!("wallboard_connections_stalled_total").increment(1);
+        // What is still queued would be held for a peer that does not want it.
+        if let Err(error) = self.stream.set_zero_linger() {
+            tracing::debug!(%error, "a stalled connection is closed the slow way");
+        }
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
 impl<S: Send + 'static> Accept<TcpStream, S> for Gate {
@@ -111,6 +144,8 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Gate {
             let admitted = Admitted {
                 stream,
                 _place: place,
+                stall_max: gate.settings.stall_max,
+                stall: None,
             };
             tokio::time::timeout(HEAD_WITHIN, first_words(&admitted.stream))
                 .await
@@ -154,7 +189,8 @@ impl AsyncWrite for Admitted {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.judge(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -170,7 +206,8 @@ impl AsyncWrite for Admitted {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.judge(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,7 +1,8 @@
 //! Media sockets: who may stream, and for which call. After the first words the engine takes over.
 //!
 //! Admitted is a socket whose upgrade carries the carrier's signature, or whose `start` carries a
-//! ticket of ours for exactly that call. A browser never is.
+//! ticket of ours for exactly that call. A browser never is. A monitor socket brings a copy of a call
+//! that somebody listens to: it needs the ticket made for that, and nothing is ever sent on it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -40,15 +41,36 @@ pub(super) fn route(routes: CarrierRoutes, desk: Arc<dyn CarrierDesk>) -> Method
                     headers: HeaderMap,
                     upgrade: WebSocketUpgrade| {
             let desk = routes.who_streams(&desk, &headers);
-            knock(app, desk, peer, &uri, &headers, upgrade)
+            knock(app, desk, Purpose::Bridge, peer, &uri, &headers, upgrade)
         },
     )
+}
+
+/// The route of one carrier's monitor sockets.
+pub(super) fn monitor(desk: Arc<dyn CarrierDesk>) -> MethodRouter<Arc<App>> {
+    any(
+        async move |State(app): State<Arc<App>>,
+                    Extension(peer): Extension<Peer>,
+                    uri: Uri,
+                    headers: HeaderMap,
+                    upgrade: WebSocketUpgrade| {
+            knock(app, desk, Purpose::Monitor, peer, &uri, &headers, upgrade)
+        },
+    )
+}
+
+/// What a socket is for, by its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Bridge,
+    Monitor,
 }
 
 /// Decides whether to upgrade at all.
 fn knock(
     app: Arc<App>,
     desk: Arc<dyn CarrierDesk>,
+    purpose: Purpose,
     peer: Peer,
     uri: &Uri,
     headers: &HeaderMap,
@@ -89,6 +111,7 @@ fn knock(
     let newcomer = Newcomer {
         app,
         desk,
+        purpose,
         peer: peer.ip,
         path: uri.path().to_owned(),
         query: uri.query().unwrap_or_default().to_owned(),
@@ -121,6 +144,7 @@ fn count(carrier: &'static str, why: &'static str) {
 struct Newcomer {
     app: Arc<App>,
     desk: Arc<dyn CarrierDesk>,
+    purpose: Purpose,
     peer: IpAddr,
     path: String,
     /// Raw, without the question mark.
@@ -133,6 +157,7 @@ struct Newcomer {
 /// A socket that belongs to a call.
 struct Admitted {
     app: Arc<App>,
+    purpose: Purpose,
     call: CallId,
     socket: AcceptedSocket,
     codec: Box<dyn CarrierCodec>,
@@ -155,7 +180,11 @@ impl Newcomer {
             socket.close_with(close_code::POLICY, "no start").await;
             return None;
         };
-        match self.judge(&start).await {
+        let judged = match self.purpose {
+            Purpose::Bridge => self.judge(&start).await,
+            Purpose::Monitor => self.judge_copy(&start),
+        };
+        match judged {
             Ok(call) => {
                 let verdict = if self.signed {
                     self.verdict
@@ -165,6 +194,7 @@ impl Newcomer {
                 self.note(verdict, StatusCode::SWITCHING_PROTOCOLS.as_u16());
                 Some(Admitted {
                     app: self.app,
+                    purpose: self.purpose,
                     call,
                     socket,
                     codec,
@@ -226,6 +256,24 @@ impl Newcomer {
         }
     }
 
+    /// The call this copy is of. A signature alone is not enough: somebody must wait for it.
+    fn judge_copy(&self, start: &StreamStart) -> Result<CallId, &'static str> {
+        let carrier = self.desk.carrier();
+        let core = &self.app.core;
+        let call = core.switchboard.read(|board| {
+            board
+                .find(&start.carrier_call_id)
+                .filter(|call| call.facts.carrier == carrier && call.is_live())
+                .map(|call| call.id)
+        });
+        let call = call.ok_or("no such call")?;
+        let ticket = self.desk.ticket(start).unwrap_or_default();
+        if core.forks.expects(call, ticket) {
+            return Ok(call);
+        }
+        Err("nobody listens")
+    }
+
     fn note(&self, verdict: WebhookVerdict, status: u16) {
         self.app.webhooks.push(WebhookEntry {
             at: self.app.core.clock.now(),
@@ -244,6 +292,12 @@ impl Admitted {
     /// Hands the socket to the engine and stays until the bridge has ended.
     async fn run(self) {
         let carrier = self.codec.vendor();
+        if self.purpose == Purpose::Monitor {
+            let core = &self.app.core;
+            let copy = core.attach_fork(self.call, Box::new(self.socket), self.codec, &self.start);
+            let _ended = copy.await;
+            return;
+        }
         metrics::gauge!("wallboard_streams", "carrier" => carrier).increment(1.0);
         let bridge = attach_stream(
             &self.app.core,

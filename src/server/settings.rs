@@ -13,6 +13,10 @@ pub const CONNECTIONS_PER_IP_MAX: usize = 2_048;
 /// Connections in all.
 pub const CONNECTIONS_MAX: usize = 16_384;
 
+/// Long enough for a mobile network to come back, short enough that what waits for a dead peer does
+/// not add up.
+pub const STALL_MAX: Duration = Duration::from_secs(20);
+
 /// Everything about the sockets we accept.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
@@ -35,6 +39,8 @@ pub struct ServerSettings {
     pub chat_public: bool,
     /// How long a webhook waits for its facts to be kept before it is answered 503.
     pub webhook_wait: Duration,
+    /// A connection that takes nothing of what we send for this long is cut.
+    pub stall_max: Duration,
     pub connections_max: usize,
     pub connections_per_ip_max: usize,
 }
@@ -53,6 +59,7 @@ impl ServerSettings {
             public_namespace: false,
             chat_public: false,
             webhook_wait: Duration::from_secs(4),
+            stall_max: STALL_MAX,
             connections_max: CONNECTIONS_MAX,
             connections_per_ip_max: CONNECTIONS_PER_IP_MAX,
         }

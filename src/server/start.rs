@@ -130,6 +130,7 @@ impl Server {
             conversations,
             metrics,
         ));
+        remember_webhooks(&app).await;
         let (sockets, io) = hub::layer(&app);
         compat::attach(&io, &app);
         gateway::attach(&io, &app);
@@ -167,6 +168,11 @@ impl Server {
         Arc::clone(&self.app.webhooks)
     }
 
+    /// Connections that are open at this moment.
+    pub fn connections(&self) -> usize {
+        self.handle.connection_count()
+    }
+
     /// Says goodbye to clients, then closes every connection, within `grace`.
     pub async fn stop(&self, grace: Duration) {
         self.app.tasks.cancel();
@@ -179,6 +185,15 @@ impl Server {
             tracing::debug!("some clients did not close in time");
         }
         self.handle.graceful_shutdown(Some(grace / 4));
+    }
+}
+
+/// Takes over which webhooks an earlier run has taken. Without them a delivery that is sent again
+/// counts twice, which is better than serving nobody.
+async fn remember_webhooks(app: &App) {
+    match app.core.journal.marks().await {
+        Ok(marks) => marks.into_iter().for_each(|mark| app.seen.remember(mark)),
+        Err(error) => tracing::warn!(%error, "cannot tell which webhooks were taken before"),
     }
 }
 

@@ -136,10 +136,14 @@ impl Stage {
             seed,
             ..ElevenLabsSimConfig::default()
         };
+        let twilio = TwilioSim::start(twilio, tasks).await?;
+        let elevenlabs = ElevenLabsSim::start(elevenlabs, tasks).await?;
+        // What the vendor places itself can be heard by way of its carrier.
+        elevenlabs.call_through(twilio.clone());
         Ok(Self {
-            twilio: TwilioSim::start(twilio, tasks).await?,
+            twilio,
             plivo: PlivoSim::start(plivo, tasks).await?,
-            elevenlabs: ElevenLabsSim::start(elevenlabs, tasks).await?,
+            elevenlabs,
             parts: PipelineSim::start(PipelineSimConfig::default(), tasks).await?,
             openai: OpenAiSim::start(openai, tasks).await?,
         })

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use crate::call::{Call, CallId, LeadMessage};
+use crate::call::{Call, CallId, LeadMessage, StoreLevel};
 use crate::engine::{AuditEntry, HistoryPage, HistoryQuery};
 
 use super::lines::{self, Wanted};
@@ -63,7 +63,7 @@ pub(super) fn page(connection: &Connection, query: &HistoryQuery) -> rusqlite::R
     Ok(HistoryPage {
         items,
         next,
-        audit: Vec::new(),
+        ..HistoryPage::default()
     })
 }
 
@@ -142,6 +142,7 @@ pub(super) fn messages(
             channel: row.get(3)?,
             phone: row.get(4)?,
             text: row.get(5)?,
+            store: StoreLevel::All,
         };
         Ok((time(row.get(0)?), message))
     })?;

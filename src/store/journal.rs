@@ -17,14 +17,14 @@ use tokio::sync::{oneshot, watch};
 use crate::call::{Call, CallEvent, CallId, Envelope, Fact, Lead, LeadKey, LeadMessage, Severity};
 use crate::engine::{
     AuditEntry, Clock, Found, HistoryPage, HistoryQuery, Journal, LeadPage, LeadQuery, PurgedLead,
-    SearchQuery, StoreError, StoreHealth, Tasks,
+    SearchQuery, StoreError, StoreHealth, Tasks, WebhookMark,
 };
 
 use super::open::{FILE, Opened};
 use super::project::Row;
 use super::retention::{Purged, Retention};
 use super::writer::{Flushed, Message, State, Writer, count_shed};
-use super::{history, log, search};
+use super::{history, log, marks, search};
 
 /// Messages waiting for the writing thread. From three quarters on, figures and text that is still
 /// being rewritten are shed; the rest is only ever refused when it is full to the brim.
@@ -409,6 +409,16 @@ impl Journal for SqliteJournal {
             journal.send(Message::PurgeLead { lead, now_ms, done })?;
             answer.await.map_err(|_| stopped())?
         })
+    }
+
+    fn marks(&self) -> BoxFuture<'static, Result<Vec<WebhookMark>, StoreError>> {
+        let journal = self.clone();
+        Box::pin(async move { journal.read(marks::read).await })
+    }
+
+    fn mark(&self, mark: WebhookMark) -> Result<(), StoreError> {
+        let at = self.inner.clock.now().timestamp_millis();
+        self.send(Message::Row(Box::new(Row::Mark { mark, at })))
     }
 
     fn audit(&self, entry: AuditEntry) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::call::{Call, Fact, Line, LineBody, Track};
+use crate::call::{Call, Fact, Line, LineBody, StoreLevel, Track};
 
 /// Lines a fact can still reach: the reducer looks no further back for a turn.
 const REACH: usize = 64;
@@ -107,6 +107,20 @@ pub(super) fn load(
     state
         .map(|state| with_lines(connection, id, &state, wanted))
         .transpose()
+}
+
+/// What the newest call of a lead keeps; everything, where there is none.
+pub(super) fn level_of_lead(connection: &Connection, lead: &str) -> rusqlite::Result<StoreLevel> {
+    let word: Option<String> = connection
+        .prepare_cached(
+            "SELECT coalesce(json_extract(state, '$.store'), 'all') FROM calls
+             WHERE lead_id = ?1 ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row([lead], |row| row.get(0))
+        .optional()?;
+    Ok(word.map_or(StoreLevel::All, |word| {
+        StoreLevel::parse(&word).unwrap_or(StoreLevel::FactsOnly)
+    }))
 }
 
 /// A call from its state column and its lines.

@@ -8,6 +8,7 @@ mod history;
 mod journal;
 mod lines;
 mod log;
+mod marks;
 mod open;
 mod pending;
 mod project;

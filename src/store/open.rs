@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::engine::{Clock, Tasks};
 
 use super::journal::SqliteJournal;
-use super::schema;
+use super::{recordings, schema};
 
 /// The database inside the data folder.
 pub(super) const FILE: &str = "wallboard.db";
@@ -68,6 +68,13 @@ pub struct Opened {
 pub fn open(dir: &Path, tasks: &Tasks, clock: Clock) -> Result<SqliteJournal, StoreOpenError> {
     private_folder(dir)?;
     let lock = lock(dir)?;
+    let unfinished = recordings::clear_unfinished(dir);
+    if unfinished > 0 {
+        tracing::info!(
+            unfinished,
+            "recordings that were cut short are cleared away"
+        );
+    }
     let path = dir.join(FILE);
     let mut opened = Opened::default();
     let connection = match connect(&path, &mut opened) {

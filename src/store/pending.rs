@@ -6,7 +6,7 @@ use crate::call::{Call, CallId, LeadMessage, Line, RecordingState};
 use crate::engine::AuditEntry;
 
 use super::project::{Projection, Row, Tracked};
-use super::{lines, log};
+use super::{lines, log, marks, retention};
 
 /// Writes all rows and all calls that are behind, or nothing.
 pub(super) fn commit(
@@ -26,7 +26,8 @@ pub(super) fn commit(
 }
 
 fn write_call(connection: &Connection, tracked: &Tracked) -> rusqlite::Result<()> {
-    let call = &tracked.call;
+    let wordless = (!tracked.call.facts.store.keeps_words()).then(|| tracked.call.without_words());
+    let call = wordless.as_ref().unwrap_or(&tracked.call);
     let id = call.id.to_string();
     let state = serde_json::to_string(&call.without_lines()).map_err(unwritable)?;
     connection
@@ -130,8 +131,9 @@ fn write_row(connection: &Connection, run: i64, row: &Row) -> rusqlite::Result<(
             .execute(params![run, *seq as i64, at, text(*call), kind, body])?,
         Row::Turn { call, at, timing } => connection
             .prepare_cached(
-                "INSERT INTO turns (call_id, turn, at, latency_ms, ears_ms, think_ms, voice_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO turns (call_id, turn, at, latency_ms, ears_ms, token_ms, think_ms,
+                    voice_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute(params![
                 call.to_string(),
@@ -139,6 +141,7 @@ fn write_row(connection: &Connection, run: i64, row: &Row) -> rusqlite::Result<(
                 at,
                 timing.latency_ms,
                 timing.ears_ms,
+                timing.token_ms,
                 timing.think_ms,
                 timing.voice_ms
             ])?,
@@ -193,6 +196,8 @@ fn write_row(connection: &Connection, run: i64, row: &Row) -> rusqlite::Result<(
                 *bytes as i64,
                 at
             ])?,
+        Row::Mark { mark, at } => return marks::write(connection, mark, *at),
+        Row::Unsaid { call } => return retention::unsay(connection, &call.to_string()),
         Row::Message { at, message } => return write_message(connection, *at, message),
         Row::Audit(entry) => return write_audit(connection, entry),
         Row::Lead(lead) => return log::import_lead(connection, lead),

@@ -6,9 +6,9 @@ use rusqlite::Connection;
 
 use crate::call::{
     Alert, Call, CallEvent, CallId, CommandId, Envelope, Fact, Lead, LeadMessage, Quality,
-    TurnTiming,
+    StoreLevel, TurnTiming,
 };
-use crate::engine::AuditEntry;
+use crate::engine::{AuditEntry, WebhookMark};
 
 use super::lines::{self, Wanted};
 
@@ -77,6 +77,15 @@ pub(super) enum Row {
         at: i64,
         message: LeadMessage,
     },
+    /// Its route keeps no words, as has become known: those written before go.
+    Unsaid {
+        call: CallId,
+    },
+    /// A webhook has been taken.
+    Mark {
+        mark: WebhookMark,
+        at: i64,
+    },
     Audit(AuditEntry),
     /// A row of an imported list.
     Lead(Box<Lead>),
@@ -107,29 +116,62 @@ impl Projection {
             CallEvent::Known(fact) => Some(fact),
             CallEvent::Unknown(_) => None,
         };
+        // Asked first: what cannot be read now leaves nothing half taken.
+        let mut level = self.level_of_lead(connection, fact)?;
         if let Some(id) = envelope.call {
             self.fetch(connection, envelope, id)?;
             if let Some(tracked) = self.calls.get_mut(&id) {
+                let before = tracked.call.facts.store;
                 tracked.take(envelope, fact);
+                level = tracked.call.facts.store;
+                if before.keeps_words() && !level.keeps_words() {
+                    rows.push(Row::Unsaid { call: id });
+                }
                 if !tracked.call.is_live() && !self.ended.contains(&id) {
                     self.ended.push_back(id);
                 }
             }
         }
-        rows.extend(event_row(envelope, fact));
-        if let Some(fact) = fact {
-            rows.extend(audit_row(envelope, fact).map(Row::Audit));
-            if let Fact::LeadMessaged { message } = fact {
-                rows.push(Row::Message {
-                    at: envelope.at.timestamp_millis(),
-                    message: message.clone(),
-                });
-            }
-            if let Some(id) = envelope.call {
-                rows.extend(detail_row(id, envelope.at.timestamp_millis(), fact));
-            }
+        let Some(fact) = fact else {
+            // Nobody here can tell whether there are words in it.
+            rows.extend(
+                level
+                    .keeps_words()
+                    .then(|| event_row(envelope, &envelope.event))
+                    .flatten(),
+            );
+            return Ok(());
+        };
+        rows.extend(audit_row(envelope, fact).map(Row::Audit));
+        if level.keeps_words() {
+            rows.extend(event_row(envelope, &envelope.event));
+            rows.extend(detail_row(envelope, fact));
+        } else if let Some(fact) = fact.without_words() {
+            rows.extend(detail_row(envelope, &fact));
+            rows.extend(event_row(envelope, &fact.into()));
         }
         Ok(())
+    }
+
+    /// How much of a lead's text message is kept: as little as its own route or the lead's newest
+    /// call says.
+    fn level_of_lead(
+        &self,
+        connection: &Connection,
+        fact: Option<&Fact>,
+    ) -> rusqlite::Result<StoreLevel> {
+        let Some(Fact::LeadMessaged { message }) = fact else {
+            return Ok(StoreLevel::All);
+        };
+        let tracked = self.calls.values().map(|tracked| &tracked.call);
+        let newest = tracked
+            .filter(|call| call.facts.lead_id.as_deref() == Some(&message.lead_id))
+            .max_by_key(|call| call.id);
+        let of_call = match newest {
+            Some(call) => call.facts.store,
+            None => lines::level_of_lead(connection, &message.lead_id)?,
+        };
+        Ok(message.store.max(of_call))
     }
 
     /// Makes sure that a known call is in memory.
@@ -203,16 +245,17 @@ impl Tracked {
     }
 }
 
-/// The timeline row; text that is rewritten is not part of it.
-fn event_row(envelope: &Envelope, fact: Option<&Fact>) -> Option<Row> {
+/// The timeline row of an event, which is the envelope's or what is kept of it; text that is
+/// rewritten is not part of it.
+fn event_row(envelope: &Envelope, event: &CallEvent) -> Option<Row> {
     // A message has a table of its own, where it can be removed with its lead.
     if matches!(
-        fact,
-        Some(Fact::UtteranceInterim { .. } | Fact::LeadMessaged { .. })
+        event,
+        CallEvent::Known(Fact::UtteranceInterim { .. } | Fact::LeadMessaged { .. })
     ) {
         return None;
     }
-    let body = serde_json::to_string(&envelope.event).ok()?;
+    let body = serde_json::to_string(event).ok()?;
     // The tag comes first in what we write; a fact of a newer peer may have it elsewhere.
     let kind = body
         .strip_prefix("{\"type\":\"")
@@ -228,7 +271,14 @@ fn event_row(envelope: &Envelope, fact: Option<&Fact>) -> Option<Row> {
     })
 }
 
-fn detail_row(call: CallId, at: i64, fact: &Fact) -> Option<Row> {
+/// The row of a fact that has a table of its own.
+fn detail_row(envelope: &Envelope, fact: &Fact) -> Option<Row> {
+    let at = envelope.at.timestamp_millis();
+    if let Fact::LeadMessaged { message } = fact {
+        let message = message.clone();
+        return Some(Row::Message { at, message });
+    }
+    let call = envelope.call?;
     match fact {
         Fact::TurnTimed { timing } => Some(Row::Turn {
             call,

@@ -21,6 +21,8 @@ use super::writer::Message;
 /// The folder below the data folder.
 const FOLDER: &str = "recordings";
 const MP3: &str = "mp3";
+/// The end of a file's name until it is complete.
+const PART: &str = "part";
 /// Missing recordings looked for at once.
 const MISSING_MAX: u32 = 200;
 /// After this a recording that could not be fetched is left with the carrier.
@@ -82,7 +84,7 @@ impl Recordings {
         let clock = self.journal.clock();
         let id = uuid::Builder::from_unix_timestamp_millis(clock.unix_ms(), &random()).into_uuid();
         let folder = self.journal.dir().join(FOLDER);
-        let part = folder.join(format!("{id}.part"));
+        let part = folder.join(format!("{id}.{PART}"));
         let made = self.journal.tasks().spawn_blocking(move || {
             fs::create_dir_all(&folder)?;
             only_owner(&folder, 0o700)
@@ -108,8 +110,8 @@ impl Recordings {
         let folder = self.journal.dir().join(FOLDER);
         let renamed = self.journal.tasks().spawn_blocking(move || {
             let kept = folder.join(format!("{uuid}.{MP3}"));
-            only_owner(&folder.join(format!("{uuid}.part")), 0o600)?;
-            fs::rename(folder.join(format!("{uuid}.part")), kept)
+            only_owner(&folder.join(format!("{uuid}.{PART}")), 0o600)?;
+            fs::rename(folder.join(format!("{uuid}.{PART}")), kept)
         });
         match renamed.await {
             Ok(Ok(())) => {}
@@ -187,6 +189,9 @@ impl Recordings {
 
 fn missing((id, duration_s, state): (String, Option<u32>, String)) -> Option<MissingRecording> {
     let call: Call = serde_json::from_str(&state).ok()?;
+    if !call.facts.store.keeps_audio() {
+        return None;
+    }
     Some(MissingRecording {
         call: call.id,
         carrier: call.facts.carrier,
@@ -217,7 +222,7 @@ fn write_file(dir: &Path, id: Uuid, audio: &[u8]) -> io::Result<()> {
     let folder = dir.join(FOLDER);
     fs::create_dir_all(&folder)?;
     only_owner(&folder, 0o700)?;
-    let part = folder.join(format!("{id}.part"));
+    let part = folder.join(format!("{id}.{PART}"));
     // `create_new` follows no link and overwrites nothing.
     let mut file = private_file().create_new(true).open(&part)?;
     let written = file.write_all(audio).and_then(|()| file.sync_all());
@@ -226,6 +231,30 @@ fn write_file(dir: &Path, id: Uuid, audio: &[u8]) -> io::Result<()> {
         return Err(error);
     }
     fs::rename(&part, wav_of(dir, id))
+}
+
+/// Removes what was being received when an earlier run was killed: files under names of ours that
+/// nothing refers to. Only the backend that holds the folder may ask for it. Returns how many went.
+pub(super) fn clear_unfinished(dir: &Path) -> usize {
+    // No folder: nothing has ever been recorded.
+    let Ok(entries) = fs::read_dir(dir.join(FOLDER)) else {
+        return 0;
+    };
+    let stale = entries.filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let stem = path.file_stem()?.to_str()?;
+        let is_part = path.extension().is_some_and(|end| end == PART);
+        (is_part && Uuid::try_parse(stem).is_ok()).then_some(path)
+    });
+    stale
+        .filter(|path| match fs::remove_file(path) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%error, file = %path.display(), "an unfinished recording stays");
+                false
+            }
+        })
+        .count()
 }
 
 /// Removes a file of ours; a file that is gone already counts as removed.

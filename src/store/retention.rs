@@ -213,15 +213,7 @@ fn transcripts(connection: &Connection, before: i64, gone: &mut Gone) -> rusqlit
     )?;
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     for id in &ids {
-        for script in [
-            "DELETE FROM utterances WHERE call_id = ?1",
-            "UPDATE call_log SET transcript = '', summary = NULL WHERE call_id = ?1",
-            "DELETE FROM events WHERE call_id = ?1 AND type LIKE 'utterance%'",
-            "DELETE FROM events WHERE call_id = ?1
-                AND type IN ('tool_called', 'tool_returned', 'conversation_analysed')",
-        ] {
-            transaction.prepare_cached(script)?.execute(params![id])?;
-        }
+        unsay(&transaction, id)?;
     }
     transaction.commit()?;
     gone.purged.transcripts += ids.len();
@@ -229,6 +221,21 @@ fn transcripts(connection: &Connection, before: i64, gone: &mut Gone) -> rusqlit
     // What is folded in memory still has the lines.
     gone.calls.extend(ids);
     Ok(count)
+}
+
+/// Removes what was said in a call and what was made of it; the call itself stays.
+pub(super) fn unsay(connection: &Connection, id: &str) -> rusqlite::Result<()> {
+    for script in [
+        "DELETE FROM utterances WHERE call_id = ?1",
+        "UPDATE call_log SET transcript = '', summary = NULL WHERE call_id = ?1",
+        "UPDATE calls SET state = json_remove(state, '$.analysis') WHERE id = ?1",
+        "DELETE FROM events WHERE call_id = ?1 AND type LIKE 'utterance%'",
+        "DELETE FROM events WHERE call_id = ?1 AND type IN
+            ('tool_called', 'tool_returned', 'conversation_analysed', 'whispered', 'dtmf')",
+    ] {
+        connection.prepare_cached(script)?.execute(params![id])?;
+    }
+    Ok(())
 }
 
 fn column(connection: &Connection, query: &str, before: i64) -> rusqlite::Result<Vec<String>> {

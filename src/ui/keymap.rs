@@ -55,6 +55,7 @@ pub enum Act {
     PageHistory,
     PageQuality,
     PageAudit,
+    Lead,
     KeepEnded,
     Freeze,
     Listen,

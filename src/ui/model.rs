@@ -21,7 +21,9 @@ use super::views::Views;
 use super::watch::Watch;
 
 pub use dialogs::{Ask, Confirm, GroupAsk, Overlay, Picker, Prompt};
-pub use pages::{AlertKey, AlertList, AlertRow, AlertStage, AuditTrail, Groups, PastCalls};
+pub use pages::{
+    AlertKey, AlertList, AlertRow, AlertStage, AuditTrail, Groups, LeadPage, PastCalls,
+};
 
 /// Ended calls leave the board after this long, unless they are kept with `h`.
 pub const ENDED_FADE: Duration = Duration::from_secs(10);
@@ -107,6 +109,8 @@ pub enum Page {
     History,
     Quality,
     Audit,
+    /// Everything said with one lead.
+    Lead,
     /// One call, full screen.
     Call,
 }
@@ -254,6 +258,7 @@ pub struct Model {
     pub groups: Groups,
     pub past: PastCalls,
     pub audit: AuditTrail,
+    pub lead: LeadPage,
     /// Calls that what is done next is done to.
     pub marked: BTreeSet<CallId>,
     /// Where `!` has led; pressed again there, it goes on to the next.
@@ -335,6 +340,7 @@ impl Model {
             groups: Groups::default(),
             past: PastCalls::default(),
             audit: AuditTrail::default(),
+            lead: LeadPage::default(),
             marked: BTreeSet::new(),
             worst_at: None,
             is_wide: false,
@@ -418,6 +424,7 @@ impl Model {
                 let row = self.audit.rows.get(self.audit.at)?;
                 return self.board.get(row.call?);
             }
+            Page::Lead => return self.board.get(self.lead.selected()?.call?),
             _ => {}
         }
         let past = self.is_past().then_some(&self.past);
@@ -537,7 +544,7 @@ impl Model {
         match (self.page, self.focus) {
             (Page::Call, _) => Context::Call,
             (_, Focus::Transcript | Focus::Detail) => Context::Call,
-            (Page::History | Page::Audit, Focus::Calls) => Context::Past,
+            (Page::History | Page::Audit | Page::Lead, Focus::Calls) => Context::Past,
             (_, Focus::Calls) => Context::Calls,
         }
     }

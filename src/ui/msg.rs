@@ -53,6 +53,11 @@ pub enum Msg {
         result: Result<HistoryPage, Refusal>,
     },
     Audit(Result<HistoryPage, Refusal>),
+    /// What was said with a lead was looked up.
+    Lead {
+        serial: u64,
+        result: Result<HistoryPage, Refusal>,
+    },
     /// A file was written, or not: what it holds and where it is, or why not.
     Written {
         what: String,
@@ -99,6 +104,8 @@ pub enum Effect {
     /// Look for past calls; the answer carries the serial.
     Past(u64, HistoryQuery),
     Audit,
+    /// Look up what was said with a lead; the answer carries the serial.
+    Lead(u64, String),
     /// Put text on the operator's own clipboard, and into a file for terminals that take none.
     Copy {
         what: String,

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::call::{
     AgentLink, Alert, AnsweredBy, Band, Call, CallFacts, CallId, CallStatus, Cut, Direction, Epoch,
     Line, LineBody, Listener, MediaLink, Note, Quality, Recording, RecordingState, Role, Severity,
-    Track, TurnTiming, Verb,
+    StoreLevel, Track, TurnTiming, Verb,
 };
 use crate::engine::{Hello, LinkState, Update};
 
@@ -69,6 +69,7 @@ fn base(who: &Who<'_>, status: CallStatus, age_s: i64, answered_s: Option<i64>) 
         agent_kind: Some(who.vendors.1.into()),
         adopted: false,
         observed: false,
+        store: StoreLevel::All,
     };
     let at = now();
     let mut call = Call::new(id(who.n), facts, status, at - TimeDelta::seconds(age_s));
@@ -173,6 +174,7 @@ fn looper() -> Call {
         *cut = Some(Cut {
             heard: "Thank you. Let me ch".into(),
             cut_at_ms: 600,
+            by: None,
         });
     }
     call.interruptions = 1;

@@ -165,6 +165,14 @@ pub struct SimulateAgent {
     /// Answer with stamped frames in real time instead of acting a script, to measure with.
     #[arg(long, env = "WALLBOARD_LOAD", value_parser = FalseyValueParser::new())]
     pub load: bool,
+    /// With --load: how long the agent speaks until the caller breaks in; 0s: never.
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "5s",
+        env = "WALLBOARD_BARGE_IN"
+    )]
+    pub barge_in: String,
     /// Sound of the agent both ways, for instance ulaw_8000 or pcm_16000.
     #[arg(long, value_name = "NAME", env = "WALLBOARD_AGENT_FORMAT")]
     pub format: Option<String>,

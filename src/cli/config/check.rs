@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::value::is_phone;
 use super::{AgentConfig, Config, FallbackConfig, Loaded, Problem, RouteConfig, nearest};
+use crate::call::StoreLevel;
 use crate::cli::vendors;
 use crate::providers::hooks::shell::check_url;
 
@@ -185,8 +186,8 @@ impl Judge<'_> {
                 self.error(format!("{name} names no agent: {agent}"), fix);
             }
         }
-        let carriers = vendors::carrier_names();
-        let words: [(&str, Option<&str>, &[&str]); 4] = [
+        let carriers = vendors::line_names();
+        let words: [(&str, Option<&str>, &[&str]); 5] = [
             (
                 "amd",
                 route.amd.as_deref(),
@@ -203,6 +204,7 @@ impl Judge<'_> {
                 &["inbound", "outbound"],
             ),
             ("carrier", route.matching.carrier.as_deref(), &carriers),
+            ("store", route.store.as_deref(), &StoreLevel::WORDS),
         ];
         for (key, word, known) in words {
             if let Some(word) = word.filter(|word| !known.contains(word)) {
@@ -211,6 +213,13 @@ impl Judge<'_> {
                     format!("{key} is {}", known.join(" or ")),
                 );
             }
+        }
+        let level = route.store.as_deref().and_then(StoreLevel::parse);
+        if route.record == Some(true) && level.is_some_and(|level| !level.keeps_audio()) {
+            self.error(
+                format!("{name}: record = true, and store keeps no audio"),
+                "leave record out, or set store = \"all\"",
+            );
         }
         if let Some(FallbackConfig::Transfer(to)) = &route.fallback {
             if !is_phone(to) {

@@ -24,6 +24,7 @@ const TAIL: &str = r#"
 # match = { carrier = "twilio", to = "+15557650000", direction = "inbound" }
 # agent = "support"
 # record = false
+# store = "all"                # all, no_audio (recordings stay with the carrier), facts_only (no words either)
 # amd = "off"                  # off, detect, message_end
 # on_machine = "continue"      # continue, end
 # fallback = { say = "Sorry, we will call you back." }   # or { transfer = "+15550001111" }

@@ -247,6 +247,8 @@ pub struct RouteConfig {
     pub on_machine: Option<String>,
     #[serde(default)]
     pub fallback: Option<FallbackConfig>,
+    #[serde(default)]
+    pub store: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -250,6 +250,40 @@ amd = "maybe"
 }
 
 #[test]
+fn a_route_keeps_one_of_three_levels_and_records_only_where_audio_is_kept() {
+    let judged = |route: &str| {
+        let dir = dir();
+        let text = format!("[[route]]\nmatch = {{ carrier = \"elevenlabs\" }}\n{route}\n");
+        let (config, problems) = Config::judge(&load(&inputs(&text, &dir)));
+        let words: Vec<String> = problems.into_iter().map(|one| one.message).collect();
+        let plans = crate::cli::plans::plans(&config).unwrap();
+        (words.join("; "), plans.routes[0].store)
+    };
+    use crate::call::StoreLevel;
+    for (route, complaint, level) in [
+        ("", "", StoreLevel::All),
+        ("store = \"all\"\nrecord = true", "", StoreLevel::All),
+        ("store = \"no_audio\"", "", StoreLevel::NoAudio),
+        ("store = \"facts_only\"", "", StoreLevel::FactsOnly),
+        (
+            "store = \"some\"",
+            "store cannot be \"some\"",
+            StoreLevel::FactsOnly,
+        ),
+        (
+            "store = \"no_audio\"\nrecord = true",
+            "store keeps no audio",
+            StoreLevel::NoAudio,
+        ),
+    ] {
+        let (words, kept) = judged(route);
+        assert_eq!(kept, level, "{route}");
+        assert!(words.contains(complaint), "{route}: {words}");
+        assert_eq!(words.is_empty(), complaint.is_empty(), "{route}: {words}");
+    }
+}
+
+#[test]
 fn a_file_named_on_the_command_line_must_exist() {
     let inputs = Inputs {
         file: Some(PathBuf::from("/nonexistent/wallboard.toml")),

@@ -27,6 +27,9 @@ pub const CARRIERS: &[Carrier] = &[twilio::CARRIER, plivo::CARRIER];
 /// Kinds of agents, in the order they are shown.
 pub const AGENTS: &[Agent] = &[elevenlabs::AGENT, openai::AGENT, pipeline::AGENT];
 
+/// Kinds of agents whose vendors run calls by themselves, which are then only observed.
+const OWN_LINES: &[&str] = &[elevenlabs::AGENT.kind];
+
 pub(super) use elevenlabs::settings as elevenlabs_settings;
 
 /// What stands in the way, in the setting's own words.
@@ -138,6 +141,17 @@ pub fn agent_kinds() -> Vec<&'static str> {
 /// Names of all carriers, for messages.
 pub fn carrier_names() -> Vec<&'static str> {
     CARRIERS.iter().map(|carrier| carrier.name).collect()
+}
+
+/// Names of everything a call can come by: the carriers, and agent vendors with lines of their own.
+pub fn line_names() -> Vec<&'static str> {
+    let mut names = carrier_names();
+    names.extend(
+        agent_kinds()
+            .into_iter()
+            .filter(|kind| OWN_LINES.contains(kind)),
+    );
+    names
 }
 
 /// An agent that says nothing of itself: everything comes from the plain keys.

@@ -449,9 +449,7 @@ fn mending(verdict: &str) -> &'static str {
             "the secret configured here is not the one it was signed with; if it was rotated, set the \
              new one; otherwise it is forged"
         }
-        "clock_skew" | "stale" => {
-            "set this machine's clock; signatures older than a few minutes are refused"
-        }
+        "clock_skew" => "set this machine's clock (NTP), or it is an old delivery sent again",
         "not_configured" => "set the vendor's secret; `wallboard doctor` names it",
         _ => "",
     }

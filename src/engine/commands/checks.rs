@@ -138,6 +138,7 @@ impl Commands {
                 live(core, call)?;
                 steerable(core, call)?;
                 floor::unheld(core, grant, call.id)?;
+                floor::unlimited(core, call.id, verb)?;
                 let to = transfer_target(core, &to)?;
                 Ok((Job::Transfer { call: call.id, to }, vec![hold]))
             }
@@ -149,6 +150,7 @@ impl Commands {
                 live(core, call)?;
                 steerable(core, call)?;
                 floor::unlimited(core, call.id, verb)?;
+                audio_is_kept(call, &action)?;
                 Ok((recording(core, call.id, &action)?, vec![hold]))
             }
             Action::Whisper { text } => floor::whisper(core, grant, id, call, words(&text)?),
@@ -341,6 +343,19 @@ fn recording(core: &Core, call: CallId, action: &Action) -> Result<Job, Refusal>
             recording: Some(id.clone()),
         }),
     }
+}
+
+/// A recording begun where no audio is kept would lie with the carrier for good. One that runs can
+/// always be stopped.
+fn audio_is_kept(call: &Call, action: &Action) -> Result<(), Refusal> {
+    if call.facts.store.keeps_audio() || !matches!(action, Action::RecordStart {}) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        ErrorCode::Unsupported,
+        "the route of this call keeps no audio",
+        "store of its [[route]] says so; it is \"all\" where calls may be recorded",
+    ))
 }
 
 fn can_pause_recording(core: &Core, call: CallId) -> Result<(), Refusal> {

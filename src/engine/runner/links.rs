@@ -18,7 +18,7 @@ const STUCK: Duration = Duration::from_secs(10);
 const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Says goodbye with 1000 and waits for it to be written, not for the answer.
-pub(super) async fn say_goodbye(mut socket: BoxSocket) {
+pub(in crate::engine) async fn say_goodbye(mut socket: BoxSocket) {
     let _either_way_it_is_dropped = tokio::time::timeout(GOODBYE_WITHIN, socket.close()).await;
 }
 

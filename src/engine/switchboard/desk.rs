@@ -13,8 +13,8 @@ use crate::call::{
     Applied, Board, CallEvent, CallFacts, CallId, CallStatus, Direction, ENVELOPE_VERSION,
     Envelope, Epoch, Fact, StatusStep,
 };
-use crate::engine::Clock;
 use crate::engine::ports::Journal;
+use crate::engine::{Clock, Plans};
 
 use super::timeline::Timeline;
 use super::tombstones::{Grave, Tombstones};
@@ -29,6 +29,7 @@ const RING_MAX: usize = 16_384;
 pub(super) struct Desk {
     board: Arc<RwLock<Board>>,
     journal: Arc<dyn Journal>,
+    plans: Arc<Plans>,
     fanout: broadcast::Sender<Arc<Envelope>>,
     ring: VecDeque<Arc<Envelope>>,
     tombstones: Tombstones,
@@ -42,6 +43,7 @@ impl Desk {
     pub(super) fn new(
         board: Arc<RwLock<Board>>,
         journal: Arc<dyn Journal>,
+        plans: Arc<Plans>,
         seq: Arc<AtomicU64>,
         epoch: Epoch,
         clock: Clock,
@@ -49,6 +51,7 @@ impl Desk {
         Self {
             board,
             journal,
+            plans,
             fanout: broadcast::channel(FANOUT_MAX).0,
             ring: VecDeque::new(),
             tombstones: Tombstones::default(),
@@ -334,6 +337,7 @@ impl Desk {
 
     fn stamp(&mut self, call: Option<CallId>, mut fact: Fact) {
         fact.sanitise();
+        self.keep_less(call, &mut fact);
         let seq = self.seq.load(Ordering::Relaxed) + 1;
         let envelope = Arc::new(Envelope {
             v: ENVELOPE_VERSION,
@@ -359,6 +363,23 @@ impl Desk {
         self.ring.push_back(Arc::clone(&envelope));
         // No subscriber is a normal state.
         let _nobody = self.fanout.send(envelope);
+    }
+
+    /// Says how much of a call is kept, as soon as it is known who it is. What was stricter stays so.
+    fn keep_less(&self, call: Option<CallId>, fact: &mut Fact) {
+        match fact {
+            Fact::CallSeen { facts, .. } => {
+                facts.store = facts.store.max(self.plans.store_of(facts));
+            }
+            Fact::CallDescribed { facts } => {
+                let known = call.and_then(|id| self.read().get(id).map(|call| call.facts.clone()));
+                if let Some(mut whole) = known {
+                    whole.take(facts);
+                    facts.store = whole.store.max(self.plans.store_of(&whole));
+                }
+            }
+            _ => {}
+        }
     }
 
     fn subscribe(&self, since: Option<(Epoch, u64)>) -> Subscription {

@@ -25,7 +25,10 @@ pub enum SignatureVerdict {
     Missing,
     Malformed,
     /// Too old, or from the future.
-    Stale,
+    Stale {
+        /// How long before our time it was signed, seconds; negative: after it.
+        late_s: i64,
+    },
     Mismatch,
 }
 
@@ -70,7 +73,9 @@ impl SignatureCheck {
             return Err(SignatureVerdict::Malformed);
         }
         if at + AGE_S_MAX < now_unix_s || at > now_unix_s + AHEAD_S_MAX {
-            return Err(SignatureVerdict::Stale);
+            let late_s = i64::try_from(now_unix_s).unwrap_or(i64::MAX);
+            let late_s = late_s.saturating_sub(i64::try_from(at).unwrap_or(i64::MAX));
+            return Err(SignatureVerdict::Stale { late_s });
         }
         Ok(Self {
             mac: mac_of(text, secret),

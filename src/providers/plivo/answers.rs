@@ -204,6 +204,19 @@ pub fn read_recording(body: &[u8]) -> Result<String, BadAnswer> {
     Ok(raw.recording_id)
 }
 
+/// The id of a stream that was started.
+///
+/// # Errors
+/// [`BadAnswer`]
+pub fn read_stream(body: &[u8]) -> Result<String, BadAnswer> {
+    #[derive(Deserialize)]
+    struct Raw {
+        stream_id: String,
+    }
+    let raw: Raw = serde_json::from_slice(body)?;
+    Ok(raw.stream_id)
+}
+
 /// Where a recording's audio is.
 ///
 /// # Errors

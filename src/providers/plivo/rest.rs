@@ -13,6 +13,8 @@ use super::xml::plain_number;
 pub const PAGE_SIZE: u32 = 20;
 /// Longest recording started over REST, seconds; the carrier's own default is one minute.
 const RECORDING_SECONDS_MAX: u32 = 14_400;
+/// Longest copy of a call's audio, seconds; ours ends with its last listener.
+const STREAM_SECONDS_MAX: u32 = 14_400;
 /// Longest text spoken into a call, in characters.
 const SPEAK_CHARS_MAX: usize = 3_000;
 
@@ -239,6 +241,31 @@ impl Rest {
     pub fn press(&self, call_uuid: &str, digits: &str, leg: Leg) -> Result<RestRequest, BadId> {
         let body = json!({"digits": digits, "leg": leg.as_str()});
         Ok(self.post(&format!("Call/{}/DTMF/", checked(call_uuid)?), body))
+    }
+
+    /// Starts a one-way stream of both tracks of a live call to `url`. The carrier runs one stream a
+    /// call. Sent once.
+    ///
+    /// # Errors
+    /// [`BadId`]
+    pub fn fork(&self, call_uuid: &str, url: &str) -> Result<RestRequest, BadId> {
+        let body = json!({
+            "service_url": url,
+            "bidirectional": false,
+            "audio_track": "both",
+            "content_type": "audio/x-mulaw;rate=8000",
+            "stream_timeout": STREAM_SECONDS_MAX,
+        });
+        Ok(self.post(&format!("Call/{}/Stream/", checked(call_uuid)?), body))
+    }
+
+    /// Ends a stream that [`Rest::fork`] started.
+    ///
+    /// # Errors
+    /// [`BadId`]
+    pub fn unfork(&self, call_uuid: &str, stream_id: &str) -> Result<RestRequest, BadId> {
+        let (call, stream) = (checked(call_uuid)?, checked(stream_id)?);
+        Ok(self.delete(&format!("Call/{call}/Stream/{stream}/")))
     }
 
     /// Ids of the calls that are live, at most [`PAGE_SIZE`] from `offset` on; one more request each

@@ -14,6 +14,7 @@
 //! | [`DIAL_ACTION`] | [`super::DialResult`] | [`super::hang_up`], or an apology |
 //! | [`DIAL_STATUS`] | [`super::DialLegCallback`] | nothing |
 //! | [`STREAM`] (WebSocket) | [`super::PlivoCodec`] | audio |
+//! | [`MONITOR`] (WebSocket) | [`super::PlivoCodec`] | nothing |
 
 /// Configured at the number, or given when a call is placed.
 pub const ANSWER: &str = "/answer";
@@ -31,5 +32,7 @@ pub const DIAL_ACTION: &str = "/dial-action";
 pub const DIAL_STATUS: &str = "/dial-status";
 /// The audio stream.
 pub const STREAM: &str = "/media-stream";
+/// Where the audio of observed calls is copied to, one way.
+pub const MONITOR: &str = "/monitor-media-stream";
 /// Name of the stream's query parameter (and extra header) that holds our ticket.
 pub const TICKET: &str = "wb";

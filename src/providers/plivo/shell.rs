@@ -18,12 +18,14 @@ use crate::providers::shell::{BaseError, Http, HttpAnswer, HttpFailure, base_url
 use super::{
     AnswerQuery, BadId, CARRIER, CallResource, DialForm, Leg, Method, PAGE_SIZE, PlivoSettings,
     RETRIES, Rest, RestFailure, RestRequest, TransferRequest, read_call, read_dialled,
-    read_failure, read_ids, read_recording, read_recording_url, routes,
+    read_failure, read_ids, read_recording, read_recording_url, read_stream, routes,
 };
 
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// An hour of stereo WAV at 8 kHz, 16 bit, and some.
 const RECORDING_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Why nothing can be copied.
+const NO_MONITOR: &str = "its carrier cannot reach this backend: server.public_url is not set";
 /// A long recording takes its time.
 const RECORDING_WITHIN: Duration = Duration::from_secs(120);
 /// Live calls are asked about one by one, so many at a time. The API takes 300 requests in 5 s.
@@ -223,6 +225,25 @@ impl PlivoControl {
         }
     }
 
+    /// Our monitor socket as the carrier shall dial it; `None` without a public URL.
+    fn monitor(&self) -> Option<String> {
+        let base = self.public_url.as_deref()?;
+        // `https` becomes `wss`, `http` becomes `ws`.
+        Some(format!(
+            "ws{}{}",
+            base.strip_prefix("http")?,
+            routes::MONITOR
+        ))
+    }
+
+    async fn fork_now(&self, call: String, ticket: String) -> Result<String, CarrierError> {
+        let url = self.monitor().ok_or_else(|| refuse(NO_MONITOR))?;
+        let url = format!("{url}?{}={ticket}", routes::TICKET);
+        let request = self.rest.fork(&call, &url).map_err(bad_id)?;
+        let body = self.call(request, true).await?;
+        read_stream(&body).map_err(unreadable)
+    }
+
     /// All ids of a list, page by page. A carrier that knows no pages gives the same ids again,
     /// which ends the search too.
     async fn ids(&self, page: impl Fn(u32) -> RestRequest) -> Result<Vec<String>, CarrierError> {
@@ -373,6 +394,32 @@ impl CarrierControl for PlivoControl {
     /// It starts and stops them, and knows nothing in between.
     fn pauses_recordings(&self) -> bool {
         false
+    }
+
+    fn cannot_fork(&self) -> Option<&'static str> {
+        self.monitor().is_none().then_some(NO_MONITOR)
+    }
+
+    fn fork(
+        &self,
+        carrier_call_id: String,
+        ticket: String,
+    ) -> BoxFuture<'static, Result<String, CarrierError>> {
+        let this = self.clone();
+        async move { this.fork_now(carrier_call_id, ticket).await }.boxed()
+    }
+
+    fn unfork(
+        &self,
+        carrier_call_id: String,
+        stream: String,
+    ) -> BoxFuture<'static, Result<(), CarrierError>> {
+        let this = self.clone();
+        async move {
+            let request = this.rest.unfork(&carrier_call_id, &stream);
+            this.call(request.map_err(bad_id)?, true).await.map(|_| ())
+        }
+        .boxed()
     }
 
     fn live_calls(&self) -> BoxFuture<'static, Result<Vec<CarrierCall>, CarrierError>> {

@@ -98,16 +98,6 @@ impl PlivoCodec {
             .media
             .as_ref()
             .ok_or_else(|| unreadable("media without its body"))?;
-        if media
-            .track
-            .as_ref()
-            .is_some_and(|track| track.0 == "outbound")
-        {
-            // Only one-way streams of both tracks carry it; it is our own voice.
-            return Ok(CarrierIn::Unknown {
-                event: "media outbound".to_owned(),
-            });
-        }
         let payload = base64_audio(&media.payload.0).map_err(unreadable)?;
         let timestamp_ms = media.timestamp.0.map(|ms| {
             if ms < EPOCH_TIMES_FROM {
@@ -115,11 +105,16 @@ impl PlivoCodec {
             }
             ms.saturating_sub(*self.epoch_ms.get_or_insert(ms))
         });
-        Ok(CarrierIn::Audio(CarrierAudio {
+        let audio = CarrierAudio {
             payload: Bytes::from(payload),
             chunk: media.chunk.0,
             timestamp_ms,
-        }))
+        };
+        let track = media.track.as_ref().map(|track| track.0.as_ref());
+        Ok(match track {
+            Some("outbound") => CarrierIn::Echo(audio),
+            _ => CarrierIn::Audio(audio),
+        })
     }
 }
 

@@ -126,6 +126,15 @@ pub fn read_recording(body: &[u8]) -> Result<String, BadAnswer> {
     Ok(raw.sid)
 }
 
+/// The id of a stream that was started.
+///
+/// # Errors
+/// [`BadAnswer`]
+pub fn read_stream(body: &[u8]) -> Result<String, BadAnswer> {
+    // A `sid`, as that of a recording.
+    read_recording(body)
+}
+
 /// What an answer that is not 2xx means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RestFailure {

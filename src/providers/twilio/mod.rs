@@ -31,6 +31,11 @@ pub use twiml::*;
 /// The carrier's name everywhere: board, routes, metrics.
 pub const CARRIER: &str = "twilio";
 
+/// Where the audio of observed calls is copied to, one way.
+pub const MONITOR: &str = "/monitor-stream";
+/// Name of the stream parameter that holds our ticket.
+pub const TICKET: &str = "wb";
+
 /// Retry override appended to every callback URL we hand out: three retries on any failure.
 /// By default Twilio does not retry a 5xx. Twilio docs, "Webhooks connection overrides".
 pub const RETRIES: &str = "#rc=3&rp=all";

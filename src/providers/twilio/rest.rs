@@ -275,6 +275,34 @@ impl Rest {
         Ok(request)
     }
 
+    /// Starts a one-way stream of both tracks of a live call to `url`; `ticket` arrives in its first
+    /// words. Sent once: twice would be heard twice.
+    ///
+    /// # Errors
+    /// [`BadId`]
+    pub fn fork(&self, call_sid: &str, url: &str, ticket: &str) -> Result<RestRequest, BadId> {
+        let form = vec![
+            ("Url", url.to_owned()),
+            ("Track", "both_tracks".to_owned()),
+            ("Parameter1.Name", super::TICKET.to_owned()),
+            ("Parameter1.Value", ticket.to_owned()),
+        ];
+        let call = checked(call_sid)?;
+        Ok(self.post(&format!("Calls/{call}/Streams.json"), form))
+    }
+
+    /// Ends a stream that [`Rest::fork`] started.
+    ///
+    /// # Errors
+    /// [`BadId`]
+    pub fn unfork(&self, call_sid: &str, stream_sid: &str) -> Result<RestRequest, BadId> {
+        let (call, stream) = (checked(call_sid)?, checked(stream_sid)?);
+        let form = vec![("Status", "stopped".to_owned())];
+        let mut request = self.post(&format!("Calls/{call}/Streams/{stream}.json"), form);
+        request.idempotent = true;
+        Ok(request)
+    }
+
     /// The recordings of a call.
     ///
     /// # Errors

@@ -12,9 +12,9 @@ use crate::engine::{CarrierCall, CarrierControl, CarrierError, DialOrder, Record
 use crate::providers::shell::{BaseError, Http, HttpAnswer, HttpFailure, base_url};
 
 use super::{
-    AmdMode, BadId, CARRIER, CallResource, Dial, DialForm, Method, RETRIES, RecordingChange, Rest,
-    RestFailure, RestRequest, TwilioSettings, read_call, read_calls, read_failure, read_recording,
-    transfer_inline,
+    AmdMode, BadId, CARRIER, CallResource, Dial, DialForm, MONITOR, Method, RETRIES,
+    RecordingChange, Rest, RestFailure, RestRequest, TwilioSettings, read_call, read_calls,
+    read_failure, read_recording, read_stream, transfer_inline,
 };
 
 /// JSON answers larger than this are not Twilio's.
@@ -25,6 +25,8 @@ const RECORDING_BYTES_MAX: usize = 64 * 1024 * 1024;
 const RECORDING_WITHIN: std::time::Duration = std::time::Duration::from_secs(120);
 /// Pages of the live list followed at most.
 const PAGES_MAX: usize = 20;
+/// Why nothing can be copied.
+const NO_MONITOR: &str = "its carrier cannot reach this backend: server.public_url is not set";
 /// Ring a transfer's target for this long, seconds.
 const TRANSFER_RINGS_S: u32 = 30;
 
@@ -202,6 +204,23 @@ impl TwilioControl {
         read_recording(&body).map_err(unreadable)
     }
 
+    /// Our monitor socket as the carrier shall dial it; `None` without a public URL.
+    fn monitor(&self) -> Option<String> {
+        let base = self.public_url.as_deref()?;
+        // `https` becomes `wss`, `http` becomes `ws`.
+        Some(format!("ws{}{MONITOR}", base.strip_prefix("http")?))
+    }
+
+    async fn fork_now(&self, call: String, ticket: String) -> Result<String, CarrierError> {
+        let url = self.monitor().ok_or_else(|| CarrierError::Refused {
+            code: None,
+            message: NO_MONITOR.to_owned(),
+        })?;
+        let request = self.rest.fork(&call, &url, &ticket).map_err(refused)?;
+        let body = self.call(request, true).await?;
+        read_stream(&body).map_err(unreadable)
+    }
+
     async fn live_now(&self) -> Result<Vec<CarrierCall>, CarrierError> {
         let mut live = Vec::new();
         for first in self.rest.live_calls() {
@@ -279,6 +298,32 @@ impl CarrierControl for TwilioControl {
     ) -> BoxFuture<'static, Result<String, CarrierError>> {
         let this = self.clone();
         async move { this.record_now(carrier_call_id, recording, order).await }.boxed()
+    }
+
+    fn cannot_fork(&self) -> Option<&'static str> {
+        self.monitor().is_none().then_some(NO_MONITOR)
+    }
+
+    fn fork(
+        &self,
+        carrier_call_id: String,
+        ticket: String,
+    ) -> BoxFuture<'static, Result<String, CarrierError>> {
+        let this = self.clone();
+        async move { this.fork_now(carrier_call_id, ticket).await }.boxed()
+    }
+
+    fn unfork(
+        &self,
+        carrier_call_id: String,
+        stream: String,
+    ) -> BoxFuture<'static, Result<(), CarrierError>> {
+        let this = self.clone();
+        async move {
+            let request = this.rest.unfork(&carrier_call_id, &stream);
+            this.call(request.map_err(refused)?, true).await.map(|_| ())
+        }
+        .boxed()
     }
 
     fn live_calls(&self) -> BoxFuture<'static, Result<Vec<CarrierCall>, CarrierError>> {

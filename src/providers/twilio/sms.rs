@@ -10,6 +10,8 @@ use super::{Form, FormError};
 pub struct TextMessage {
     pub message_sid: String,
     pub from: String,
+    /// Which of our numbers it was sent to.
+    pub to: String,
     pub body: String,
 }
 
@@ -27,6 +29,7 @@ impl TextMessage {
         Ok(Self {
             message_sid,
             from,
+            to: form.label("To").unwrap_or_default(),
             body,
         })
     }
@@ -40,10 +43,13 @@ impl TextMessage {
             channel: "sms".to_owned(),
             phone: Some(self.from.clone()),
             text: self.body.clone(),
+            ..LeadMessage::default()
         };
         News {
             subject: Subject::Texted {
+                carrier: super::CARRIER,
                 phone: self.from.clone(),
+                to: self.to.clone(),
             },
             facts: vec![Fact::LeadMessaged { message }],
         }

@@ -104,22 +104,17 @@ impl CarrierCodec for TwilioCodec {
                     .media
                     .as_ref()
                     .ok_or_else(|| unreadable("media without its body"))?;
-                if media
-                    .track
-                    .as_ref()
-                    .is_some_and(|track| track.0 == "outbound")
-                {
-                    // Only one-way streams of both tracks carry it; it is our own voice.
-                    return Ok(CarrierIn::Unknown {
-                        event: "media outbound".to_owned(),
-                    });
-                }
                 let payload = base64_audio(&media.payload.0).map_err(unreadable)?;
-                Ok(CarrierIn::Audio(CarrierAudio {
+                let audio = CarrierAudio {
                     payload: Bytes::from(payload),
                     chunk: media.chunk.0,
                     timestamp_ms: media.timestamp.0,
-                }))
+                };
+                let track = media.track.as_ref().map(|track| track.0.as_ref());
+                Ok(match track {
+                    Some("outbound") => CarrierIn::Echo(audio),
+                    _ => CarrierIn::Audio(audio),
+                })
             }
             "start" => self.start(&message),
             "connected" => Ok(CarrierIn::Connected),

@@ -80,6 +80,11 @@ pub(super) fn page_of(result: Option<Value>) -> HistoryPage {
             .map(Value::take)
             .and_then(|rows| serde_json::from_value(rows).ok())
             .unwrap_or_default(),
+        said: result
+            .get_mut("said")
+            .map(Value::take)
+            .and_then(|rows| serde_json::from_value(rows).ok())
+            .unwrap_or_default(),
     }
 }
 

@@ -96,12 +96,11 @@ pub(super) async fn past(
     let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
     let wanted = HistoryQuery {
         text: query.text.filter(|text| !text.trim().is_empty()),
-        call: None,
         lead_id: query.lead_id,
         since: query.since,
         cursor: query.cursor,
         limit,
-        audit: false,
+        ..HistoryQuery::default()
     };
     let page =
         app.core.journal.history(wanted).await.map_err(|error| {

@@ -9,7 +9,7 @@ use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::call::{ErrorCode, Fact, LeadMessage, Verb};
+use crate::call::{ErrorCode, Fact, LeadMessage, StoreLevel, Verb};
 use crate::engine::{LeadTimeline, Target, random};
 
 use super::super::caller::Caller;
@@ -125,6 +125,7 @@ pub(super) async fn add(
             channel: given.channel.unwrap_or_else(|| "text".to_owned()),
             phone: None,
             text,
+            store: StoreLevel::All,
         };
         let fact = Fact::LeadMessaged { message };
         app.core

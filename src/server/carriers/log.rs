@@ -25,6 +25,8 @@ pub enum WebhookVerdict {
     MalformedSignature,
     /// The signature is right over another URL: a configuration mistake, see the advice.
     UrlMismatch,
+    /// Signed at a time that is too far from ours: a clock is wrong, or it is an old delivery.
+    ClockSkew,
     /// Made with another secret, or forged.
     WrongSecret,
     /// The secret to check it with is not configured.
@@ -46,6 +48,7 @@ impl WebhookVerdict {
             Self::MissingSignature => "missing_signature",
             Self::MalformedSignature => "malformed_signature",
             Self::UrlMismatch => "url_mismatch",
+            Self::ClockSkew => "clock_skew",
             Self::WrongSecret => "wrong_secret",
             Self::NotConfigured => "not_configured",
             Self::Malformed => "malformed",

@@ -30,7 +30,7 @@ use super::state::App;
 pub use log::{WebhookEntry, WebhookLog, WebhookVerdict};
 pub(super) use pipeline::may_log_refusal;
 pub use plivo::PlivoDesk;
-pub(super) use seen::{Seen, content_key};
+pub(super) use seen::{Seen, content_key, mark_of};
 pub use twilio::TwilioDesk;
 
 /// Retry override every URL we hand to a carrier ends in: by default a 5xx is not tried again.
@@ -143,6 +143,11 @@ pub trait CarrierDesk: Send + Sync + Debug {
     /// Paths of its media sockets; segments after them are accepted and ignored.
     fn streams(&self) -> &'static [&'static str];
 
+    /// Paths of the sockets to which it copies the audio of observed calls.
+    fn monitors(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Why nothing can be proven yet: a secret is not configured.
     fn unready(&self) -> Option<&'static str>;
 
@@ -239,6 +244,9 @@ impl CarrierRoutes {
                         pipeline::take(state, desk, path, request).await
                     }),
                 );
+            }
+            for path in desk.monitors() {
+                router = router.route(path, super::media::monitor(Arc::clone(desk)));
             }
             for path in desk.streams() {
                 let bare = super::media::route(self.clone(), Arc::clone(desk));

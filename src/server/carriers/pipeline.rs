@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use crate::call::{CallFacts, CallId, ErrorCode, Fact};
+use crate::call::{CallFacts, CallId, ErrorCode, Fact, StoreLevel};
 use crate::engine::{PostError, Target};
 use crate::providers::{News, Subject};
 
@@ -189,9 +189,17 @@ impl Visit {
         let switchboard = &self.app.core.switchboard;
         let work = async {
             for mut one in news {
-                if let Subject::Texted { phone } = &one.subject {
-                    let lead = self.app.conversations.whose(&self.app.core, phone).await;
-                    address(&mut one.facts, &lead.unwrap_or_else(|| phone.clone()));
+                if let Subject::Texted { carrier, phone, to } = &one.subject {
+                    let core = &self.app.core;
+                    let lead = self.app.conversations.whose(core, phone).await;
+                    let route = CallFacts {
+                        carrier: (*carrier).to_owned(),
+                        from: phone.clone(),
+                        to: to.clone(),
+                        ..CallFacts::default()
+                    };
+                    let lead = lead.unwrap_or_else(|| phone.clone());
+                    address(&mut one.facts, &lead, core.plans.store_of(&route));
                 }
                 match switchboard
                     .post(self.target_of(one.subject, ours), one.facts)
@@ -279,11 +287,13 @@ impl Visit {
     }
 }
 
-/// Says whose a message is; one from a number nobody knows is kept under that number.
-fn address(facts: &mut [Fact], lead: &str) {
+/// Says whose a message is, and how much of it the route of a call from there would keep. One from
+/// a number nobody knows is kept under that number.
+fn address(facts: &mut [Fact], lead: &str, store: StoreLevel) {
     for fact in facts {
         if let Fact::LeadMessaged { message } = fact {
             lead.clone_into(&mut message.lead_id);
+            message.store = store;
         }
     }
 }

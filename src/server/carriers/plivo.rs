@@ -188,6 +188,10 @@ impl CarrierDesk for PlivoDesk {
         &[routes::STREAM]
     }
 
+    fn monitors(&self) -> &'static [&'static str] {
+        &[routes::MONITOR]
+    }
+
     fn unready(&self) -> Option<&'static str> {
         self.keys
             .is_empty()

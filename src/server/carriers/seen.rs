@@ -5,15 +5,15 @@ use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::engine::WebhookMark;
+
 /// Deliveries remembered; older ones would be judged by the board, which takes no fact twice.
 const KEPT_MAX: usize = 16_384;
-
-type Mark = [u8; 16];
 
 /// The deliveries taken lately.
 #[derive(Debug, Default)]
 pub(in crate::server) struct Seen {
-    marks: Mutex<(HashSet<Mark>, VecDeque<Mark>)>,
+    marks: Mutex<(HashSet<WebhookMark>, VecDeque<WebhookMark>)>,
 }
 
 impl Seen {
@@ -24,7 +24,11 @@ impl Seen {
 
     /// Remembers a delivery, once it has been kept.
     pub(in crate::server) fn insert(&self, key: &str) {
-        let mark = mark_of(key);
+        self.remember(mark_of(key));
+    }
+
+    /// As [`Seen::insert`], for what an earlier run has taken.
+    pub(in crate::server) fn remember(&self, mark: WebhookMark) {
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         let (known, order) = &mut *marks;
         if known.insert(mark) {
@@ -38,9 +42,10 @@ impl Seen {
     }
 }
 
-fn mark_of(key: &str) -> Mark {
+/// What is kept of a delivery's key.
+pub(in crate::server) fn mark_of(key: &str) -> WebhookMark {
     let sum: [u8; 32] = Sha256::digest(key.as_bytes()).into();
-    let mut mark = Mark::default();
+    let mut mark = WebhookMark::default();
     mark.copy_from_slice(&sum[..16]);
     mark
 }

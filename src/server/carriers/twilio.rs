@@ -32,8 +32,6 @@ const CONFERENCE: &str = "/conference-status-callback";
 const SMS: &str = "/sms";
 const STREAM: &str = "/outbound-media-stream";
 
-/// Name of the stream parameter that holds our ticket.
-const TICKET: &str = "wb";
 /// Twilio's webhooks and Media Streams.
 #[derive(Clone, Debug)]
 pub struct TwilioDesk {
@@ -92,6 +90,10 @@ impl CarrierDesk for TwilioDesk {
 
     fn streams(&self) -> &'static [&'static str] {
         &[STREAM]
+    }
+
+    fn monitors(&self) -> &'static [&'static str] {
+        &[twilio::MONITOR]
     }
 
     fn unready(&self) -> Option<&'static str> {
@@ -156,7 +158,7 @@ impl CarrierDesk for TwilioDesk {
     }
 
     fn ticket<'s>(&self, start: &'s StreamStart) -> Option<&'s str> {
-        start.custom.get(TICKET).map(String::as_str)
+        start.custom.get(twilio::TICKET).map(String::as_str)
     }
 
     fn codec(&self, _query: &str) -> Box<dyn CarrierCodec> {
@@ -172,7 +174,7 @@ impl CarrierDesk for TwilioDesk {
             url: document.base.ws(STREAM),
             name: Some("agent".to_owned()),
             status_callback: Some(document.base.callback(STREAM_STATUS)),
-            parameters: vec![(TICKET.to_owned(), document.ticket.to_owned())],
+            parameters: vec![(twilio::TICKET.to_owned(), document.ticket.to_owned())],
         };
         twilio::connect_stream(&stream, &self.after(document.base, document.fallback))
     }

@@ -8,8 +8,8 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::call::{CallId, Fact, Recording, RecordingState};
-use crate::engine::{PostError, RecordingVault, StoreError, Target};
+use crate::call::{Call, CallId, Fact, Recording, RecordingState};
+use crate::engine::{HistoryQuery, PostError, RecordingVault, StoreError, Target};
 use crate::providers::elevenlabs::ConversationEvent;
 
 use super::super::state::App;
@@ -36,7 +36,8 @@ struct Part {
 impl Drop for Part {
     fn drop(&mut self) {
         if !self.kept {
-            // Left over at worst; the next start clears such files away.
+            // Where this fails, or the process is killed first, the next opening of the data folder
+            // clears the file away.
             let _left = std::fs::remove_file(&self.path);
         }
     }
@@ -91,6 +92,9 @@ impl Sink {
         let Some(mut part) = self.file else {
             return Ok(());
         };
+        if !keeps_audio(app, call).await {
+            return Ok(());
+        }
         part.file.flush().await.map_err(unwritable)?;
         part.file.sync_all().await.map_err(unwritable)?;
         let name = event
@@ -117,6 +121,28 @@ impl Sink {
             .await?;
         Ok(())
     }
+}
+
+/// Whether the route of a call keeps audio. Asked only now, because a body may name its conversation
+/// after the sound; what has been received then goes with its [`Part`]. In doubt nothing is kept.
+async fn keeps_audio(app: &App, call: CallId) -> bool {
+    let level = |call: &Call| call.facts.store;
+    let core = &app.core;
+    let live = core.switchboard.read(|board| board.get(call).map(level));
+    if let Some(level) = live {
+        return level.keeps_audio();
+    }
+    let query = HistoryQuery {
+        call: Some(call),
+        limit: 1,
+        ..HistoryQuery::default()
+    };
+    let page = core.journal.history(query).await;
+    page.is_ok_and(|page| {
+        page.items
+            .first()
+            .is_some_and(|call| level(call).keeps_audio())
+    })
 }
 
 fn unwritable(error: std::io::Error) -> PostError {

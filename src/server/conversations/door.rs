@@ -18,7 +18,7 @@ use crate::providers::elevenlabs::{
     SignatureVerdict, VENDOR, read_event,
 };
 
-use super::super::carriers::{WebhookEntry, WebhookVerdict, content_key};
+use super::super::carriers::{WebhookEntry, WebhookVerdict, content_key, mark_of};
 use super::super::guard::Peer;
 use super::super::state::App;
 use super::audio::Sink;
@@ -83,7 +83,7 @@ struct Visit {
     headers: HeaderMap,
     /// The type of the event, once it is read.
     word: String,
-    advice: Option<&'static str>,
+    advice: Option<String>,
 }
 
 /// A body that has come in whole.
@@ -113,7 +113,7 @@ impl Visit {
         let key = self.key(&event, &received);
         let told_before = self.app.seen.contains(&key);
         if !told_before {
-            let taken = match self.keep(&event, received.audio).await {
+            let taken = match self.keep(&event, &key, received.audio).await {
                 Ok(taken) => taken,
                 Err(error) => return Err(not_kept(&error)),
             };
@@ -143,11 +143,11 @@ impl Visit {
     /// Begins to judge the signature; `None` where signatures are switched off.
     fn proof(&mut self) -> Result<Option<SignatureCheck>, Refused> {
         if self.app.settings.insecure_skip_signatures {
-            self.advice = Some("signatures are switched off: anybody can send this");
+            self.advice = Some("signatures are switched off: anybody can send this".into());
             return Ok(None);
         }
         let Some(secret) = &self.app.conversation_settings.webhook_secret else {
-            self.advice = Some("set elevenlabs.webhook_secret");
+            self.advice = Some("set elevenlabs.webhook_secret".into());
             return Err(Refused {
                 verdict: WebhookVerdict::NotConfigured,
                 status: StatusCode::SERVICE_UNAVAILABLE,
@@ -169,9 +169,9 @@ impl Visit {
         let verdict = match verdict {
             SignatureVerdict::Missing => WebhookVerdict::MissingSignature,
             SignatureVerdict::Malformed => WebhookVerdict::MalformedSignature,
-            SignatureVerdict::Stale => {
-                self.advice = Some("signed too long ago, or a clock is wrong");
-                WebhookVerdict::MalformedSignature
+            SignatureVerdict::Stale { late_s } => {
+                self.advice = Some(skew(late_s));
+                WebhookVerdict::ClockSkew
             }
             SignatureVerdict::Valid | SignatureVerdict::Mismatch => WebhookVerdict::WrongSecret,
         };
@@ -258,6 +258,7 @@ impl Visit {
     async fn keep(
         &self,
         event: &ConversationEvent,
+        key: &str,
         audio: Option<Sink>,
     ) -> Result<Taken, PostError> {
         let core = &self.app.core;
@@ -266,6 +267,8 @@ impl Visit {
             if let (Some(audio), Some(call), EventKind::Audio) = (audio, taken.call, &event.kind) {
                 audio.keep(&self.app, call, event).await?;
             }
+            // Words said twice would be written twice: unlike statuses, nothing tells them apart.
+            core.journal.mark(mark_of(key))?;
             core.journal.flush().await?;
             Ok(taken)
         };
@@ -281,19 +284,32 @@ impl Visit {
             tracing::debug!(path = self.path, kind = %word, verdict = verdict.as_str(), "webhook received");
         } else if super::super::carriers::may_log_refusal() {
             tracing::warn!(path = self.path, kind = %word, verdict = verdict.as_str(),
-                advice = self.advice.unwrap_or_default(), "webhook received");
+                advice = self.advice.as_deref().unwrap_or_default(), "webhook received");
         }
         self.app.webhooks.push(WebhookEntry {
             at: self.app.core.clock.now(),
             carrier: VENDOR,
             path: self.path.to_owned(),
             verdict,
-            advice: self.advice.map(str::to_owned),
+            advice: self.advice.clone(),
             url: self.path.to_owned(),
             peer: peer.map_or_else(String::new, |peer| peer.ip.to_string()),
             status: status.as_u16(),
         });
     }
+}
+
+/// What a time of signing that is too far from ours may mean.
+fn skew(late_s: i64) -> String {
+    if late_s < 0 {
+        let ahead = late_s.unsigned_abs();
+        return format!(
+            "signed {ahead} s from now: set this machine's clock (NTP), or the sender's"
+        );
+    }
+    format!(
+        "signed {late_s} s ago: an old delivery sent again, or this machine's clock is ahead (NTP)"
+    )
 }
 
 /// An id as it may be logged.

@@ -114,8 +114,16 @@ pub(super) async fn history(app: &Arc<App>, grant: &Grant, id: &Value, data: Val
             return refused(id, &refusal);
         }
     }
-    let (unmasked, grant) = (grant.allows(Verb::Unmask), grant.clone());
-    match app.core.journal.history(query).await {
+    let unmasked = grant.allows(Verb::Unmask);
+    let found = if query.timeline {
+        match app.core.history(grant, query).await {
+            Ok(page) => Ok(page),
+            Err(refusal) => return refused(id, &refusal),
+        }
+    } else {
+        app.core.journal.history(query).await
+    };
+    match found {
         Ok(page) => {
             let items: Vec<_> = page
                 .items
@@ -126,6 +134,9 @@ pub(super) async fn history(app: &Arc<App>, grant: &Grant, id: &Value, data: Val
             let mut result = json!({ "items": items, "next": page.next });
             if !page.audit.is_empty() {
                 result["audit"] = json!(page.audit);
+            }
+            if !page.said.is_empty() {
+                result["said"] = json!(page.said);
             }
             json!({ "id": id, "ok": true, "result": result })
         }

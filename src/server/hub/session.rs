@@ -183,14 +183,16 @@ impl Hub {
 
     fn hello(&self) -> Hello {
         let core = &self.app.core;
-        let mut features = ["listen", "history", "audit"].map(str::to_owned).to_vec();
+        let mut features = ["listen", "history", "audit", "timeline"]
+            .map(str::to_owned)
+            .to_vec();
         if core.carriers.values().any(|carrier| carrier.dials()) || !core.vendors.is_empty() {
             features.extend(["dial", "transfer", "record"].map(str::to_owned));
         }
         if core.vault.is_some() {
             features.push("recordings".to_owned());
         }
-        features.extend(core.inabilities());
+        features.extend(core.particulars());
         Hello {
             v: PROTOCOL,
             backend_id: core.backend_id.clone(),

@@ -22,10 +22,11 @@ use tokio::sync::watch;
 use crate::engine::{Clock, Tasks};
 
 use super::cast::Cast;
+use super::stamped::AgentLoad;
+use super::twilio::TwilioSim;
 use state::Shared;
 
 pub use config::{AgentFaults, ElevenLabsSimConfig};
-pub use load::AgentLoad;
 pub use native::Webhooks;
 pub use state::ConversationView;
 pub use wire::Begin;
@@ -120,6 +121,11 @@ impl ElevenLabsSim {
     /// From now on calls it places itself are told of there.
     pub fn tell(&self, webhooks: Webhooks) {
         self.shared.tell(webhooks);
+    }
+
+    /// From now on calls it places itself run over this carrier's account.
+    pub fn call_through(&self, line: TwilioSim) {
+        self.shared.call_through(line);
     }
 
     /// Oldest first.

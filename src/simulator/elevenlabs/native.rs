@@ -14,6 +14,7 @@ use sha2::Sha256;
 use crate::call::Secret;
 use crate::simulator::cast::Cast;
 use crate::simulator::speech::{Line, Script};
+use crate::simulator::twilio::{CallView, TestCall};
 
 use super::rest::refuse;
 use super::state::{Entry, Shared};
@@ -49,8 +50,10 @@ pub(super) async fn outbound_call(
         );
     }
     let entry = shared.open(&agent);
+    let line = shared.ring(&number);
     let answer = json!({
-        "success": true, "message": "Success", "conversation_id": entry.id, "callSid": null,
+        "success": true, "message": "Success", "conversation_id": entry.id,
+        "callSid": line.as_ref().map(TestCall::sid),
     });
     if let Some(webhooks) = shared.webhooks() {
         let script = shared.cfg.cast.find(&number, "");
@@ -59,6 +62,7 @@ pub(super) async fn outbound_call(
             webhooks,
             begun_with: asked["conversation_initiation_client_data"].clone(),
             number: number.clone(),
+            line,
             script: script.unwrap_or_else(|| Cast::improvise(&number)),
         };
         let task = Arc::clone(&shared);
@@ -81,6 +85,8 @@ struct Call {
     webhooks: Webhooks,
     begun_with: Value,
     number: String,
+    /// The same call at the carrier.
+    line: Option<TestCall>,
     script: Arc<Script>,
 }
 
@@ -98,19 +104,34 @@ impl Call {
                 Line::Caller(line) => ("user_message", "user", &line.text),
                 _ => continue,
             };
-            tokio::time::sleep(self.webhooks.pace).await;
+            if self.is_over_within(self.webhooks.pace).await {
+                break;
+            }
             self.entry
                 .note(|view| view.lines.push(format!("{role}: {text}")));
             self.event(&http, shared, kind, json!({ "message": text }))
                 .await;
         }
-        tokio::time::sleep(self.webhooks.pace).await;
+        self.is_over_within(self.webhooks.pace).await;
+        if let Some(line) = &self.line {
+            line.hang_up();
+        }
         let took = shared.clock.elapsed().saturating_sub(begun);
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let over = json!({ "duration_ms": millis, "end_reason": "the caller hung up" });
         self.event(&http, shared, "conversation_ended", over).await;
         self.entry.note(|view| view.open = false);
         self.record(&http, shared, took).await;
+    }
+
+    /// Lets time pass; whether the carrier's call has ended meanwhile.
+    async fn is_over_within(&self, time: Duration) -> bool {
+        if let Some(line) = &self.line {
+            let over = line.wait_within(time, "end", CallView::is_over);
+            return over.await.is_ok();
+        }
+        tokio::time::sleep(time).await;
+        false
     }
 
     /// The vendor's own record of it.
@@ -120,6 +141,7 @@ impl Call {
         data["metadata"]["call_duration_secs"] = took.as_secs().into();
         data["metadata"]["phone_call"] = json!({
             "direction": "outbound", "external_number": self.number, "call_result": "answered",
+            "call_sid": self.line.as_ref().map(TestCall::sid),
         });
         data["conversation_initiation_client_data"] = self.begun_with.clone();
         data["analysis"] = json!({

@@ -10,9 +10,10 @@ use tokio::sync::watch;
 use crate::engine::{Clock, Tasks};
 use crate::simulator::rng::Rng;
 use crate::simulator::speech::Progress;
+use crate::simulator::stamped::AgentTally;
+use crate::simulator::twilio::{TestCall, TwilioSim};
 
 use super::config::ElevenLabsSimConfig;
-use super::load::AgentTally;
 use super::native::Webhooks;
 use super::wire::Begin;
 
@@ -103,6 +104,7 @@ pub(super) struct Shared {
     /// Conversations opened so far.
     pub(super) opened: watch::Sender<usize>,
     webhooks: Mutex<Option<Webhooks>>,
+    line: Mutex<Option<TwilioSim>>,
     inner: Mutex<Inner>,
 }
 
@@ -137,6 +139,7 @@ impl Shared {
             tally: AgentTally::default(),
             opened: watch::Sender::new(0),
             webhooks: Mutex::new(None),
+            line: Mutex::new(None),
             inner,
         }
     }
@@ -149,6 +152,17 @@ impl Shared {
     pub(super) fn webhooks(&self) -> Option<Webhooks> {
         let kept = self.webhooks.lock().unwrap_or_else(PoisonError::into_inner);
         kept.clone()
+    }
+
+    pub(super) fn call_through(&self, line: TwilioSim) {
+        let mut kept = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = Some(line);
+    }
+
+    /// A call to `number` over the carrier's account it was given, if any.
+    pub(super) fn ring(&self, number: &str) -> Option<TestCall> {
+        let kept = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref().map(|line| line.place_elsewhere(number))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

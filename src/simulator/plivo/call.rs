@@ -20,6 +20,9 @@ use super::stream::{Leg, StreamEnd};
 /// Documents fetched in one call before it is taken for a redirect loop.
 const DOCUMENTS_MAX: u32 = 50;
 
+/// Longest call that is held elsewhere.
+const ELSEWHERE_MAX: Duration = Duration::from_secs(14_400);
+
 /// What was asked for when the call was made.
 #[derive(Clone, Debug)]
 pub(super) struct Wishes {
@@ -115,6 +118,22 @@ impl Run {
             },
             Err(finish) => finish,
         };
+        self.finish(finish).await;
+    }
+
+    /// Somebody else's document runs; ours are only those an order brings.
+    pub(super) async fn elsewhere(mut self) {
+        self.answered();
+        let started = Instant::now();
+        let finish = match self.pass(ELSEWHERE_MAX).await {
+            Next::Step => Finish::TimeLimit,
+            Next::Over(finish) => finish,
+            Next::Document(source) => {
+                self.wishes.answer = source;
+                self.documents(None).await
+            }
+        };
+        self.entry.times().talked = started.elapsed();
         self.finish(finish).await;
     }
 

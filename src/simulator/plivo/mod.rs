@@ -5,6 +5,7 @@
 
 mod call;
 mod config;
+mod copies;
 mod document;
 mod ending;
 mod fields;
@@ -92,6 +93,7 @@ impl PlivoSim {
             clock: Clock::start(),
             calls: std::sync::Mutex::default(),
             recordings: std::sync::Mutex::default(),
+            copies: std::sync::Mutex::default(),
             rest_requests: AtomicU64::new(0),
             rest_refused: AtomicU64::new(0),
         });
@@ -169,6 +171,36 @@ impl PlivoSim {
         self.shared
             .tasks
             .spawn("simulated inbound call", run.inbound());
+        handle
+    }
+
+    /// A call that runs over this account and is held elsewhere: an agent vendor's own. It was
+    /// answered a moment ago, and lasts until somebody ends it.
+    pub fn place_elsewhere(&self, number: &str) -> PlivoCall {
+        let (entry, orders) = self.shared.open(NewCall {
+            outbound: true,
+            from: self.shared.cfg.number.clone(),
+            caller_name: None,
+            to: number.to_owned(),
+        });
+        let handle = PlivoCall::new(&entry);
+        let run = Run {
+            shared: Arc::clone(&self.shared),
+            entry,
+            orders,
+            wishes: Wishes {
+                answer: source(String::new(), Method::Post),
+                fallback: None,
+                ring: None,
+                hangup: None,
+                machine: None,
+                ring_max: Duration::from_secs(120),
+            },
+            person: person_for(&self.shared, number, ""),
+        };
+        self.shared
+            .tasks
+            .spawn("simulated call held elsewhere", run.elsewhere());
         handle
     }
 

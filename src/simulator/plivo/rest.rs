@@ -20,7 +20,7 @@ use subtle::ConstantTimeEq;
 use super::call::{Run, Wishes};
 use super::fields::{ApiError, Fields, party};
 use super::state::{Entry, NewCall, Order, PlivoStatus, Shared};
-use super::{news, person_for};
+use super::{copies, news, person_for};
 
 type App = State<Arc<Shared>>;
 /// `{account}` and an id of each route.
@@ -47,6 +47,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         )
         .route(&at("/Recording/"), get(list_recordings))
         .route(&at("/Recording/{id}/"), get(fetch_recording))
+        .route(&at("/Call/{uuid}/Stream/"), post(copies::start))
+        .route(&at("/Call/{uuid}/Stream/{id}/"), delete(copies::stop))
         .route("/media/{account}/{file}", get(media))
         .fallback(async || ApiError::not_found())
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), gate))
@@ -263,7 +265,7 @@ async fn fetch_call(
 }
 
 /// A call that rings or talks; anything else is not found.
-fn live(shared: &Shared, uuid: &str) -> Result<Arc<Entry>, ApiError> {
+pub(super) fn live(shared: &Shared, uuid: &str) -> Result<Arc<Entry>, ApiError> {
     let entry = shared.calls().get(uuid).ok_or_else(ApiError::not_found)?;
     match entry.status() {
         PlivoStatus::Ringing | PlivoStatus::InProgress => Ok(entry),
@@ -358,10 +360,13 @@ async fn speak(
 ) -> Result<Response, ApiError> {
     const KNOWN: [&str; 6] = ["text", "voice", "language", "legs", "loop", "mix"];
     let fields = Fields::read(&headers, &body, &KNOWN)?;
-    fields.need("text")?;
+    let text = fields.need("text")?.to_owned();
     fields.one_of("legs", &["aleg", "bleg", "both"])?;
     let entry = live(&shared, &uuid)?;
-    entry.note(|view| view.steps.push("Speak (REST)"));
+    entry.note(|view| {
+        view.steps.push("Speak (REST)");
+        view.spoken.push(text);
+    });
     let body = json!({"message": "speak started", "api_id": shared.uuid()});
     Ok((StatusCode::ACCEPTED, axum::Json(body)).into_response())
 }

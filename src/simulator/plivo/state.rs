@@ -15,6 +15,7 @@ use crate::simulator::rng::Rng;
 use crate::simulator::twilio::{Method, StreamCut};
 
 use super::config::PlivoSimConfig;
+use super::copies::Copies;
 use super::ending::Ended;
 use super::post::{Callback, Form, Poster};
 use super::recording::Recordings;
@@ -86,8 +87,14 @@ pub struct PlivoCallView {
     pub errors: Vec<String>,
     /// Elements run so far, by name.
     pub steps: Vec<&'static str>,
+    /// What the carrier was asked to speak, by REST.
+    pub spoken: Vec<String>,
     /// Callbacks sent, `kind:value`.
     pub callbacks: Vec<String>,
+    /// One-way copies that are being sent now.
+    pub copies_open: u32,
+    /// What was said on them to the carrier, against its rules.
+    pub copy_messages: u32,
 }
 
 impl PlivoCallView {
@@ -206,6 +213,7 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) calls: Mutex<Calls>,
     pub(super) recordings: Mutex<Recordings>,
+    pub(super) copies: Mutex<Copies>,
     pub(super) rest_requests: AtomicU64,
     pub(super) rest_refused: AtomicU64,
 }
@@ -267,6 +275,10 @@ impl Shared {
         self.recordings
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn copies(&self) -> MutexGuard<'_, Copies> {
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn uuid(&self) -> String {

@@ -3,6 +3,8 @@
 
 mod connect;
 
+pub(super) use connect::dial;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -11,13 +13,13 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
+use tokio_tungstenite::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+use crate::simulator::copied::Socket;
 use crate::simulator::rng::Rng;
 use crate::simulator::speech::LineQuality;
 use crate::simulator::twilio::{CutHow, FarEnd, Pace, Payload, Playout, StreamCut};
@@ -33,8 +35,6 @@ const SEND_WITHIN: Duration = Duration::from_secs(5);
 /// The carrier's play-out buffer, and the shares of it that are reported.
 const BUFFER_MS: u64 = 60_000;
 const DEGRADED_PCT: [u64; 3] = [30, 60, 90];
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// How a stream ended.
 #[derive(Debug)]
@@ -344,6 +344,7 @@ impl Live<'_> {
                 Ok(())
             }
             Told::Clear => {
+                far.cleared();
                 let cleared_ms = self.playout.queued_ms();
                 // What was not played is never reported: its checkpoints are gone with it.
                 drop(self.playout.clear());

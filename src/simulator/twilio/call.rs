@@ -21,6 +21,9 @@ use super::wishes::{Person, RecordWish, Wishes};
 /// Documents fetched in one call before it is taken for a redirect loop.
 const DOCUMENTS_MAX: u32 = 50;
 
+/// Longest call that is held elsewhere.
+const ELSEWHERE_MAX: Duration = Duration::from_secs(4 * 3_600);
+
 /// Why a call is over.
 enum Finish {
     Status(CallStatus, &'static str),
@@ -78,6 +81,22 @@ impl Run {
                 Finish::Status(CallStatus::Failed, "document")
             }
         };
+        self.finish(finish).await;
+    }
+
+    /// Somebody else's document runs; ours are only those an order brings.
+    pub(super) async fn elsewhere(mut self) {
+        self.answered();
+        let started = Instant::now();
+        let finish = match self.pass(ELSEWHERE_MAX).await {
+            Next::Verb => Finish::Status(CallStatus::Completed, "time limit"),
+            Next::Over(finish) => finish,
+            Next::Document(source) => {
+                self.wishes.document = Some(source);
+                self.documents(None, Vec::new()).await
+            }
+        };
+        self.entry.times().talked = started.elapsed();
         self.finish(finish).await;
     }
 

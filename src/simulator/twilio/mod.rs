@@ -5,6 +5,7 @@
 
 mod call;
 mod config;
+mod copies;
 mod document;
 mod far_end;
 mod handle;
@@ -104,6 +105,7 @@ impl TwilioSim {
             clock: Clock::start(),
             calls: std::sync::Mutex::default(),
             recordings: std::sync::Mutex::default(),
+            copies: std::sync::Mutex::default(),
             rest: RestCounters::default(),
         });
         let router = rest::router(Arc::clone(&shared));
@@ -195,6 +197,32 @@ impl TwilioSim {
         self.shared
             .tasks
             .spawn("simulated inbound call", run.inbound());
+        handle
+    }
+
+    /// A call that runs over this account and is held elsewhere: an agent vendor's own. It was
+    /// answered a moment ago, and lasts until somebody ends it.
+    pub fn place_elsewhere(&self, number: &str) -> TestCall {
+        let (entry, orders) = self.shared.open(NewCall {
+            parent: None,
+            direction: "outbound-api",
+            from: self.shared.cfg.number.clone(),
+            to: number.to_owned(),
+            caller_name: None,
+            status: CallStatus::Ringing,
+        });
+        let handle = TestCall::new(&entry);
+        let run = Run {
+            shared: Arc::clone(&self.shared),
+            entry,
+            orders,
+            wishes: Wishes::default(),
+            person: far_end_for(&self.shared, number, ""),
+            sequence: 0,
+        };
+        self.shared
+            .tasks
+            .spawn("simulated call held elsewhere", run.elsewhere());
         handle
     }
 

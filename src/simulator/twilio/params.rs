@@ -353,6 +353,64 @@ pub(super) fn update_call(form: &Form) -> Result<Order, ApiError> {
         .ok_or_else(|| ApiError::new(400, 20_001, "nothing to update"))
 }
 
+/// What a one-way stream is asked to be.
+#[derive(Clone, Debug)]
+pub(super) struct StreamWish {
+    pub(super) url: String,
+    pub(super) parameters: Vec<(String, String)>,
+}
+
+/// Parameters of one stream at most.
+const PARAMETERS_MAX: u32 = 99;
+
+/// Only copies of both tracks: nothing here asks for less.
+pub(super) fn start_stream(form: &Form) -> Result<StreamWish, ApiError> {
+    let numbered: Vec<String> = (1..=PARAMETERS_MAX)
+        .flat_map(|n| [format!("Parameter{n}.Name"), format!("Parameter{n}.Value")])
+        .collect();
+    let mut known = vec![
+        "Url",
+        "Name",
+        "Track",
+        "StatusCallback",
+        "StatusCallbackMethod",
+    ];
+    known.extend(numbered.iter().map(String::as_str));
+    only(form, &known)?;
+    let url = get(form, "Url").unwrap_or_default();
+    let parsed = Url::parse(url).ok();
+    // Query strings are not passed on: parameters are the place for custom data.
+    let fine =
+        parsed.is_some_and(|url| matches!(url.scheme(), "ws" | "wss") && url.query().is_none());
+    if !fine {
+        return Err(ApiError::new(
+            400,
+            31_910,
+            format!("Url is not valid: {url}"),
+        ));
+    }
+    if get(form, "Track") != Some("both_tracks") {
+        return Err(ApiError::new(400, 20_001, "Track must be both_tracks here"));
+    }
+    let parameters = (1..=PARAMETERS_MAX).filter_map(|n| {
+        let name = get(form, &format!("Parameter{n}.Name"))?;
+        let value = get(form, &format!("Parameter{n}.Value"))?;
+        Some((name.to_owned(), value.to_owned()))
+    });
+    Ok(StreamWish {
+        url: url.to_owned(),
+        parameters: parameters.collect(),
+    })
+}
+
+pub(super) fn stop_stream(form: &Form) -> Result<(), ApiError> {
+    only(form, &["Status"])?;
+    match get(form, "Status") {
+        Some("stopped") => Ok(()),
+        other => Err(ApiError::new(400, 20_001, format!("Status {other:?}"))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

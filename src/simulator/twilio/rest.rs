@@ -26,7 +26,7 @@ use super::recording::State as RecordingState;
 use super::state::{NewCall, Order, Shared, Source};
 use super::twiml::Method;
 use super::wishes::RecordWish;
-use super::{far_end_for, news};
+use super::{copies, far_end_for, news};
 
 type App = State<Arc<Shared>>;
 /// `{account}` and a SID of each route.
@@ -49,7 +49,7 @@ impl ApiError {
         }
     }
 
-    fn not_found(what: &str) -> Self {
+    pub(super) fn not_found(what: &str) -> Self {
         Self::new(
             404,
             20_404,
@@ -86,6 +86,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
             &at("/Calls/{sid}/Recordings/{recording}"),
             post(update_recording).get(call_recording),
         )
+        .route(&at("/Calls/{sid}/Streams.json"), post(copies::start))
+        .route(&at("/Calls/{sid}/Streams/{stream}"), post(copies::stop))
         .route(&at("/Recordings.json"), get(list_recordings))
         .route(
             &at("/Recordings/{file}"),
@@ -159,7 +161,10 @@ async fn numbers(State(shared): App) -> Response {
     .into_response()
 }
 
-fn form_of(headers: &HeaderMap, body: &Bytes) -> Result<Vec<(String, String)>, ApiError> {
+pub(super) fn form_of(
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<Vec<(String, String)>, ApiError> {
     let kind = headers
         .get(header::CONTENT_TYPE)
         .and_then(|v| v.to_str().ok())

@@ -14,6 +14,7 @@ use crate::call::CallStatus;
 use crate::engine::{Clock, Tasks};
 
 use super::config::{StreamCut, TwilioSimConfig};
+use super::copies::Copies;
 use super::recording::Recordings;
 use super::twiml::Method;
 use super::webhook::{Callback, Form, Poster};
@@ -70,6 +71,10 @@ pub struct CallView {
     pub callbacks: Vec<String>,
     /// `caller`, `api` or `document`.
     pub ended_by: Option<&'static str>,
+    /// One-way copies that are being sent now.
+    pub copies_open: u32,
+    /// What was said on them to the carrier, against its rules.
+    pub copy_messages: u32,
 }
 
 impl CallView {
@@ -161,6 +166,7 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) calls: Mutex<Calls>,
     pub(super) recordings: Mutex<Recordings>,
+    pub(super) copies: Mutex<Copies>,
     pub(super) rest: RestCounters,
 }
 
@@ -228,6 +234,10 @@ impl Shared {
         self.recordings
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn copies(&self) -> MutexGuard<'_, Copies> {
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Registers a call and starts the task that sends its callbacks.

@@ -9,7 +9,6 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -17,9 +16,10 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{MaybeTlsStream, connect_async_with_config};
 use url::Url;
 
+use crate::simulator::copied::Socket;
 use crate::simulator::rng::Rng;
 use crate::simulator::speech::LineQuality;
 use crate::simulator::ulaw::{self, FRAME_BYTES, FRAME_MS};
@@ -35,8 +35,6 @@ use super::twiml::StreamVerb;
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// The peer does not read for this long: the carrier gives the stream up (31930).
 const SEND_WITHIN: Duration = Duration::from_secs(5);
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// How a stream ended.
 #[derive(Debug)]
@@ -71,7 +69,7 @@ impl Leg<'_> {
         far: &mut dyn FarEnd,
         orders: &mut mpsc::Receiver<Order>,
     ) -> StreamEnd {
-        let mut socket = match timeout(CONNECT_WITHIN, self.connect()).await {
+        let mut socket = match timeout(CONNECT_WITHIN, dial(self.shared, &self.verb.url)).await {
             Ok(Ok(socket)) => socket,
             Ok(Err(error)) => {
                 tracing::debug!(%error, "simulated carrier: stream refused");
@@ -103,34 +101,32 @@ impl Leg<'_> {
         self.entry.note(|view| view.stream_open = false);
         end
     }
+}
 
-    async fn connect(&self) -> Result<Socket, WsError> {
-        let url = Url::parse(&self.verb.url)
-            .map_err(|e| WsError::Io(std::io::Error::other(e.to_string())))?;
-        let (target, host) = self.shared.poster.route(&url);
-        let mut request = target.as_str().into_client_request()?;
-        let headers = request.headers_mut();
-        if let Ok(signature) =
-            HeaderValue::from_str(&self.shared.poster.sign_upgrade(&self.verb.url))
-        {
-            headers.insert("x-twilio-signature", signature);
-        }
-        headers.insert(
-            header::USER_AGENT,
-            HeaderValue::from_static("Twilio.TmeWs/1.0"),
-        );
-        if let Some(host) = host.and_then(|host| HeaderValue::from_str(&host).ok()) {
-            headers.insert(header::HOST, host);
-        }
-        let config = WebSocketConfig::default()
-            .read_buffer_size(4096)
-            .write_buffer_size(0)
-            .max_write_buffer_size(256 * 1024)
-            .max_message_size(Some(1024 * 1024));
-        connect_async_with_config(request, Some(config), true)
-            .await
-            .map(|(socket, _)| socket)
+/// Opens a stream's socket, signed.
+pub(super) async fn dial(shared: &Shared, url: &str) -> Result<Socket, WsError> {
+    let parsed = Url::parse(url).map_err(|e| WsError::Io(std::io::Error::other(e.to_string())))?;
+    let (target, host) = shared.poster.route(&parsed);
+    let mut request = target.as_str().into_client_request()?;
+    let headers = request.headers_mut();
+    if let Ok(signature) = HeaderValue::from_str(&shared.poster.sign_upgrade(url)) {
+        headers.insert("x-twilio-signature", signature);
     }
+    headers.insert(
+        header::USER_AGENT,
+        HeaderValue::from_static("Twilio.TmeWs/1.0"),
+    );
+    if let Some(host) = host.and_then(|host| HeaderValue::from_str(&host).ok()) {
+        headers.insert(header::HOST, host);
+    }
+    let config = WebSocketConfig::default()
+        .read_buffer_size(4096)
+        .write_buffer_size(0)
+        .max_write_buffer_size(256 * 1024)
+        .max_message_size(Some(1024 * 1024));
+    connect_async_with_config(request, Some(config), true)
+        .await
+        .map(|(socket, _)| socket)
 }
 
 struct Live<'a> {
@@ -367,6 +363,7 @@ impl Live<'_> {
                 Ok(())
             }
             Told::Clear => {
+                far.cleared();
                 let cleared_ms = self.playout.queued_ms();
                 let marks = self.playout.clear();
                 entry.note(|view| {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use rusqlite::Connection;
 
-use crate::call::{Call, CallFacts, CallStatus, Fact, Recording, RecordingState};
+use crate::call::{Call, CallFacts, CallStatus, Fact, Recording, RecordingState, TurnTiming};
 use crate::engine::testing::at;
 use crate::engine::{Clock, HistoryQuery, Journal, RecordingVault, Tasks};
 use crate::store::open::FILE;
@@ -139,6 +139,42 @@ async fn files_of_every_released_version_are_brought_up_to_date() {
     }
 }
 
+#[tokio::test]
+async fn every_stage_of_a_turn_is_kept() {
+    let dir = folder();
+    let journal = opened(dir.path());
+    let mut author = Author::new();
+    author.write(&journal, id(1), seen(1));
+    let timing = TurnTiming {
+        turn: 2,
+        latency_ms: 1_500,
+        ears_ms: Some(600),
+        token_ms: Some(250),
+        think_ms: Some(800),
+        voice_ms: Some(100),
+    };
+    author.write(&journal, id(1), Fact::TurnTimed { timing });
+    journal.flush().await.expect("on disk");
+    let connection = Connection::open(dir.path().join(FILE)).expect("the file");
+    let stages: [u32; 6] = connection
+        .query_row(
+            "SELECT turn, latency_ms, ears_ms, token_ms, think_ms, voice_ms FROM turns",
+            [],
+            |row| {
+                Ok([
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                    row.get(5)?,
+                ])
+            },
+        )
+        .expect("a row");
+    assert_eq!(stages, [2, 1_500, 600, 250, 800, 100]);
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn everything_in_the_folder_is_for_the_owner_only() {
@@ -238,6 +274,32 @@ async fn a_recording_is_kept_once_under_a_name_of_ours() {
         vault.missing().await.expect("readable").is_empty(),
         "not fetched again"
     );
+}
+
+#[tokio::test]
+async fn what_was_being_received_when_a_backend_was_killed_is_gone_after_the_next_start() {
+    let dir = folder();
+    let journal = opened(dir.path());
+    let vault = Recordings::new(journal.clone());
+    let kept = vault
+        .keep(id(1), "RE1".into(), Bytes::from_static(b"RIFF"))
+        .await
+        .expect("kept");
+    let (_, part) = vault.begin().await.expect("a place");
+    fs::write(&part, b"half a recording").expect("written");
+    let theirs = dir.path().join("recordings").join("notes.part");
+    fs::write(&theirs, b"not ours").expect("written");
+    // Whoever does not get the folder touches nothing in it.
+    assert!(try_open(dir.path()).is_err());
+    assert!(part.exists());
+    // Killed: nobody says goodbye to the file.
+    drop((vault, journal));
+    let journal = opened(dir.path());
+    assert!(!part.exists());
+    assert!(theirs.exists(), "a file nobody here has made stays");
+    let vault = Recordings::new(journal);
+    let kept = vault.find(kept).await.expect("readable").expect("kept");
+    assert!(kept.path.exists());
 }
 
 #[tokio::test]

@@ -108,6 +108,8 @@ pub const BINDINGS: &[Binding] = &[
     plain(Act::PageQuality, "quality", &["4"], Group::Move, "quality", "quality by carrier, agent, prefix, route"),
     plain(Act::PageAudit, "audit", &["5"], Group::Move, "audit", "who did what")
         .may(Verb::Tokens).if_backend("audit"),
+    plain(Act::Lead, "lead", &[], Group::Move, "lead", "everything said with a lead, by voice and text: :lead ID, or of this call")
+        .may(Verb::Transcript).if_backend("timeline"),
     // wallboard itself.
     plain(Act::Palette, "palette", &[":"], Group::App, "commands", "every command by name, with arguments").foot(7),
     plain(Act::Help, "help", &["?"], Group::App, "help", "this help").foot(5),

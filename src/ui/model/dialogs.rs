@@ -68,6 +68,8 @@ pub enum Ask {
     Search,
     /// What to look for among past calls.
     Past,
+    /// Whose timeline to open.
+    Lead,
 }
 
 #[derive(Clone, Debug)]

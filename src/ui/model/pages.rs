@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::call::{Alert, Call, CallId};
-use crate::engine::AuditEntry;
+use crate::engine::{AuditEntry, Said};
 use crate::ui::filter::Filter;
 use crate::ui::groups::{Dimension, Group, Past};
 
@@ -113,4 +113,25 @@ pub struct AuditTrail {
     pub at: usize,
     pub is_loading: bool,
     pub error: Option<String>,
+}
+
+/// What was said with one lead, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct LeadPage {
+    pub lead: String,
+    pub rows: Vec<Said>,
+    pub at: usize,
+    /// Number of the question asked last; answers to earlier ones are dropped.
+    pub serial: u64,
+    pub is_loading: bool,
+    /// Something was said since it was asked for.
+    pub is_stale: bool,
+    pub asked_at: Duration,
+    pub error: Option<String>,
+}
+
+impl LeadPage {
+    pub fn selected(&self) -> Option<&Said> {
+        self.rows.get(self.at)
+    }
 }

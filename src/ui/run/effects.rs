@@ -90,6 +90,17 @@ impl Screen {
                         async move { Done::Message(Msg::Audit(asked.await)) },
                     ));
                 }
+                Effect::Lead(serial, lead) => {
+                    let asked = self.backend.history(HistoryQuery {
+                        lead_id: Some(lead),
+                        timeline: true,
+                        ..HistoryQuery::default()
+                    });
+                    self.jobs.push(Box::pin(async move {
+                        let result = asked.await;
+                        Done::Message(Msg::Lead { serial, result })
+                    }));
+                }
                 Effect::Copy { what, text } => self.copy(what, text),
                 Effect::Write { name, text } => self.write("exported".into(), name, text),
                 Effect::KeepViews(text) => self.keep_views(text),

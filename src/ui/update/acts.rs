@@ -12,7 +12,7 @@ use crate::ui::tour;
 use crate::ui::view;
 
 use super::may::{why_not, why_not_at_all};
-use super::{copy, hear, house, list, look, marks, mouse, pages, prompts};
+use super::{copy, hear, house, lead, list, look, marks, mouse, pages, prompts};
 
 /// Does an act. `argument` is what followed its name in the palette.
 pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
@@ -68,6 +68,7 @@ fn perform(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
         Act::PageHistory => pages::go(model, Page::History),
         Act::PageQuality => pages::go(model, Page::Quality),
         Act::PageAudit => pages::go(model, Page::Audit),
+        Act::Lead => lead::open(model, argument),
         Act::SearchPast => pages::search_past(model, argument),
         Act::Mark => {
             marks::toggle(model, argument);

@@ -166,6 +166,7 @@ fn fold(model: &mut Model, envelope: &Envelope) {
         return;
     }
     settle(model, envelope);
+    super::lead::hear(model, envelope);
     let CallEvent::Known(fact) = &envelope.event else {
         return;
     };

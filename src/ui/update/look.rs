@@ -123,7 +123,7 @@ fn worst(model: &mut Model) {
     };
     if matches!(
         model.page,
-        Page::History | Page::Audit | Page::Quality | Page::Alerts
+        Page::History | Page::Audit | Page::Lead | Page::Quality | Page::Alerts
     ) || model.is_past()
     {
         model.page = Page::Board;

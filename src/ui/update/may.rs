@@ -1,14 +1,14 @@
 //! May the operator do this now? And if not, why: role, backend, link, or the call's state.
 
 use crate::call::{Call, CallFacts, CallStatus, Verb};
-use crate::engine::{LinkState, no_record_pause};
+use crate::engine::{LinkState, forks, no_record_pause};
 use crate::ui::keymap::{Act, Needs, binding};
 use crate::ui::model::Model;
 use crate::ui::words;
 
 /// Abilities every backend must name in its hello; the others are taken for granted unless it is a
 /// foreign one (`compat`).
-const NAMED: [&str; 4] = ["listen", "record", "dial", "audit"];
+const NAMED: [&str; 5] = ["listen", "record", "dial", "audit", "timeline"];
 
 /// Why an act is not possible now, in words for the operator; `None` when it is.
 pub(crate) fn why_not(model: &Model, act: Act) -> Option<String> {
@@ -37,7 +37,10 @@ pub(crate) fn why_not_at_all(model: &Model, act: Act) -> Option<String> {
             let must_name = NAMED.contains(&feature) || has("compat");
             if must_name && !has(feature) {
                 let name = binding.name.replace('-', " ");
-                return Some(format!("this backend cannot {name}"));
+                return Some(match act {
+                    Act::Lead => "this backend keeps no timelines of leads".to_owned(),
+                    _ => format!("this backend cannot {name}"),
+                });
             }
         }
     }
@@ -49,12 +52,14 @@ fn why_not_here(model: &Model, act: Act) -> Option<String> {
     let binding = binding(act);
     let call = model.selected();
     if let (Some(verb), Some(call)) = (binding.verb, call.filter(|call| call.is_live())) {
-        if let Some(why) = out_of_reach(verb, &call.facts) {
-            return Some(why.into());
+        if let Some(why) = out_of_reach(model, verb, &call.facts) {
+            return Some(why);
         }
     }
-    if let (Act::Record, Some(why)) = (act, call.and_then(|call| no_pause(model, call))) {
-        return Some(why);
+    if let (Act::Record, Some(call)) = (act, call) {
+        if let Some(why) = no_audio(call).or_else(|| no_pause(model, call)) {
+            return Some(why);
+        }
     }
     match (binding.needs, call) {
         (Needs::Nothing, _) => None,
@@ -74,6 +79,8 @@ fn not_on_this_call(model: &Model, act: Act, call: &Call) -> Option<String> {
     let action = match act {
         Act::Say => "say",
         Act::TakeOver => "take_over",
+        Act::Transfer => "transfer",
+        Act::Record | Act::RecordStop => "record_start",
         _ => "",
     };
     if let Some(reason) = call.limit(action) {
@@ -96,21 +103,45 @@ fn not_on_this_call(model: &Model, act: Act, call: &Call) -> Option<String> {
 }
 
 /// What cannot be done to a call whose audio does not pass through here, or whose line is not ours.
-fn out_of_reach(verb: Verb, facts: &CallFacts) -> Option<&'static str> {
+fn out_of_reach(model: &Model, verb: Verb, facts: &CallFacts) -> Option<String> {
+    if !facts.observed {
+        return None;
+    }
+    // Calls the agent vendor places are on a line of its own until a carrier's id is known.
+    let lineless = facts.agent_kind.as_deref() == Some(facts.carrier.as_str());
     match verb {
-        Verb::Listen | Verb::Whisper | Verb::Say | Verb::Pause | Verb::Takeover
-            if facts.observed =>
-        {
-            Some("only observed: its audio does not pass through here")
+        Verb::Whisper | Verb::Say | Verb::Pause | Verb::Takeover => {
+            Some("only observed: its audio does not pass through here".into())
         }
-        // Calls the agent vendor places are on a line of its own until a carrier's id is known.
-        Verb::Terminate | Verb::Transfer | Verb::Record
-            if facts.observed && facts.agent_kind.as_deref() == Some(facts.carrier.as_str()) =>
-        {
-            Some("only observed: no access to the carrier of this call")
+        Verb::Terminate | Verb::Transfer | Verb::Record | Verb::Listen if lineless => {
+            Some("only observed: no access to the carrier of this call".into())
         }
+        Verb::Listen => not_copied(model, &facts.carrier),
         _ => None,
     }
+}
+
+/// Whether the carrier of an observed call copies its audio to the backend, and if not, why.
+fn not_copied(model: &Model, carrier: &str) -> Option<String> {
+    let copies = model
+        .hello
+        .as_ref()
+        .is_some_and(|hello| hello.features.contains(&forks(carrier)));
+    (!copies).then(|| {
+        format!(
+            "only observed: {} copies no audio here (its keys and server.public_url)",
+            words::vendor(carrier)
+        )
+    })
+}
+
+/// No recording runs, and none may begin.
+fn no_audio(call: &Call) -> Option<String> {
+    let is_open = call
+        .recording()
+        .is_some_and(|recording| recording.state.is_open());
+    let keeps = is_open || call.facts.store.keeps_audio();
+    (!keeps).then(|| "the route of this call keeps no audio".into())
 }
 
 /// A recording runs, and the call's carrier can only stop it.

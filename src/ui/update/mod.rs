@@ -6,6 +6,7 @@ mod copy;
 mod hear;
 mod house;
 mod input;
+mod lead;
 mod list;
 mod look;
 mod marks;
@@ -30,6 +31,7 @@ use super::view;
 
 pub(crate) use acts::agent_is_paused;
 pub(crate) use copy::shown_number;
+pub(crate) use house::spoken_for;
 pub(crate) use list::visible;
 pub(crate) use may::why_not;
 pub(crate) use pages::AUDIT_ROWS;
@@ -88,6 +90,10 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Past { serial, result } => pages::found(model, serial, result),
         Msg::Audit(result) => {
             pages::audited(model, result);
+            Vec::new()
+        }
+        Msg::Lead { serial, result } => {
+            lead::found(model, serial, result);
             Vec::new()
         }
         Msg::Written { what, result } => {
@@ -200,6 +206,7 @@ fn tick(model: &mut Model) -> Vec<Effect> {
     }
     // Ended calls fade, snoozes run out: both are a matter of time alone.
     model.list.is_stale |= list::is_due(model);
+    effects.extend(lead::refresh(model));
     effects
 }
 

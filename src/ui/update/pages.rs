@@ -11,7 +11,7 @@ use crate::ui::msg::Effect;
 use crate::ui::order::{Rank, is_open};
 use crate::ui::view;
 
-use super::{acts, list, prompts};
+use super::{acts, lead, list, prompts};
 
 /// Past calls asked for at a time.
 const PAST_PAGE: usize = 100;
@@ -204,6 +204,7 @@ pub(super) fn point(model: &mut Model, line: u16, height: u16) {
         Page::Quality => (model.groups.position(), model.groups.rows.len()),
         Page::History => (model.past.at, model.past.shown.len()),
         Page::Audit => (model.audit.at, model.audit.rows.len()),
+        Page::Lead => (model.lead.at, model.lead.rows.len()),
         Page::Board | Page::Call => return,
     };
     let to = view::first_row(at, total, height) + usize::from(line);
@@ -240,6 +241,7 @@ pub(super) fn shift(model: &mut Model, by: i32) -> Vec<Effect> {
             }
         }
         Page::Audit => model.audit.at = moved(model.audit.at, model.audit.rows.len()),
+        Page::Lead => model.lead.at = moved(model.lead.at, model.lead.rows.len()),
         Page::Board | Page::Call => {}
     }
     Vec::new()
@@ -290,6 +292,7 @@ pub(super) fn open(model: &mut Model) -> Vec<Effect> {
                 }
             }
         }
+        Page::Lead => lead::open_call(model),
         Page::Alerts => {
             if let Some(row) = model.alerts.selected().cloned() {
                 choose_alert(model, &row);

@@ -13,7 +13,7 @@ use crate::ui::msg::Effect;
 
 use super::input::cancel;
 use super::may::why_not;
-use super::{acts, marks, pages};
+use super::{acts, lead, marks, pages};
 
 /// One line of help or palette.
 #[derive(Clone, Debug)]
@@ -300,6 +300,7 @@ fn submit(model: &mut Model) -> Vec<Effect> {
     match prompt.ask {
         Ask::Filter | Ask::Search => return Vec::new(),
         Ask::Past => return pages::search_past(model, Some(&text)),
+        Ask::Lead => return lead::open(model, Some(&text)),
         _ => {}
     }
     if prompt.ask == Ask::Speak {
@@ -393,7 +394,7 @@ fn answer(ask: Ask, text: &str) -> Result<Action, String> {
         Ask::HandBack => Action::HandBack { note: Some(owned) },
         Ask::Note => Action::Note { text: owned },
         Ask::Flag => Action::Flag { label: owned },
-        Ask::Unmask | Ask::Filter | Ask::Search | Ask::Past => Action::Unmask {},
+        Ask::Unmask | Ask::Filter | Ask::Search | Ask::Past | Ask::Lead => Action::Unmask {},
         Ask::Transfer if text.starts_with("sip:") => Action::Transfer { to: owned },
         Ask::Transfer => Action::Transfer { to: number(text)? },
         Ask::Dial => {

@@ -1,5 +1,6 @@
 //! The screen's behaviour as scripts of messages.
 
+mod hands;
 mod looking;
 mod marking;
 mod paging;

@@ -95,6 +95,12 @@ pub(crate) fn areas(model: &Model) -> Areas {
             areas.below = Some(below).filter(|below| below.height >= 4);
         }
         (Page::Audit, _) => areas.list = Some(body),
+        (Page::Lead, _) => {
+            // The line under the cursor is shown whole below the list.
+            let [list, below] = split_top(body, body.height.saturating_sub(7).max(5));
+            areas.list = Some(list);
+            areas.below = Some(below).filter(|below| below.height >= 4);
+        }
         (Page::Alerts | Page::History, 0..80) => beside(model, &mut areas),
         (Page::Alerts | Page::History, 80..100) if height < 20 => beside(model, &mut areas),
         (Page::Alerts | Page::History, 80..100) => {

@@ -294,6 +294,9 @@ fn facts<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a>
         text("", reason);
     }
     text("line", &line);
+    if let Some(kept) = facts.store.says() {
+        text("kept", kept);
+    }
     if let Some(verdict) = call.answered_by {
         text("answered", &format!("by {}", answered_word(verdict)));
     }
@@ -386,6 +389,9 @@ fn people<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, width: u16, lines: &
     head(pen, lines, "People", String::new());
     if let Some(by) = &call.held_by {
         pair(pen, lines, "speaks", pen.outside(by, Role::Operator));
+        if let Some(why) = call.limit("hush_agent") {
+            pair(pen, lines, "the agent", pen.outside(why, Role::Dim));
+        }
     }
     if let Some(by) = &call.claimed_by {
         pair(pen, lines, "claimed", pen.outside(by, Role::Operator));

@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use crate::call::{Action, Call, CallId};
+use crate::engine::AWAY_MAX;
 use crate::ui::keymap::Act;
 use crate::ui::line_edit::LineEdit;
 use crate::ui::model::{Ask, Confirm, GRACE, GroupAsk, Mode, Model, Prompt};
@@ -11,7 +12,7 @@ use crate::ui::pen::{Pen, Seg, fit, fit_end, width};
 use crate::ui::sound::Device;
 use crate::ui::theme::Role;
 
-use crate::ui::update::{places, shown_number};
+use crate::ui::update::{places, shown_number, spoken_for};
 use crate::ui::words::{action_words, agent_name, arrow, duration, masked, status_word};
 use crate::ui::wrap::wrap;
 
@@ -23,7 +24,10 @@ const PLACES_MAX: usize = 8;
 impl Prompt {
     /// Filter, search and spoken lines are typed in the footer, so that what comes of them is seen.
     pub(crate) fn is_in_footer(&self) -> bool {
-        matches!(self.ask, Ask::Filter | Ask::Search | Ask::Past | Ask::Speak)
+        matches!(
+            self.ask,
+            Ask::Filter | Ask::Search | Ask::Past | Ask::Lead | Ask::Speak
+        )
     }
 }
 
@@ -228,7 +232,7 @@ pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, screen: 
             "Why do you need the number?",
             "Shown for 30 s. The reason is kept in the audit log.",
         ),
-        Ask::Filter | Ask::Search | Ask::Past | Ask::Speak => return,
+        Ask::Filter | Ask::Search | Ask::Past | Ask::Lead | Ask::Speak => return,
     };
     let width = screen.width.saturating_sub(8).min(76);
     let offered: &[String] = match prompt.ask {
@@ -349,11 +353,24 @@ pub(super) fn demo(pen: &mut Pen<'_>, model: &Model, screen: Rect) {
 
 pub(super) fn quit(pen: &mut Pen<'_>, model: &Model, screen: Rect) {
     let live = model.board.live().count();
-    if model.settings.mode == Mode::Demo {
-        let inside = dialog(pen, screen, (44, 6), "Leave the demo?", Role::Title);
-        let text = format!("The {live} practice calls end with it.");
-        let dim = pen.style(Role::Dim);
-        pen.text(inside.x, inside.y, inside.width, &text, dim);
+    let held = held(model);
+    let dim = pen.style(Role::Dim);
+    let warn = pen.style(Role::Warn);
+    if model.settings.mode != Mode::Run {
+        let (title, text) = match model.settings.mode {
+            Mode::Demo => (
+                "Leave the demo?",
+                Some(format!("The {live} practice calls end with it.")),
+            ),
+            Mode::Run | Mode::Attach => ("Leave while you speak?", None),
+        };
+        let told = text.map(|text| (text, dim));
+        // In the demo the call is gone before anybody could take it back.
+        let held = held.filter(|_| told.is_none()).map(|text| (text, warn));
+        let inside = dialog(pen, screen, (70, 6), title, Role::Title);
+        for (text, style) in told.iter().chain(&held) {
+            pen.text(inside.x, inside.y, inside.width, text, *style);
+        }
         let inside = Rect::new(inside.x, inside.y + 2, inside.width, 2);
         menu(
             pen,
@@ -363,10 +380,12 @@ pub(super) fn quit(pen: &mut Pen<'_>, model: &Model, screen: Rect) {
         return;
     }
     let title = format!("Leave with {live} live calls?");
-    let inside = dialog(pen, screen, (64, 9), &title, Role::Title);
-    let dim = pen.style(Role::Dim);
+    let inside = dialog(pen, screen, (70, 9), &title, Role::Title);
     let text = "This process carries them. Nothing here hangs up on anybody.";
     pen.text(inside.x, inside.y + 1, inside.width, text, dim);
+    if let Some(text) = held {
+        pen.text(inside.x, inside.y, inside.width, &text, warn);
+    }
     let rows = [
         (
             "k",
@@ -383,6 +402,19 @@ pub(super) fn quit(pen: &mut Pen<'_>, model: &Model, screen: Rect) {
         Rect::new(inside.x, inside.y + 3, inside.width, 3),
         &rows,
     );
+}
+
+/// What becomes of the callers the operator speaks to.
+fn held(model: &Model) -> Option<String> {
+    let away_s = AWAY_MAX.as_secs();
+    let whom = match spoken_for(model) {
+        0 => return None,
+        1 => "A caller hears you".to_owned(),
+        calls => format!("{calls} callers hear you"),
+    };
+    Some(format!(
+        "{whom}: the agent takes over {away_s} s after you leave."
+    ))
 }
 
 pub(super) fn hear(pen: &mut Pen<'_>, model: &Model, call: CallId, screen: Rect) {

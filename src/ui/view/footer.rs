@@ -70,11 +70,12 @@ pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, area: Re
         return speak(pen, prompt, area);
     }
     let hint_of = match prompt.ask {
-        Ask::Past => "enter looks",
+        Ask::Past | Ask::Lead => "enter looks",
         _ => "enter keeps",
     };
     let count = match prompt.ask {
         Ask::Past => "since:8h flag:* alert:loop".to_owned(),
+        Ask::Lead => "a lead's id, for instance L1".to_owned(),
         Ask::Filter => format!(
             "{} of {} calls",
             model.list.order.len(),
@@ -91,6 +92,7 @@ pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, area: Re
     let label = match prompt.ask {
         Ask::Filter => "filter /",
         Ask::Past => "past /",
+        Ask::Lead => "lead",
         _ => "search /",
     };
     let hint = format!("{count} · {hint_of} · esc takes back");

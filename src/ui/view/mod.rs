@@ -15,6 +15,7 @@ mod footer;
 mod groups;
 mod header;
 mod history;
+mod lead;
 mod mosaic;
 mod picker;
 mod quality;
@@ -61,6 +62,7 @@ fn board(pen: &mut Pen<'_>, model: &Model, areas: &Areas) {
             Page::Quality => groups::draw(pen, model, areas),
             Page::History => history::draw(pen, model, areas),
             Page::Audit => audit::draw(pen, model, areas),
+            Page::Lead => lead::draw(pen, model, areas),
             Page::Board | Page::Call => {}
         }
         if let Some(panes) = areas.mosaic {

@@ -2,6 +2,7 @@
 //! backend. Each test is named after its rule.
 
 mod attach;
+mod conversations;
 mod doors;
 mod links;
 mod listening;

@@ -3,9 +3,12 @@
 mod api;
 mod compat;
 mod conversations;
+mod copies;
 mod faults;
 mod hub;
+mod levels;
 mod listen;
 mod media;
+mod proof;
 mod stream;
 mod webhooks;

@@ -137,6 +137,7 @@ async fn a_place_of_another_run_gets_the_history_and_so_does_who_asks() {
         channel: "sms".into(),
         phone: None,
         text: "See you".into(),
+        ..LeadMessage::default()
     };
     let fact = Fact::LeadMessaged { message: text };
     backend

@@ -83,7 +83,7 @@ impl Backend {
         Self::build(settings, parts, |_| {}).await
     }
 
-    async fn build(
+    pub async fn build(
         settings: impl FnOnce(&mut ServerSettings),
         parts: impl FnOnce(&mut CoreParts),
         server: impl FnOnce(&mut ServerParts),

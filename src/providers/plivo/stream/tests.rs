@@ -174,7 +174,7 @@ fn complaints_are_troubles_and_new_events_are_named() {
     let outbound = r#"{"event":"media","media":{"track":"outbound","payload":"/w=="}}"#;
     assert!(matches!(
         codec.decode(&text(outbound)).unwrap(),
-        CarrierIn::Unknown { .. }
+        CarrierIn::Echo(_)
     ));
 }
 

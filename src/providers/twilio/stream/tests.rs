@@ -126,7 +126,7 @@ fn our_own_voice_is_not_taken_for_the_callers() {
     let media = r#"{"event":"media","media":{"track":"outbound","payload":"/w=="}}"#;
     assert!(matches!(
         started().decode(&text(media)).unwrap(),
-        CarrierIn::Unknown { .. }
+        CarrierIn::Echo(_)
     ));
 }
 

@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use url::Url;
 
+use super::super::state::Shared;
 use super::{Leg, Socket};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -20,7 +21,7 @@ impl Leg<'_> {
     pub(super) async fn connect_patiently(&self) -> Result<Socket, String> {
         let mut why = String::new();
         for _ in 0..TRIES {
-            match timeout(CONNECT_WITHIN, self.connect()).await {
+            match timeout(CONNECT_WITHIN, dial(self.shared, &self.step.url)).await {
                 Ok(Ok(socket)) => return Ok(socket),
                 Ok(Err(error)) => why = error.to_string(),
                 Err(_) => "connection timed out".clone_into(&mut why),
@@ -28,33 +29,36 @@ impl Leg<'_> {
         }
         Err(format!("stream refused: {why}"))
     }
+}
 
-    async fn connect(&self) -> Result<Socket, WsError> {
-        let url = Url::parse(&self.step.url)
-            .map_err(|e| WsError::Io(std::io::Error::other(e.to_string())))?;
-        let (target, host) = self.shared.poster.route(&url);
-        let mut request = target.as_str().into_client_request()?;
-        let headers = request.headers_mut();
-        let (signature, nonce) = self.shared.poster.sign_upgrade(&self.step.url);
-        for (name, value) in [
-            ("x-plivo-signature-v3", &signature),
-            ("x-plivo-signature-ma-v3", &signature),
-            ("x-plivo-signature-v3-nonce", &nonce),
-        ] {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                headers.insert(name, value);
-            }
+/// Opens a stream's socket, signed.
+pub(in crate::simulator::plivo) async fn dial(
+    shared: &Shared,
+    url: &str,
+) -> Result<Socket, WsError> {
+    let parsed = Url::parse(url).map_err(|e| WsError::Io(std::io::Error::other(e.to_string())))?;
+    let (target, host) = shared.poster.route(&parsed);
+    let mut request = target.as_str().into_client_request()?;
+    let headers = request.headers_mut();
+    let (signature, nonce) = shared.poster.sign_upgrade(url);
+    for (name, value) in [
+        ("x-plivo-signature-v3", &signature),
+        ("x-plivo-signature-ma-v3", &signature),
+        ("x-plivo-signature-v3-nonce", &nonce),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
         }
-        if let Some(host) = host.and_then(|host| HeaderValue::from_str(&host).ok()) {
-            headers.insert(header::HOST, host);
-        }
-        let config = WebSocketConfig::default()
-            .read_buffer_size(4096)
-            .write_buffer_size(0)
-            .max_write_buffer_size(256 * 1024)
-            .max_message_size(Some(64 * 1024));
-        connect_async_with_config(request, Some(config), true)
-            .await
-            .map(|(socket, _)| socket)
     }
+    if let Some(host) = host.and_then(|host| HeaderValue::from_str(&host).ok()) {
+        headers.insert(header::HOST, host);
+    }
+    let config = WebSocketConfig::default()
+        .read_buffer_size(4096)
+        .write_buffer_size(0)
+        .max_write_buffer_size(256 * 1024)
+        .max_message_size(Some(64 * 1024));
+    connect_async_with_config(request, Some(config), true)
+        .await
+        .map(|(socket, _)| socket)
 }

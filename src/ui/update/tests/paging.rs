@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::call::{Action, CallStatus, Fact, Reply, Severity};
-use crate::engine::{AuditEntry, HistoryPage};
+use crate::engine::{AuditEntry, HistoryPage, Said};
 use crate::ui::model::{AlertStage, Page, View};
 use crate::ui::picture::{Still, text};
 use crate::ui::{Effect, Msg, sample};
@@ -418,4 +418,118 @@ fn a_click_on_a_list_goes_to_its_row() {
         "dead_air"
     );
     assert_eq!(still.model.list.selected, Some(sample::id(2)));
+}
+
+#[test]
+fn a_leads_timeline_shows_text_and_voice_follows_what_is_said_and_opens_the_call() {
+    let mut still = still();
+    let mut hello = sample::hello();
+    hello.features.push("timeline".into());
+    still.update(crate::engine::Update::Hello(hello));
+    let lead = |still: &mut Still, typed: &str| {
+        still.keys(":");
+        still.type_text(typed);
+        still.keys("enter");
+    };
+    lead(&mut still, "lead L\u{1b}9");
+    assert!(matches!(asked(&still), Some(Effect::Lead(1, lead)) if lead.starts_with('L')));
+    // Without an id: whose call it is.
+    still.keys("1");
+    lead(&mut still, "lead");
+    let Some(Effect::Lead(serial, id)) = asked(&still).cloned() else {
+        panic!("not asked");
+    };
+    assert_eq!(id, "lead-1");
+    let said = |id: &str, channel: &str, text: &str, call| Said {
+        id: id.into(),
+        at: sample::now(),
+        sent_by: "user".into(),
+        channel: channel.into(),
+        text: text.into(),
+        call,
+    };
+    let page = |said: Vec<Said>| HistoryPage {
+        said,
+        ..HistoryPage::default()
+    };
+    let rows = vec![
+        said("m1", "sms", "Where is my \u{1b}[2Jorder?", None),
+        said("v1", "voice", "About the refund", Some(sample::id(1))),
+    ];
+    let late = page(vec![said("m9", "sms", "of another lead", None)]);
+    still.message(Msg::Lead {
+        serial: serial - 1,
+        result: Ok(late),
+    });
+    still.message(Msg::Lead {
+        serial,
+        result: Ok(page(rows)),
+    });
+    let shown = text(&still.draw(120, 40));
+    for part in [
+        "lead-1",
+        "sms",
+        "voice",
+        "About the refund",
+        "2 of 2",
+        "WHEN",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert!(!shown.contains("another lead"));
+    // Something is said: it is asked again, a second later and not before.
+    still.effects.clear();
+    let new = Fact::UtteranceFinal {
+        turn: 99,
+        track: crate::call::Track::FromCaller,
+        text: "One more thing".into(),
+        latency_ms: None,
+    };
+    fact(&mut still, sample::id(1), new);
+    still.message(Msg::Tick);
+    still.after(Duration::from_secs(2));
+    still.message(Msg::Tick);
+    let again = still
+        .effects
+        .iter()
+        .filter(|effect| matches!(effect, Effect::Lead(..)));
+    assert_eq!(again.count(), 1);
+    still.keys("k enter");
+    let toast = still.model.toast.take().unwrap().text;
+    assert!(toast.contains("no call belongs to it"), "{toast}");
+    still.keys("j enter");
+    assert_eq!(
+        (still.model.page, still.model.list.selected),
+        (Page::Call, Some(sample::id(1)))
+    );
+}
+
+#[test]
+fn an_observed_call_is_heard_where_its_carrier_copies_it_and_says_why_elsewhere() {
+    let mut still = still();
+    let about = crate::call::CallFacts {
+        observed: true,
+        ..crate::call::CallFacts::default()
+    };
+    let id = sample::id(1);
+    fact(&mut still, id, Fact::CallDescribed { facts: about });
+    let opened = |still: &Still| {
+        let mut all = still.effects.iter();
+        all.any(|effect| matches!(effect, Effect::Listen(call) if *call == id))
+    };
+    still.effects.clear();
+    still.keys("L");
+    let shown = text(&still.draw(160, 40));
+    assert!(
+        shown.contains("only observed: Twilio copies no audio here"),
+        "{shown}"
+    );
+    assert!(!opened(&still));
+    let mut hello = sample::hello();
+    hello.features.push(crate::engine::forks("twilio"));
+    still.update(crate::engine::Update::Hello(hello));
+    still.keys("L");
+    assert!(opened(&still));
+    still.keys("W");
+    assert!(text(&still.draw(160, 40)).contains("does not pass through here"));
 }
