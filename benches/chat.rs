@@ -12,16 +12,14 @@
     reason = "a bench measures time and prints it"
 )]
 
+#[path = "../tests/it/support/pipeline.rs"]
+mod pipeline;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use wallboard::bridge::AgentBrief;
-use wallboard::engine::{
-    AgentExtras, AgentPlan, Clock, Core, CoreParts, MemoryJournal, Plans, Tasks,
-};
-use wallboard::providers::pipeline::shell::PipelineDialer;
-use wallboard::providers::pipeline::{PartSettings, PipelineSettings};
+use wallboard::engine::{Clock, Core, CoreParts, MemoryJournal, Plans, Tasks};
 use wallboard::server::{Auth, ChatDesk, Server, ServerParts, ServerSettings};
 use wallboard::simulator::chat::ChatClient;
 use wallboard::simulator::pipeline::{PipelineSim, PipelineSimConfig};
@@ -87,33 +85,10 @@ async fn run() {
 }
 
 async fn backend(parts: &PipelineSim, tasks: &Tasks) -> Server {
-    let part = PartSettings {
-        url: parts.url().to_owned(),
-        ..PartSettings::default()
-    };
-    let dialer = PipelineDialer::new(PipelineSettings {
-        asr: part.clone(),
-        llm: part.clone(),
-        tts: part,
-        ..PipelineSettings::default()
-    })
-    .unwrap();
+    let dialer = pipeline::dialer(parts.url());
+    let agent = pipeline::agent("bench", "Hello, how can I help?", &dialer);
     let mut plans = Plans::default();
-    plans.agents.insert(
-        "bench".into(),
-        AgentPlan {
-            id: "bench".into(),
-            kind: "pipeline",
-            dialer: Arc::new(dialer),
-            brief: AgentBrief {
-                first_message: Some("Hello, how can I help?".into()),
-                ..AgentBrief::default()
-            },
-            minutes_max: None,
-            concurrent_max: None,
-            extras: AgentExtras::default(),
-        },
-    );
+    plans.agents.insert(agent.id.clone(), agent);
     let chat = ChatDesk::new();
     let mut core_parts = CoreParts::new(
         tasks.clone(),

@@ -5,6 +5,8 @@
 //! detector) to the first frame of the answer sent to the carrier. "Ears" is the end of speech to
 //! the transcript, "think" the transcript to the first audio, "voice" the first audio to the frame.
 
+mod cuts;
+mod tools;
 mod utterance;
 
 use std::collections::VecDeque;
@@ -13,25 +15,17 @@ use std::time::Duration;
 use crate::call::{Fact, Track, TurnTiming, percentile, text};
 use crate::media::VadEvent;
 
-use super::voice::Voice;
-use super::{AgentOut, Effects};
+use super::Effects;
 use utterance::Utterance;
 
 /// Utterances remembered for corrections, cuts and a successor conversation.
 const UTTERANCES_MAX: usize = 48;
-const TOOLS_MAX: usize = 32;
 /// A longer wait is not an answer to what was said.
 const LATENCY_MAX: Duration = Duration::from_secs(30);
 /// The caller has paused for this long: what the agent starts now is an answer, not an overlap.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// Turn times kept for the percentiles (live window of 50).
 const TIMES_MAX: usize = 50;
-/// Two interruptions within this are one.
-const BARGE_IN_APART: Duration = Duration::from_secs(1);
-/// Audio left unheard below this is rounding, not a cut.
-const CUT_MIN_MS: u64 = 60;
-/// Longest arguments of a tool shown, in characters.
-const ARGS_CHARS_MAX: usize = 2_000;
 
 /// What the answer will be measured from.
 #[derive(Clone, Copy, Debug)]
@@ -125,7 +119,15 @@ impl Turns {
 
     /// What the vendor will say under this id are an operator's words.
     pub(super) fn given(&mut self, vendor_id: u64) {
+        self.forget_question();
         self.find_or_add(Track::FromOperator, vendor_id);
+    }
+
+    /// Somebody else than the agent has answered, or kept it from answering: what it says next is
+    /// not timed from what the caller said before.
+    pub(super) fn forget_question(&mut self) {
+        self.question = None;
+        self.transcript_at = None;
     }
 
     /// Whether the caller was the last to say something.
@@ -141,6 +143,7 @@ impl Turns {
         if self.utterances.len() == UTTERANCES_MAX {
             self.utterances.pop_front();
         }
+        self.forget_question();
         // Of no conversation: the vendor knows nothing of it and cannot be told to cut it.
         let mut said = Utterance::new(u32::MAX, track, u64::from(self.turn), self.turn);
         said.text = text::clean(words.trim()).into_owned();
@@ -236,8 +239,10 @@ impl Turns {
         let index = self.find_or_add(track, vendor_id);
         if let Some(said) = self.utterances.get_mut(index) {
             said.text_at = said.text_at.or(Some(now));
-            if is_void && said.audio_ms == 0 {
-                said.cut_at_ms = said.cut_at_ms.or(Some(0));
+            if is_void && said.audio_ms == 0 && said.cut_at_ms.is_none() {
+                said.cut_at_ms = Some(0);
+                // Not the caller: somebody else has the floor.
+                said.cut_by = unheard.then_some(Track::FromOperator);
             }
         }
         self.say(track, vendor_id, words, interim, now, effects);
@@ -318,148 +323,6 @@ impl Turns {
             said.latency_ms = Some(latency_ms);
         }
         effects.fact(Fact::TurnTimed { timing });
-    }
-
-    /// The caller broke in; `voice` has just been cleared. `playing`: the turn that was heard.
-    pub(super) fn interrupted(
-        &mut self,
-        vendor_id: u64,
-        playing: Option<u32>,
-        dropped_ms: u64,
-        now: Duration,
-        voice: &Voice,
-        effects: &mut Effects,
-    ) {
-        self.void_upto = Some(self.void_upto.unwrap_or(0).max(vendor_id));
-        let first = playing.unwrap_or(u32::MAX);
-        let conversation = self.conversation;
-        let mut cut_turn = None;
-        for said in &mut self.utterances {
-            let is_open = said.track == Track::FromAgent && said.cut_at_ms.is_none();
-            if !is_open || (said.turn < first && said.sent) {
-                continue;
-            }
-            let heard_ms = voice.heard_ms(u64::from(said.turn), now);
-            if said.audio_ms < heard_ms + CUT_MIN_MS {
-                continue;
-            }
-            said.cut_at_ms = Some(clamp(heard_ms));
-            cut_turn = cut_turn.or(Some(said.turn));
-            if said.conversation == conversation {
-                effects.tell_agent(AgentOut::Truncate {
-                    utterance: said.vendor_id,
-                    heard_ms: clamp(heard_ms),
-                });
-            }
-            if !said.text.is_empty() {
-                effects.fact(said.truncated());
-            }
-        }
-        let again = self
-            .interrupted_at
-            .is_some_and(|at| now.saturating_sub(at) < BARGE_IN_APART);
-        self.interrupted_at = Some(now);
-        if again && dropped_ms == 0 {
-            return;
-        }
-        self.interruptions += 1;
-        effects.fact(Fact::BargedIn {
-            turn: cut_turn.or(playing).unwrap_or(self.turn),
-            reaction_ms: None,
-            dropped_ms: clamp(dropped_ms),
-            kind: None,
-        });
-    }
-
-    /// The vendor says what of an utterance was really heard.
-    pub(super) fn corrected(
-        &mut self,
-        vendor_id: u64,
-        original: &str,
-        corrected: &str,
-        now: Duration,
-        voice: &Voice,
-        effects: &mut Effects,
-    ) {
-        let conversation = self.conversation;
-        let original = text::clean(original.trim());
-        let is_agent = |said: &&mut Utterance| {
-            said.track == Track::FromAgent && said.conversation == conversation
-        };
-        let index = self
-            .utterances
-            .iter_mut()
-            .rev()
-            .filter(is_agent)
-            .position(|said| said.vendor_id == vendor_id && !said.text.is_empty())
-            .or_else(|| {
-                self.utterances
-                    .iter_mut()
-                    .rev()
-                    .filter(is_agent)
-                    .position(|said| said.text == original)
-            })
-            .unwrap_or(0);
-        let Some(said) = self.utterances.iter_mut().rev().filter(is_agent).nth(index) else {
-            return;
-        };
-        said.corrected = Some(text::clean(corrected.trim()).into_owned());
-        if said.cut_at_ms.is_none() {
-            said.cut_at_ms = Some(clamp(voice.heard_ms(u64::from(said.turn), now)));
-        }
-        if said.text.is_empty() {
-            said.text = original.into_owned();
-            said.is_final = true;
-            effects.fact(said.finished());
-        }
-        effects.fact(said.truncated());
-    }
-
-    pub(super) fn tool_called(
-        &mut self,
-        tool_call_id: &str,
-        name: &str,
-        args: &str,
-        now: Duration,
-        effects: &mut Effects,
-    ) {
-        if self.tools.len() == TOOLS_MAX {
-            self.tools.pop_front();
-        }
-        self.tools.push_back((tool_call_id.to_owned(), now));
-        let args = text::clean(args);
-        effects.fact(Fact::ToolCalled {
-            turn: self.turn,
-            tool_call_id: text::clean_label(tool_call_id).into_owned(),
-            name: text::clean_label(name).into_owned(),
-            args: args.chars().take(ARGS_CHARS_MAX).collect(),
-        });
-    }
-
-    /// A tool finished. One the vendor never announced gets its line now.
-    pub(super) fn tool_returned(
-        &mut self,
-        tool_call_id: &str,
-        name: &str,
-        ok: bool,
-        result: &str,
-        now: Duration,
-        effects: &mut Effects,
-    ) {
-        let known = self.tools.iter().position(|(id, _)| id == tool_call_id);
-        let took = known
-            .and_then(|index| self.tools.remove(index))
-            .map(|(_, began)| millis(now.saturating_sub(began)));
-        if took.is_none() {
-            self.tool_called(tool_call_id, name, "", now, effects);
-            self.tools.pop_back();
-        }
-        effects.fact(Fact::ToolReturned {
-            tool_call_id: text::clean_label(tool_call_id).into_owned(),
-            ok,
-            result: text::clean(result).into_owned(),
-            took_ms: took,
-        });
     }
 
     /// Tells the lines that changed while it was too early to tell them again.

@@ -298,13 +298,16 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         latency_ms: Option<u32>,
     },
-    /// The caller cut this utterance off; `heard` is what was really played to them.
+    /// This utterance was cut off; `heard` is what was really played to the caller.
     UtteranceTruncated {
         turn: u32,
         track: Track,
         heard: String,
-        /// Audio of this utterance played before the cut.
+        /// Audio of this utterance played before the cut; 0 also where nobody measured it.
         cut_at_ms: u32,
+        /// Who cut it, where it was not the caller.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Track>,
     },
     ToolCalled {
         turn: u32,

@@ -90,11 +90,13 @@ fn fold_call(call: &mut Call, at: DateTime<Utc>, fact: &Fact) {
             track,
             heard,
             cut_at_ms,
+            by,
         } => {
             if let Some(LineBody::Speech { cut, interim, .. }) = speech_mut(call, *turn, *track) {
                 *cut = Some(Cut {
                     heard: heard.clone(),
                     cut_at_ms: *cut_at_ms,
+                    by: *by,
                 });
                 *interim = false;
             }

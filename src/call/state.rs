@@ -165,12 +165,29 @@ pub enum LineBody {
     },
 }
 
-/// Where the caller cut an utterance off.
+/// Where an utterance was cut off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cut {
     /// What was really played.
     pub heard: String,
     pub cut_at_ms: u32,
+    /// Who cut it, where it was not the caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Track>,
+}
+
+impl Line {
+    /// Words that nobody heard: of an agent that went on while somebody else had the floor.
+    pub fn is_unheard(&self) -> bool {
+        matches!(&self.body, LineBody::Speech { cut: Some(cut), .. } if cut.is_unheard())
+    }
+}
+
+impl Cut {
+    /// Nothing of it reached the caller: it was said while somebody else had the floor.
+    pub fn is_unheard(&self) -> bool {
+        self.cut_at_ms == 0 && self.heard.trim().is_empty()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -349,9 +366,10 @@ impl Call {
         self.recordings.last()
     }
 
-    /// The last thing said, interim included.
+    /// The last thing said, interim included; what nobody heard was not said.
     pub fn last_words(&self) -> Option<(Track, &str)> {
-        self.lines.iter().rev().find_map(|line| match &line.body {
+        let heard = self.lines.iter().rev().filter(|line| !line.is_unheard());
+        heard.into_iter().find_map(|line| match &line.body {
             LineBody::Speech { track, text, .. } if !text.is_empty() => {
                 Some((*track, text.as_str()))
             }

@@ -8,6 +8,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::engine::Tasks;
+use crate::simulator::Stamped;
 use crate::simulator::elevenlabs::{AgentFaults, ElevenLabsSimConfig};
 use crate::simulator::load::{CarrierLoad, Vendor, run_agent, run_carrier, run_realtime};
 use crate::simulator::openai::OpenAiSimConfig;
@@ -142,15 +143,16 @@ fn auth_token(args: &SimulateCarrier, own: Option<&Secret>) -> Outcome<Option<St
 }
 
 async fn realtime(args: &SimulateAgent, config: &Config, tasks: &Tasks) -> Outcome {
-    if args.load || args.format.is_some() {
+    if args.format.is_some() {
         return Err(Failure::usage(
-            "the simulated OpenAI acts conversations in µ-law only",
-            "leave --load and --format out, or play --vendor elevenlabs",
+            "the simulated OpenAI speaks µ-law only",
+            "leave --format out, or play --vendor elevenlabs",
         ));
     }
     let mut cfg = OpenAiSimConfig {
         listen: address(&args.listen)?,
         faults: agent_faults(&args.fault)?,
+        load: stamped(args)?,
         seed: args.seed,
         beta: config.openai.dialect == "beta",
         ..OpenAiSimConfig::default()
@@ -178,7 +180,7 @@ async fn agent(args: &SimulateAgent, config: &Config) -> Outcome {
     let mut cfg = ElevenLabsSimConfig {
         listen: address(&args.listen)?,
         faults: agent_faults(&args.fault)?,
-        load: args.load,
+        load: stamped(args)?,
         seed: args.seed,
         ..ElevenLabsSimConfig::default()
     };
@@ -196,6 +198,13 @@ async fn agent(args: &SimulateAgent, config: &Config) -> Outcome {
     .map_err(|error| not_listening(&args.listen, &error))?;
     tasks.shutdown(Duration::from_secs(2)).await;
     out::json(&figures)
+}
+
+/// What `--load` makes of an agent.
+fn stamped(args: &SimulateAgent) -> Outcome<Option<Stamped>> {
+    let every = duration(&args.barge_in)?;
+    let barge_in_every = (!every.is_zero()).then_some(every);
+    Ok(args.load.then_some(Stamped { barge_in_every }))
 }
 
 /// The three servers of a pipeline agent, until a signal.

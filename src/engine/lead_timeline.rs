@@ -185,6 +185,9 @@ fn spoken(call: &Call) -> impl Iterator<Item = Said> {
         else {
             return None;
         };
+        if line.is_unheard() {
+            return None;
+        }
         let sender = match track {
             Track::FromCaller => "user",
             Track::FromAgent => "agent",

@@ -19,17 +19,34 @@ pub(super) enum Mouth {
     Carrier(Arc<dyn CarrierControl>),
 }
 
+/// Not an action of an operator's: what taking over cannot do to this agent.
+const HUSH: &str = "hush_agent";
 const NO_MOUTH: &str = "this agent speaks no given text and no speech service is configured \
     (chat.tts, or elevenlabs.api_key and a voice)";
 
+const NO_HUSH: &str = "it cannot be told to be silent; nobody hears what it answers meanwhile";
+
 /// The limits of calls of this carrier with this agent.
 pub(super) fn of(core: &Core, carrier: &str, agent: &AgentPlan) -> Vec<Limit> {
-    match mouth(core, carrier, agent, false) {
-        Some(_) => Vec::new(),
-        None => ["say", "take_over"]
-            .map(|action| limit(action, NO_MOUTH))
-            .to_vec(),
+    let mut limits = Vec::new();
+    if mouth(core, carrier, agent, false).is_none() {
+        limits.extend(["say", "take_over"].map(|action| limit(action, NO_MOUTH)));
     }
+    if let Some(control) = core.carriers.get(carrier) {
+        if !control.transfers() {
+            limits.push(limit(
+                "transfer",
+                &format!("{carrier} has no line to transfer"),
+            ));
+        }
+        if !control.records() {
+            limits.push(limit("record_start", &format!("{carrier} records nothing")));
+        }
+    }
+    if !agent.dialer.can_hush() {
+        limits.push(limit(HUSH, NO_HUSH));
+    }
+    limits
 }
 
 /// Who says given words. `by_operator`: verbatim counts more than the agent's own voice.

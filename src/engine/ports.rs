@@ -412,6 +412,16 @@ pub trait CarrierControl: Send + Sync + Debug {
         false
     }
 
+    /// Whether it can hand a caller to another number.
+    fn transfers(&self) -> bool {
+        true
+    }
+
+    /// Whether it records at all.
+    fn records(&self) -> bool {
+        true
+    }
+
     /// Whether a running recording can be paused and resumed.
     fn pauses_recordings(&self) -> bool {
         true
@@ -523,6 +533,12 @@ pub trait AgentDialer: Send + Sync + Debug {
 
     /// Connects within 10 s. The caller sends `Begin` first.
     fn connect(&self) -> BoxFuture<'static, Result<AgentConnection, AgentError>>;
+
+    /// Whether the agent can be told to make no answers (see `AgentOut::Hush`). One that cannot goes
+    /// on for itself while an operator speaks; nobody hears it.
+    fn can_hush(&self) -> bool {
+        true
+    }
 
     /// Whether the agent speaks a given text in its conversation (see `AgentCodec::can_say`).
     fn can_say(&self) -> bool {

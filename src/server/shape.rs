@@ -148,7 +148,7 @@ fn message(line: &Line) -> Option<Value> {
             text,
             interim: false,
             ..
-        } => Some(json!({
+        } if !line.is_unheard() => Some(json!({
             "role": role(*track),
             "message": text,
             "timestamp": stamp(line.at),

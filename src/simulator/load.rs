@@ -17,10 +17,11 @@ use url::Url;
 
 use crate::engine::{Clock, Tasks};
 
-use super::elevenlabs::{AgentLoad, ElevenLabsSim, ElevenLabsSimConfig};
+use super::elevenlabs::{ElevenLabsSim, ElevenLabsSimConfig};
 use super::openai::{OpenAiSim, OpenAiSimConfig};
 use super::plivo::PlivoSimConfig;
-use super::stamp::{Arrived, STAMP_BYTES, Stamp, Tally, Tracker};
+use super::stamp::{Arrived, BargeIns, STAMP_BYTES, Stamp, Tally, Tracker};
+use super::stamped::AgentLoad;
 use super::twilio::{FarEnd, FarTick, Faults, Payload, TwilioSimConfig};
 use super::ulaw::{self, FRAME_BYTES};
 
@@ -124,6 +125,8 @@ pub struct CarrierReport {
     pub marks_echoed: u64,
     /// Agent → caller, as it arrived here.
     pub from_agent: Arrived,
+    /// From the agent's event to the clear as it arrived here.
+    pub barge_in: BargeIns,
     pub webhooks: CarrierStats,
     pub seconds: f64,
 }
@@ -185,6 +188,7 @@ pub async fn run_carrier(
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
     report.from_agent = run.tally.report();
+    report.barge_in = run.tally.barge_ins();
     report.frames_dropped_on_purpose = run.dropped.load(Ordering::Relaxed);
     report.webhooks = sim.stats();
     report.seconds = began.elapsed().as_secs_f64();
@@ -209,17 +213,8 @@ pub async fn run_agent(
     Ok(sim.load())
 }
 
-/// Figures of a simulated OpenAI when it is stopped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct RealtimeReport {
-    pub conversations: u64,
-    pub sockets_open: u64,
-    /// Client messages the vendor would have refused.
-    pub messages_refused: u64,
-}
-
-/// As [`run_agent`], playing OpenAI Realtime. It acts conversations; stamped frames are the other
-/// vendor's.
+/// As [`run_agent`], playing OpenAI Realtime. Where it acts conversations, their figures are those
+/// of the messages alone.
 ///
 /// # Errors
 /// The address cannot be bound.
@@ -227,17 +222,22 @@ pub async fn run_realtime(
     cfg: OpenAiSimConfig,
     tasks: &Tasks,
     ready: impl FnOnce(&OpenAiSim),
-) -> io::Result<RealtimeReport> {
+) -> io::Result<AgentLoad> {
+    let is_stamped = cfg.load.is_some();
     let sim = OpenAiSim::start(cfg, tasks).await?;
     ready(&sim);
     tasks.token().cancelled().await;
     tokio::time::sleep(Duration::from_millis(200)).await;
+    if is_stamped {
+        return Ok(sim.load());
+    }
     let talks = sim.conversations();
     let refused = talks.iter().map(|talk| talk.view().refused.len() as u64);
-    Ok(RealtimeReport {
+    Ok(AgentLoad {
         conversations: sim.opened() as u64,
         sockets_open: sim.open_sockets() as u64,
         messages_refused: refused.sum(),
+        ..AgentLoad::default()
     })
 }
 
@@ -339,6 +339,7 @@ impl FarEnd for LoadCaller {
             call: self.call,
             seq: self.seq,
             sent_us: self.now_us(),
+            after_barge_in: false,
         };
         self.seq += 1;
         self.ticks_left = self.ticks_left.saturating_sub(1);
@@ -362,6 +363,11 @@ impl FarEnd for LoadCaller {
             let now_us = self.now_us();
             self.tracker.hear(&self.frame, now_us, &self.tally);
         }
+    }
+
+    fn cleared(&mut self) {
+        let now_us = self.now_us();
+        self.tracker.cleared(now_us);
     }
 
     fn lost(&mut self) {

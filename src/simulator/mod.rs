@@ -16,6 +16,7 @@ mod rng;
 mod schedule;
 pub mod speech;
 mod stamp;
+mod stamped;
 mod stats;
 pub mod twilio;
 pub mod ulaw;
@@ -24,7 +25,8 @@ pub use cast::Cast;
 pub use fleet::{DemoFleet, DemoTarget, Stage};
 pub use rng::Rng;
 pub use schedule::{Demo, Parties, Planned, Schedule};
-pub use stamp::Arrived;
+pub use stamp::{Arrived, BargeIns};
+pub use stamped::{AgentLoad, Stamped};
 pub use stats::{Latencies, Percentiles};
 
 /// TLS for `https` and `wss` targets; the first caller in the process wins.

@@ -9,7 +9,7 @@ use super::elevenlabs::{ElevenLabsSim, ElevenLabsSimConfig};
 use super::load::{CarrierLoad, Vendor, run_carrier};
 use super::speech::{Ending, Script, library};
 use super::twilio::InboundCall;
-use super::{Demo, DemoFleet, DemoTarget, Stage};
+use super::{Demo, DemoFleet, DemoTarget, Stage, Stamped};
 use crate::call::CallStatus;
 use crate::engine::Tasks;
 use bridge::Bridge;
@@ -140,7 +140,9 @@ async fn a_load_run_counts_every_frame_both_ways() {
     super::install_tls();
     let tasks = Tasks::new();
     let cfg = ElevenLabsSimConfig {
-        load: true,
+        load: Some(Stamped {
+            barge_in_every: Some(Duration::from_millis(500)),
+        }),
         ..ElevenLabsSimConfig::default()
     };
     let agents = ElevenLabsSim::start(cfg, &tasks).await.unwrap();
@@ -163,6 +165,8 @@ async fn a_load_run_counts_every_frame_both_ways() {
         "{report:?}"
     );
     assert!(report.from_agent.frames_received > 300, "{report:?}");
+    assert_eq!(report.barge_in.unanswered, 0, "{report:?}");
+    assert!(report.barge_in.reaction.count >= 10, "{report:?}");
     let agents = agents.load();
     for arrived in [report.from_agent, agents.from_caller] {
         assert_eq!(

@@ -205,7 +205,7 @@ fn talked_s(call: &Call) -> Option<u32> {
 
 fn transcript(call: &Call) -> String {
     let mut text = String::new();
-    for line in &call.lines {
+    for line in call.lines.iter().filter(|line| !line.is_unheard()) {
         if let LineBody::Speech {
             track, text: said, ..
         } = &line.body

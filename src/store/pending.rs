@@ -131,8 +131,9 @@ fn write_row(connection: &Connection, run: i64, row: &Row) -> rusqlite::Result<(
             .execute(params![run, *seq as i64, at, text(*call), kind, body])?,
         Row::Turn { call, at, timing } => connection
             .prepare_cached(
-                "INSERT INTO turns (call_id, turn, at, latency_ms, ears_ms, think_ms, voice_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO turns (call_id, turn, at, latency_ms, ears_ms, token_ms, think_ms,
+                    voice_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute(params![
                 call.to_string(),
@@ -140,6 +141,7 @@ fn write_row(connection: &Connection, run: i64, row: &Row) -> rusqlite::Result<(
                 at,
                 timing.latency_ms,
                 timing.ears_ms,
+                timing.token_ms,
                 timing.think_ms,
                 timing.voice_ms
             ])?,

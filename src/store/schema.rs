@@ -7,7 +7,7 @@ use rusqlite::Connection;
 pub(super) const APPLICATION_ID: i64 = 0x5741_4C42;
 
 /// One script per version, in order. Version 1 is the first.
-pub(super) const MIGRATIONS: [&str; 6] = [V1, V2, V3, V4, V5, V6];
+pub(super) const MIGRATIONS: [&str; 7] = [V1, V2, V3, V4, V5, V6, V7];
 
 /// The version this build writes.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -222,6 +222,11 @@ CREATE TABLE marks (
     at INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX marks_by_time ON marks (at);
+";
+
+/// The time to the model's first word, which agents made of parts are judged by.
+const V7: &str = "
+ALTER TABLE turns ADD COLUMN token_ms INTEGER;
 ";
 
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {

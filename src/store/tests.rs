@@ -387,7 +387,7 @@ fn any_fact() -> impl Strategy<Value = Fact> {
     prop_oneof![
         4 => (turn.clone(), track.clone(), text).prop_map(|(turn, track, text)| Fact::UtteranceInterim { turn, track, text }),
         4 => (turn.clone(), track.clone(), text).prop_map(|(turn, track, text)| Fact::UtteranceFinal { turn, track, text, latency_ms: None }),
-        2 => (turn.clone(), track, text).prop_map(|(turn, track, heard)| Fact::UtteranceTruncated { turn, track, heard, cut_at_ms: 7 }),
+        2 => (turn.clone(), track, text).prop_map(|(turn, track, heard)| Fact::UtteranceTruncated { turn, track, heard, cut_at_ms: 7, by: None }),
         1 => (turn.clone(), 0u8..3).prop_map(|(turn, n)| Fact::ToolCalled { turn, tool_call_id: n.to_string(), name: "look".into(), args: "{}".into() }),
         1 => (0u8..3).prop_map(|n| Fact::ToolReturned { tool_call_id: n.to_string(), ok: true, result: "4".into(), took_ms: None }),
         1 => turn.prop_map(|turn| Fact::TurnTimed { timing: TurnTiming { turn, latency_ms: 900, ..TurnTiming::default() } }),

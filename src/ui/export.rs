@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::call::text::clean;
 use crate::call::{
-    Alert, Call, CallReport, Line, LineBody, Numbers, PastAlert, Recording, TurnTiming, utterances,
+    Alert, Call, CallReport, Cut, Line, LineBody, Numbers, PastAlert, Recording, TurnTiming,
+    utterances,
 };
 
 use super::transcript::speaker;
@@ -179,7 +180,9 @@ impl Export<'_> {
                 ..
             } => {
                 let mut words = format!("{at} **{}** {}", speaker(line), plain(text));
-                if let Some(cut) = cut {
+                if cut.as_ref().is_some_and(Cut::is_unheard) {
+                    words.push_str(" *(not heard)*");
+                } else if let Some(cut) = cut {
                     let after = seconds(cut.cut_at_ms);
                     let heard = plain(&cut.heard);
                     let _ = write!(words, " *(cut off after {after}, heard: “{heard}”)*");

@@ -174,6 +174,7 @@ fn looper() -> Call {
         *cut = Some(Cut {
             heard: "Thank you. Let me ch".into(),
             cut_at_ms: 600,
+            by: None,
         });
     }
     call.interruptions = 1;

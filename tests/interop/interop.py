@@ -6,6 +6,7 @@ Webhooks are signed by the official `twilio` package, subscribers are `python-so
 
 import argparse
 import base64
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 import xml.etree.ElementTree as ET
 
@@ -58,7 +60,7 @@ class Parts:
 
 
 class Backend:
-    def __init__(self, binary, parts):
+    def __init__(self, binary, parts, servers):
         self.binary = binary
         self.dir = tempfile.mkdtemp(prefix="wallboard-interop-")
         self.port = free_port()
@@ -86,6 +88,7 @@ class Backend:
         self.process = subprocess.Popen(
             [binary, "serve"], env=env, cwd=self.dir, stdin=subprocess.DEVNULL,
             stdout=self.log, stderr=self.log)
+        servers.callback(self.stop)
         self.until(lambda: requests.get(self.url + "/healthz", timeout=1).ok, "the backend answers", 20)
         token = pathlib.Path(self.dir, "data", "token")
         self.until(token.exists, "the token file exists", 5)
@@ -369,6 +372,9 @@ def test_the_readmes_sample_client_talks_to_an_agent(backend):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env={**os.environ, "WALLBOARD_TOKEN": backend.token})
     said = ""
+    # A sample that says nothing ends, and with it the reading of its lines.
+    patience = threading.Timer(60, sample.kill)
+    patience.start()
     try:
         for wanted, then in (("How can I help?", "When are you open?\n"), ("nine to five", "exit\n")):
             while wanted not in said:
@@ -379,6 +385,7 @@ def test_the_readmes_sample_client_talks_to_an_agent(backend):
             sample.stdin.flush()
         sample.wait(10)
     finally:
+        patience.cancel()
         sample.kill()
     assert "[connected to pipeline]" in said and "[answer-1.wav]" in said, said
 
@@ -419,9 +426,11 @@ def main():
     tests += [chat_client("websocket"), chat_client("polling")]
     tests = [test for test in tests if not OPTIONS.only or OPTIONS.only in test.__name__]
     passed, failed = 0, 0
-    parts = Parts(OPTIONS.binary)
-    backend = Backend(OPTIONS.binary, parts)
-    try:
+    # A server left running holds our output open, and whoever reads it waits for ever.
+    with contextlib.ExitStack() as servers:
+        parts = Parts(OPTIONS.binary)
+        servers.callback(parts.stop)
+        backend = Backend(OPTIONS.binary, parts, servers)
         for test in tests:
             try:
                 test(backend)
@@ -430,16 +439,14 @@ def main():
             except Exception as error:  # one failing client must not hide the others
                 failed += 1
                 print(f"FAIL {test.__name__}: {error!r}", flush=True)
-    finally:
-        backend.stop()
-        parts.stop()
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", required=True)
+    # The servers run in directories of their own.
+    parser.add_argument("--binary", required=True, type=os.path.abspath)
     parser.add_argument("--node", required=True)
     parser.add_argument("--only", default="", help="tests with this in their name")
     OPTIONS = parser.parse_args()

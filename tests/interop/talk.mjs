@@ -7,9 +7,10 @@ import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
 
 const [url = "http://127.0.0.1:8787", agentId = "pipeline", speech] = process.argv.slice(2);
-let session = null; // finds the conversation again after a lost connection
+let session = null; // finds the conversation again after a lost connection,
+let since = 0;      // from the answer after this one
 const socket = io(`${url}/chat/v1`, {
-  auth: (send) => send({ agentId, session, token: process.env.WALLBOARD_TOKEN, format: "pcm" }),
+  auth: (send) => send({ agentId, session, since, token: process.env.WALLBOARD_TOKEN, format: "pcm" }),
 });
 
 let answer = []; // the chunks of one answer
@@ -39,7 +40,7 @@ socket.on("audio", ({ data, meta_info: meta }) => {
     console.log(`[${file}]`);
   }
 });
-socket.on("text", ({ data }) => console.log(`Agent: ${data}`));
+socket.on("text", ({ data, meta_info: meta }) => { since = meta.sequence_id; console.log(`Agent: ${data}`); });
 socket.on("clear", () => { answer = []; });
 socket.on("error", ({ message, hint }) => console.error(`! ${message}${hint ? ` (${hint})` : ""}`));
 socket.on("connect_error", (error) => console.error(`! ${error.message}`));

@@ -68,9 +68,7 @@ impl Session {
                 }
             }
             AgentIn::Audio { utterance, payload } => {
-                if self.may_speak(utterance) {
-                    self.agent_audio(now, utterance, &payload, effects);
-                }
+                self.agent_audio(now, utterance, &payload, effects);
             }
             AgentIn::CallerText {
                 utterance,
@@ -194,6 +192,10 @@ impl Session {
         payload: &Bytes,
         effects: &mut Effects,
     ) {
+        if !self.may_speak(utterance) {
+            self.turns.unheard(utterance, effects);
+            return;
+        }
         let Some(turn) = self.turns.agent_audio(utterance, now) else {
             return;
         };
@@ -204,13 +206,22 @@ impl Session {
 
     /// Order matters: the caller's ear first, then the vendor's generator, then its memory.
     pub(super) fn barge_in(&mut self, now: Duration, utterance: u64, effects: &mut Effects) {
-        let playing = self
-            .voice
-            .playing_tag(now)
-            .and_then(|tag| u32::try_from(tag).ok());
+        let playing = self.playing_turn(now);
         let dropped_ms = self.silence(now, effects);
         self.turns
             .interrupted(utterance, playing, dropped_ms, now, &self.voice, effects);
+    }
+
+    /// The same where nobody broke in: an operator, or the backend, has the floor.
+    pub(super) fn take_floor(&mut self, now: Duration, effects: &mut Effects) {
+        let playing = self.playing_turn(now);
+        self.silence(now, effects);
+        self.turns.silenced(playing, now, &self.voice, effects);
+    }
+
+    fn playing_turn(&self, now: Duration) -> Option<u32> {
+        let tag = self.voice.playing_tag(now)?;
+        u32::try_from(tag).ok()
     }
 
     /// Takes back everything the caller has not heard. Returns how much that was, in ms.

@@ -65,14 +65,18 @@ impl Session {
                 Floor::Agent => {
                     self.floor = Floor::Paused;
                     self.given.clear();
-                    self.silence(now, effects);
+                    self.take_floor(now, effects);
                 }
                 Floor::Paused => {}
                 Floor::Operator => return Err(held()),
             },
             BridgeOrder::ResumeAgent => match self.floor {
                 Floor::Operator => return Err(held()),
-                Floor::Agent | Floor::Paused => self.floor = Floor::Agent,
+                Floor::Paused => {
+                    self.floor = Floor::Agent;
+                    self.unheard_so_far();
+                }
+                Floor::Agent => {}
             },
             BridgeOrder::TakeOver => self.take_over(now, effects),
             BridgeOrder::HandBack { note } => self.hand_back(now, note, effects),
@@ -111,8 +115,7 @@ impl Session {
         self.floor = Floor::Operator;
         self.given.clear();
         self.tool_waits = None;
-        self.silence(now, effects);
-        self.turns.void_all();
+        self.take_floor(now, effects);
         if self.link.is_ready() {
             effects.tell_agent(AgentOut::Hush);
         }
@@ -128,11 +131,10 @@ impl Session {
             return;
         }
         self.floor = Floor::Agent;
-        // Answers it made for itself while nobody could hear it stay unheard.
-        self.turns.void_all();
+        self.unheard_so_far();
         let text = format!(
             "A human colleague took over this call for a while and has now handed it back to you. \
-             {note} Go on from there. Do not greet again and do not introduce yourself."
+             {note} What you said meanwhile was not heard. Go on from there. Do not greet again and do not introduce yourself."
         );
         if self.link.is_ready() {
             effects.tell_agent(AgentOut::Context { text });
@@ -146,13 +148,19 @@ impl Session {
         }
     }
 
+    /// What the agent made for itself while nobody could hear it stays unheard, and what it says next
+    /// is not timed from a question that somebody else has answered.
+    fn unheard_so_far(&mut self) {
+        self.turns.void_all();
+        self.turns.forget_question();
+    }
+
     /// Speech made elsewhere, at once: what the agent was saying is taken back.
     fn play(&mut self, now: Duration, words: &str, audio: &Bytes, effects: &mut Effects) {
         let track = if self.floor == Floor::Operator {
             Track::FromOperator
         } else {
-            self.silence(now, effects);
-            self.turns.void_all();
+            self.take_floor(now, effects);
             Track::FromAgent
         };
         let turn = self.turns.spoken(track, words, effects);
@@ -169,7 +177,7 @@ impl Session {
     /// The carrier has the caller now: nothing more of the agent is heard, its tool is answered, and
     /// the stream ends.
     fn transferred(&mut self, now: Duration, closes: bool, effects: &mut Effects) {
-        self.silence(now, effects);
+        self.take_floor(now, effects);
         if let Some(tool_call_id) = self.transferring.take() {
             let result = "the caller is being transferred".to_owned();
             self.tool_done(now, &tool_call_id, TRANSFER, true, result, effects);

@@ -17,7 +17,10 @@ impl Session {
         if words.is_empty() || self.phase != Phase::Talking {
             return;
         }
-        self.hush(now, effects);
+        // As with a cough: a person's words are not taken back.
+        if self.floor != Floor::Operator {
+            self.hush(now, effects);
+        }
         // Numbers no vendor gives out: the line is ours, whoever the agent is.
         self.typed_count += 1;
         let line = u64::MAX - self.typed_count;

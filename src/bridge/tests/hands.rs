@@ -57,6 +57,127 @@ fn who_takes_over_silences_the_agent_at_once_and_still_reads_the_caller() {
     assert!(said.contains(&(Track::FromCaller, "I want a person")));
 }
 
+fn cuts(rig: &Rig) -> Vec<(u32, &str, u32, Option<Track>)> {
+    let cuts = rig.facts().into_iter().filter_map(|fact| match fact {
+        Fact::UtteranceTruncated {
+            turn,
+            heard,
+            cut_at_ms,
+            by,
+            ..
+        } => Some((*turn, heard.as_str(), *cut_at_ms, *by)),
+        _ => None,
+    });
+    cuts.collect()
+}
+
+#[test]
+fn what_was_not_heard_of_the_agent_is_shown_as_not_heard() {
+    let by = Some(Track::FromOperator);
+    let mut rig = taken();
+    let mine = cuts(&rig);
+    assert_eq!(mine.len(), 1, "{mine:?}");
+    assert!(mine[0].2 <= 200 && mine[0].3 == by, "{mine:?}");
+    assert!(rig.to_agent().into_iter().any(|out| matches!(
+        out,
+        AgentOut::Truncate { utterance: 1, heard_ms } if *heard_ms <= 200
+    )));
+    assert!(
+        !rig.facts()
+            .iter()
+            .any(|fact| matches!(fact, Fact::BargedIn { .. })),
+        "nobody broke in"
+    );
+    // Sound first or words first: an answer made meanwhile is unheard, and stays so.
+    rig.log.clear();
+    rig.says(2, 1_000, "Hello? Are you there?");
+    rig.agent(AgentIn::AgentText {
+        utterance: 3,
+        text: "Hello again".into(),
+        interim: false,
+    });
+    rig.says(3, 1_000, "Hello again");
+    rig.agent(AgentIn::AgentCorrection {
+        utterance: 2,
+        original: "Hello? Are you there?".into(),
+        corrected: "Hello? Are".into(),
+    });
+    let unheard = cuts(&rig);
+    assert!(unheard.len() >= 2, "{unheard:?}");
+    assert!(
+        unheard
+            .iter()
+            .all(|(_, heard, at, whose)| heard.is_empty() && *at == 0 && *whose == by),
+        "{unheard:?}"
+    );
+}
+
+#[test]
+fn words_that_were_there_before_their_sound_are_unheard_too() {
+    let mut rig = Rig::talking();
+    rig.agent(AgentIn::AgentText {
+        utterance: 1,
+        text: "Let me see".into(),
+        interim: false,
+    });
+    rig.order(BridgeOrder::TakeOver).expect("possible");
+    assert!(cuts(&rig).is_empty(), "its sound may have been heard");
+    rig.agent(AgentIn::Audio {
+        utterance: 1,
+        payload: Bytes::from(vec![1; 800]),
+    });
+    assert_eq!(cuts(&rig), [(1, "", 0, Some(Track::FromOperator))]);
+}
+
+#[test]
+fn an_answer_after_the_operators_is_not_timed_from_before_it() {
+    for given in [false, true] {
+        let mut rig = taken();
+        rig.agent(AgentIn::CallerText {
+            utterance: 9,
+            text: "Is it Tuesday?".into(),
+            interim: false,
+        });
+        if given {
+            let (text, audio) = ("Yes".to_owned(), Bytes::from(vec![7; 800]));
+            rig.order(BridgeOrder::Play { text, audio })
+                .expect("possible");
+        }
+        rig.run(12_000);
+        rig.order(BridgeOrder::HandBack { note: "n".into() })
+            .expect("possible");
+        rig.log.clear();
+        rig.says(20, 600, "Anything else?");
+        rig.run(1_000);
+        assert!(rig.count(is_audio_out) > 0);
+        let timed = |fact: &&&Fact| matches!(fact, Fact::TurnTimed { .. });
+        assert_eq!(
+            rig.facts().iter().filter(timed).count(),
+            0,
+            "given: {given}"
+        );
+    }
+}
+
+#[test]
+fn a_caller_who_writes_does_not_cut_the_operator_off() {
+    let mut rig = taken();
+    let (text, audio) = ("One moment".to_owned(), Bytes::from(vec![7; 8_000]));
+    rig.order(BridgeOrder::Play { text, audio })
+        .expect("possible");
+    rig.run(200);
+    rig.log.clear();
+    rig.give(Input::Carrier(CarrierIn::Typed {
+        text: "hello?".into(),
+    }));
+    rig.run(1_000);
+    assert!(rig.count(is_audio_out) >= 30, "{}", rig.count(is_audio_out));
+    assert_eq!(
+        rig.count(|effect| *effect == Effect::ToCarrier(CarrierOut::Clear)),
+        0
+    );
+}
+
 #[test]
 fn typed_words_are_heard_as_the_operators_and_a_cough_does_not_cut_them() {
     let mut rig = taken();

@@ -26,6 +26,8 @@ pub(super) struct Utterance {
     pub(super) latency_ms: Option<u32>,
     /// Audio heard before it was cut off.
     pub(super) cut_at_ms: Option<u32>,
+    /// Who cut it, where it was not the caller.
+    pub(super) cut_by: Option<Track>,
     /// What the vendor says was heard.
     pub(super) corrected: Option<String>,
     pub(super) told_at: Option<Duration>,
@@ -48,6 +50,7 @@ impl Utterance {
             sent: false,
             latency_ms: None,
             cut_at_ms: None,
+            cut_by: None,
             corrected: None,
             told_at: None,
             stale: false,
@@ -86,6 +89,7 @@ impl Utterance {
                 .clone()
                 .unwrap_or_else(|| self.heard(cut_at_ms)),
             cut_at_ms,
+            by: self.cut_by,
         }
     }
 

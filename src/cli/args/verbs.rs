@@ -165,6 +165,14 @@ pub struct SimulateAgent {
     /// Answer with stamped frames in real time instead of acting a script, to measure with.
     #[arg(long, env = "WALLBOARD_LOAD", value_parser = FalseyValueParser::new())]
     pub load: bool,
+    /// With --load: how long the agent speaks until the caller breaks in; 0s: never.
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "5s",
+        env = "WALLBOARD_BARGE_IN"
+    )]
+    pub barge_in: String,
     /// Sound of the agent both ways, for instance ulaw_8000 or pcm_16000.
     #[arg(long, value_name = "NAME", env = "WALLBOARD_AGENT_FORMAT")]
     pub format: Option<String>,
@@ -200,6 +208,16 @@ pub struct AlertsArgs {
     /// Go on until Ctrl-C: what is raised, acknowledged and cleared.
     #[arg(long, short, env = "WALLBOARD_FOLLOW", value_parser = FalseyValueParser::new())]
     pub follow: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct AuditArgs {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Rows, the newest first.
+    #[arg(long, value_name = "N", default_value_t = 50, env = "WALLBOARD_AUDIT_LIMIT",
+        value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub limit: u16,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -511,6 +529,17 @@ pub struct SnapshotArgs {
     /// How the calls are laid out.
     #[arg(long, value_enum, default_value_t = SnapshotView::Cards, env = "WALLBOARD_VIEW")]
     pub view: SnapshotView,
+    /// Which demo: the same number gives the same calls.
+    #[arg(long, value_name = "N", default_value_t = 1, env = "WALLBOARD_SEED")]
+    pub seed: u64,
+    /// Calls alive at a time, about.
+    #[arg(long, value_name = "N", default_value_t = 12, env = "WALLBOARD_CALLS",
+        value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub calls: u32,
+    /// Seconds since the beginning of the demo; nobody waits for them.
+    #[arg(long, value_name = "SECONDS", default_value_t = 48, env = "WALLBOARD_AFTER",
+        value_parser = clap::value_parser!(u32).range(0..=900))]
+    pub after: u32,
     /// Keys to press first, separated by blanks.
     #[arg(
         long,

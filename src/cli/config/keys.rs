@@ -280,7 +280,7 @@ pub const KEYS: &[Key] = &[
     key("openai.vad_threshold", Kind::Figure { min: 0.0, max: 1.0 }, "0.7", "server_vad: how loud speech must be to count as speech, 0 to 1."),
     key("openai.silence_ms", MILLIS, "800", "server_vad: silence that ends a caller's turn, milliseconds."),
     key("openai.transcription_model", Kind::Text, "gpt-realtime-whisper", "Writes down what the caller says."),
-    key("openai.session_max", Kind::Span, "60m", "How long the server lets one conversation last. Shortly before, another one takes over."),
+    key("openai.session_max", Kind::Span, "60m", "How long one conversation lasts at most; the server may say less (session.expires_at). Shortly before, another one takes over. 0s: as long as the server says."),
     key("openai.instructions", Kind::Text, "", "What the agent is told. A sensible default is used when unset."),
     key("chat.silence_ms", MILLIS, "800", "Silence that ends a caller's turn with the pipeline agent, milliseconds."),
     key("chat.fallback_line", Kind::Text, "", "Said by the pipeline agent when one of its parts is down. A sensible line is used when unset."),

@@ -9,6 +9,7 @@ use crate::providers::pipeline::{PartSettings, PipelinePrices, PipelineSettings,
 
 use super::super::config::{AgentConfig, ChatService, Config};
 use super::super::doctor::{Check, ok, warn};
+use super::super::extras;
 use super::{Agent, plain_agent};
 
 pub const AGENT: Agent = Agent {
@@ -71,7 +72,9 @@ fn settings(config: &Config, agent: &AgentConfig) -> PipelineSettings {
         silence: chat.silence,
         fallback_line: chat.fallback_line.clone().unwrap_or(usual.fallback_line),
         // There is no other way for the model to hang up.
-        tools: vec![Tool::end_call()],
+        tools: std::iter::once(Tool::end_call())
+            .chain(extras::declared(config, agent))
+            .collect(),
         prices: PipelinePrices {
             asr_minute: chat.usd_asr_minute,
             llm_million_in: chat.usd_llm_in,
@@ -109,5 +112,36 @@ fn check(config: &Config) -> Check {
             ),
             "set them to bases that end in /v1",
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::config::{Inputs, load};
+
+    #[test]
+    fn the_model_is_told_of_the_agents_tools_and_of_those_of_the_house() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = r#"
+            [bridge]
+            transfer_number = "+12065550177"
+            [[tool]]
+            name = "lookup_order"
+            url = "https://tools.example.com/lookup"
+            [[agent]]
+            id = "shop"
+            kind = "pipeline"
+            tools = ["transfer_call", "lookup_order"]
+        "#;
+        std::fs::write(file.path(), text).unwrap();
+        let inputs = Inputs {
+            file: Some(file.path().to_owned()),
+            ..Inputs::default()
+        };
+        let config = Config::judge(&load(&inputs)).0;
+        let told = settings(&config, &config.agents[0]).tools;
+        let names: Vec<&str> = told.iter().map(|tool| tool.name.as_str()).collect();
+        assert_eq!(names, ["end_call", "transfer_call", "lookup_order"]);
     }
 }

@@ -285,6 +285,12 @@ pub fn fact_words(fact: &Fact) -> Option<String> {
         Fact::UtteranceTruncated {
             track,
             heard,
+            cut_at_ms: 0,
+            ..
+        } if heard.is_empty() => format!("{:<9}that was not heard", who(*track)),
+        Fact::UtteranceTruncated {
+            track,
+            heard,
             cut_at_ms,
             ..
         } => format!(

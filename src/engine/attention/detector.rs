@@ -30,6 +30,8 @@ const SILENT_DBFS: f32 = -60.0;
 pub struct Detector {
     standing: Standing,
     answered_at: Option<Duration>,
+    /// When a human last had the floor, and the newest turn then.
+    held_until: Option<(Duration, u32)>,
     agent_was_heard: bool,
     /// How long the caller has been waiting for the agent's first word, seconds.
     first_word_waited: Option<f64>,
@@ -83,19 +85,14 @@ impl Detector {
         let mut found = Vec::new();
         self.first_word_waited = None;
         if call.status == CallStatus::InProgress {
-            found.extend(agent_loop(at, call, limits));
-            found.extend(tool_loop(at, call, limits));
-            found.extend(self.first_audio(now, call, limits));
-            found.extend(slow_turn(call, limits, self.standing.has("slow_turn")));
-            found.extend(machine(call, gauge));
+            if is_held_by_human(call) {
+                self.rest();
+            } else {
+                self.judge_agent(now, at, call, gauge, limits, &mut found);
+            }
             found.extend(watch_words(call, limits));
-            found.extend(help_request(call, limits));
             found.extend(runaway(at, call, limits));
             if let Some(gauge) = gauge {
-                found.extend(self.phantom(now, call, gauge, limits));
-                found.extend(dead_air(call, gauge, limits));
-                found.extend(self.deaf(now, call, gauge, limits));
-                found.extend(self.talk_over(now, call, gauge, limits));
                 found.extend(self.noise(now, call, gauge, limits));
             }
             found.extend(links(call));
@@ -104,6 +101,41 @@ impl Detector {
         found.extend(self.ghost(now, call, gauge, limits));
         found.retain(|finding| limits.is_on(finding.rule));
         self.standing.judge(now, at, found)
+    }
+
+    /// What is the agent's doing.
+    fn judge_agent(
+        &mut self,
+        now: Duration,
+        at: DateTime<Utc>,
+        call: &Call,
+        gauge: Option<&Gauge>,
+        limits: &Thresholds,
+        found: &mut Vec<Finding>,
+    ) {
+        let held_until = self.held_until.map(|(at, _)| at);
+        let settled = self.held_until.map(|(_, turn)| turn);
+        found.extend(agent_loop(at, call, limits));
+        found.extend(tool_loop(at, call, limits, settled));
+        found.extend(self.first_audio(now, call, limits));
+        found.extend(slow_turn(call, limits, self.standing.has("slow_turn")));
+        found.extend(machine(call, gauge));
+        found.extend(help_request(call, limits, settled));
+        if let Some(gauge) = gauge {
+            let agent_has = held_until.map(|at| now.saturating_sub(at));
+            found.extend(self.phantom(now, call, gauge, limits));
+            found.extend(dead_air(call, gauge, limits, agent_has));
+            found.extend(self.deaf(now, call, gauge, limits));
+            found.extend(self.talk_over(now, call, gauge, limits));
+        }
+    }
+
+    /// A human has the floor: what was being timed begins anew when the agent gets it back.
+    fn rest(&mut self) {
+        self.silent_queue_since = None;
+        self.caller = CallerSpeech::default();
+        self.overlap_since = None;
+        self.overlaps.clear();
     }
 
     /// Whether the caller has waited for the agent's first word for so long that the call is to be
@@ -126,6 +158,10 @@ impl Detector {
             .iter()
             .any(|line| speech(line, Track::FromAgent).is_some());
         self.agent_was_heard |= audible || (gauge.is_none() && spoke);
+        if is_held_by_human(call) {
+            let newest = call.lines.last().map_or(0, |line| line.turn);
+            self.held_until = Some((now, newest));
+        }
     }
 
     fn first_audio(&mut self, now: Duration, call: &Call, limits: &Thresholds) -> Option<Finding> {
@@ -133,10 +169,12 @@ impl Detector {
             call.agent_link,
             AgentLink::Connecting | AgentLink::Connected
         ) && call.media_link == MediaLink::Up;
-        if self.agent_was_heard || !expected || is_held_by_human(call) || is_handed_over(call) {
+        if self.agent_was_heard || !expected || is_handed_over(call) {
             return None;
         }
-        let waited = now.saturating_sub(self.answered_at?).as_secs_f64();
+        let held_until = self.held_until.map(|(at, _)| at);
+        let since = self.answered_at?.max(held_until.unwrap_or_default());
+        let waited = now.saturating_sub(since).as_secs_f64();
         self.first_word_waited = Some(waited);
         over(waited, limits.no_first_audio_s).map(|(severity, threshold)| Finding {
             rule: "no_first_audio",
@@ -178,7 +216,7 @@ impl Detector {
         limits: &Thresholds,
     ) -> Option<Finding> {
         let words = transcript_length(call);
-        if gauge.agent_speaking || is_held_by_human(call) || is_handed_over(call) {
+        if gauge.agent_speaking || is_handed_over(call) {
             self.caller = CallerSpeech::default();
             return None;
         }

@@ -1,5 +1,7 @@
 //! Detectors without a memory: what can be told from the call and its gauge as they stand.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::call::{
@@ -65,6 +67,10 @@ pub(super) fn speech(line: &Line, wanted: Track) -> Option<(&str, bool)> {
 /// Whether a human has taken the agent's place or silenced it: what the agent does not do then is
 /// no fault of its own.
 pub(super) fn is_held_by_human(call: &Call) -> bool {
+    // The list of actions is short, and an operator who types fills it.
+    if call.held_by.is_some() {
+        return true;
+    }
     let last = call
         .actions
         .iter()
@@ -76,7 +82,7 @@ pub(super) fn is_held_by_human(call: &Call) -> bool {
                 "pause_agent" | "take_over" | "resume_agent" | "hand_back"
             )
         });
-    last.is_some_and(|action| matches!(action.verb.as_str(), "pause_agent" | "take_over"))
+    last.is_some_and(|action| action.verb == "pause_agent")
 }
 
 /// Whether the caller is with, or on the way to, somebody else.
@@ -152,10 +158,18 @@ pub(super) fn agent_loop(at: DateTime<Utc>, call: &Call, limits: &Thresholds) ->
     })
 }
 
-pub(super) fn tool_loop(at: DateTime<Utc>, call: &Call, limits: &Thresholds) -> Option<Finding> {
+/// `settled`: the newest turn of before an operator gave the call back; what lies up to there is
+/// done with.
+pub(super) fn tool_loop(
+    at: DateTime<Utc>,
+    call: &Call,
+    limits: &Thresholds,
+    settled: Option<u32>,
+) -> Option<Finding> {
     let minute = at - TimeDelta::seconds(60);
     let mut groups: Vec<(&str, Args<'_>, Vec<u32>)> = Vec::new();
-    for line in call.lines.iter().rev().take_while(|line| line.at >= minute) {
+    let is_open = |line: &&Line| line.at >= minute && settled.is_none_or(|turn| line.turn > turn);
+    for line in call.lines.iter().rev().take_while(is_open) {
         let LineBody::Tool { name, args, .. } = &line.body else {
             continue;
         };
@@ -190,11 +204,18 @@ impl<'a> Args<'a> {
     }
 }
 
-pub(super) fn dead_air(call: &Call, gauge: &Gauge, limits: &Thresholds) -> Option<Finding> {
-    if is_held_by_human(call) || is_handed_over(call) {
+/// `agent_has`: for how long the agent has had the floor again.
+pub(super) fn dead_air(
+    call: &Call,
+    gauge: &Gauge,
+    limits: &Thresholds,
+    agent_has: Option<Duration>,
+) -> Option<Finding> {
+    if is_handed_over(call) {
         return None;
     }
     let silence = f64::from(gauge.silence_ms) / 1000.0;
+    let silence = agent_has.map_or(silence, |has| silence.min(has.as_secs_f64()));
     over(silence, limits.dead_air_s).map(|(severity, threshold)| Finding {
         rule: "dead_air",
         severity,
@@ -275,14 +296,18 @@ pub(super) fn runaway(at: DateTime<Utc>, call: &Call, limits: &Thresholds) -> Op
     })
 }
 
-/// The newest lines, where a word that has just been said stands.
+/// The newest lines, where a word that has just been said stands; nobody is to be told of what
+/// operators say themselves.
 fn recent_speech(call: &Call) -> impl Iterator<Item = (u32, &str, Track)> {
     call.lines
         .iter()
         .rev()
         .take(6)
+        .filter(|line| !line.is_unheard())
         .filter_map(|line| match &line.body {
-            LineBody::Speech { track, text, .. } => Some((line.turn, text.as_str(), *track)),
+            LineBody::Speech { track, text, .. } if *track != Track::FromOperator => {
+                Some((line.turn, text.as_str(), *track))
+            }
             _ => None,
         })
 }
@@ -301,18 +326,26 @@ pub(super) fn watch_words(call: &Call, limits: &Thresholds) -> Option<Finding> {
     })
 }
 
-pub(super) fn help_request(call: &Call, limits: &Thresholds) -> Option<Finding> {
+/// `settled` as in [`tool_loop`]: who asked before had their human.
+pub(super) fn help_request(
+    call: &Call,
+    limits: &Thresholds,
+    settled: Option<u32>,
+) -> Option<Finding> {
+    let is_open = |turn: u32| settled.is_none_or(|settled| turn > settled);
     let by_tool = call
         .lines
         .iter()
         .rev()
         .take(12)
+        .filter(|line| is_open(line.turn))
         .find_map(|line| match &line.body {
             LineBody::Tool { name, .. } if name == "request_human" => Some(line.turn),
             _ => None,
         });
     let by_phrase = recent_speech(call)
-        .find(|(_, text, track)| *track == Track::FromCaller && limits.help_phrases.is_match(text))
+        .filter(|(turn, _, track)| is_open(*turn) && *track == Track::FromCaller)
+        .find(|(_, text, _)| limits.help_phrases.is_match(text))
         .map(|(turn, _, _)| turn);
     by_tool.or(by_phrase).map(|turn| Finding {
         rule: "help_request",

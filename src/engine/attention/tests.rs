@@ -449,3 +449,37 @@ fn an_alert_that_stands_is_reported_again_only_when_it_says_something_new() {
     }
     assert!((2..=8).contains(&scene.raised.len()), "{:?}", scene.raised);
 }
+
+/// An operator has the floor for as long as they like and types as much as they like.
+#[test]
+fn nothing_is_the_agents_fault_while_an_operator_speaks() {
+    let mut scene = Scene::new();
+    scene.limits.help_phrases = RegexSet::new(["real person"]).unwrap();
+    scene.limits.watch_words = WatchWords::new(vec![Regex::new("refund").unwrap()]).unwrap();
+    scene.say(Track::FromCaller, "I want a real person");
+    scene.pass(2.0);
+    assert!(scene.worst("help_request").is_some());
+    scene.raised.clear();
+    scene.call.held_by = Some("ana".into());
+    // Their typed lines push everything else out of the call's list of actions.
+    scene.call.actions.clear();
+    for line in 0..8 {
+        scene.say(Track::FromOperator, "Your refund is on its way");
+        scene.tool("lookup", "{}");
+        scene.gauge().agent_speaking = true;
+        scene.gauge().caller_speaking = line % 2 == 0;
+        scene.pass(3.0);
+        scene.gauge().agent_speaking = false;
+        scene.gauge().caller_speaking = false;
+        scene.gauge().silence_ms = 12_000;
+        scene.pass(12.0);
+    }
+    scene.assert_silent();
+    scene.assert_cleared("help_request");
+    // Handed back: what lies before is settled, what comes is the agent's again.
+    scene.call.held_by = None;
+    scene.pass(3.0);
+    scene.assert_silent();
+    scene.pass(2.0);
+    assert!(scene.worst("dead_air").is_some());
+}

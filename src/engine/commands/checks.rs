@@ -138,6 +138,7 @@ impl Commands {
                 live(core, call)?;
                 steerable(core, call)?;
                 floor::unheld(core, grant, call.id)?;
+                floor::unlimited(core, call.id, verb)?;
                 let to = transfer_target(core, &to)?;
                 Ok((Job::Transfer { call: call.id, to }, vec![hold]))
             }

@@ -114,7 +114,7 @@ impl ElevenLabsDialer {
         let request =
             request.map_err(|_| AgentError::Refused("the agent's URL is unusable".into()))?;
         match dial(request).await {
-            Ok(socket) => Ok((Box::new(socket), Box::new(ElevenLabsCodec::new()))),
+            Ok(dialled) => Ok((Box::new(dialled.socket), Box::new(ElevenLabsCodec::new()))),
             Err(None) => Err(AgentError::Timeout),
             Err(Some(Error::Http(response))) => Err(by_status(response.status().as_u16(), "")),
             Err(Some(Error::Io(error))) => Err(AgentError::Unreachable(error.kind().to_string())),
@@ -127,6 +127,11 @@ impl ElevenLabsDialer {
 impl AgentDialer for ElevenLabsDialer {
     fn vendor(&self) -> &'static str {
         VENDOR
+    }
+
+    /// The vendor's protocol has no word for it.
+    fn can_hush(&self) -> bool {
+        false
     }
 
     fn connect(&self) -> BoxFuture<'static, Result<AgentConnection, AgentError>> {

@@ -9,6 +9,8 @@
 
 mod read;
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -27,6 +29,9 @@ use super::{OpenAiSettings, VENDOR};
 
 /// Ids of messages whose refusal is harmless: what they were about was over already.
 const LATE_PREFIX: &str = "wb-late-";
+/// What can be the time left of a conversation that begins: less or more is a wrong clock.
+const LEFT_MIN: Duration = Duration::from_secs(5);
+const LEFT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Tool calls remembered, so that none runs twice.
 const CALLS_MAX: usize = 64;
 
@@ -50,6 +55,10 @@ pub struct OpenAiCodec {
     /// Only what it is given to say may be said.
     hushed: bool,
     language: Option<String>,
+    /// When the socket was opened, seconds since 1970 by the vendor's clock.
+    opened_at: Option<i64>,
+    /// When the vendor ends the conversation, by the same clock.
+    expires_at: Option<i64>,
 }
 
 impl OpenAiCodec {
@@ -68,7 +77,33 @@ impl OpenAiCodec {
             limit_told: false,
             hushed: false,
             language: None,
+            opened_at: None,
+            expires_at: None,
         }
+    }
+
+    /// Lets the codec read how long the vendor means the conversation to last.
+    ///
+    /// `unix_s`: when the socket was opened, by the vendor's clock, seconds since 1970.
+    #[must_use]
+    pub fn opened_at(self, unix_s: i64) -> Self {
+        Self {
+            opened_at: Some(unix_s),
+            ..self
+        }
+    }
+
+    /// How long the conversation lasts: the vendor's word or the configured limit, whichever is
+    /// earlier.
+    fn lasts(&self) -> Option<Duration> {
+        let told = self.expires_at.zip(self.opened_at);
+        // Both are whole seconds, cut.
+        let left = told.map(|(expires, opened)| expires.saturating_sub(opened).saturating_sub(1));
+        let left = left
+            .and_then(|left| u64::try_from(left).ok())
+            .map(Duration::from_secs)
+            .filter(|left| (LEFT_MIN..=LEFT_MAX).contains(left));
+        left.into_iter().chain(self.settings.lasts).min()
     }
 
     fn audio(&mut self, quick: &Quick<'_>) -> Result<Vec<AgentIn>, DecodeError> {

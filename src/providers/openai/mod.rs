@@ -144,7 +144,7 @@ pub struct OpenAiSettings {
     /// Longest answer, in tokens.
     pub answer_tokens_max: Option<u32>,
     pub tools: Vec<Tool>,
-    /// How long the vendor lets one conversation last.
+    /// How long a conversation lasts at most; the vendor may say less.
     pub lasts: Option<Duration>,
     /// What the model costs; without it calls have no estimate.
     pub prices: Option<Prices>,

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use crate::engine::{AgentConnection, AgentDialer, AgentError};
+use crate::engine::{AgentConnection, AgentDialer, AgentError, Clock};
 use crate::providers::shell::{BaseError, base_url, dial};
 
 use super::{Dialect, KeyHeader, OpenAiCodec, OpenAiSettings, VENDOR};
@@ -74,9 +74,13 @@ impl OpenAiDialer {
             .request()
             .ok_or_else(|| AgentError::Refused("the agent's URL is unusable".into()))?;
         match dial(request).await {
-            Ok(socket) => {
-                let codec = OpenAiCodec::new(self.settings.as_ref().clone());
-                Ok((Box::new(socket), Box::new(codec)))
+            Ok(dialled) => {
+                // The vendor's clock, so that its times mean what it means by them.
+                let opened_at = dialled
+                    .peer_unix_s
+                    .unwrap_or_else(|| Clock::start().now().timestamp());
+                let codec = OpenAiCodec::new(self.settings.as_ref().clone()).opened_at(opened_at);
+                Ok((Box::new(dialled.socket), Box::new(codec)))
             }
             Err(None) => Err(AgentError::Timeout),
             Err(Some(Error::Http(response))) => Err(by_status(response.status().as_u16())),

@@ -75,6 +75,10 @@ impl AgentDialer for PipelineDialer {
         VENDOR
     }
 
+    fn can_say(&self) -> bool {
+        true
+    }
+
     fn connect(&self) -> BoxFuture<'static, Result<AgentConnection, AgentError>> {
         std::future::ready(self.clone().connect_now()).boxed()
     }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use chrono::DateTime;
 use futures_util::{Sink, Stream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -29,11 +30,19 @@ const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The library's own buffer has no limit unless it is given one.
 const WRITE_BYTES_MAX: usize = 512 * 1024;
 
+/// What a dial came to.
+#[derive(Debug)]
+pub struct Dialled {
+    pub socket: WsSocket<MaybeTlsStream<TcpStream>>,
+    /// The peer's clock at the handshake, where it says: seconds since 1970.
+    pub peer_unix_s: Option<i64>,
+}
+
 /// Opens a WebSocket within [`DIAL_WITHIN`].
 ///
 /// # Errors
 /// `None` when time ran out, else the library's error; an HTTP refusal is `Error::Http`.
-pub async fn dial(request: Request) -> Result<WsSocket<MaybeTlsStream<TcpStream>>, Option<Error>> {
+pub async fn dial(request: Request) -> Result<Dialled, Option<Error>> {
     prepare_tls();
     let config = WebSocketConfig::default()
         .read_buffer_size(4096)
@@ -43,7 +52,15 @@ pub async fn dial(request: Request) -> Result<WsSocket<MaybeTlsStream<TcpStream>
         .max_frame_size(Some(MESSAGE_BYTES_MAX));
     let connecting = connect_async_tls_with_config(request, Some(config), true, None);
     match tokio::time::timeout(DIAL_WITHIN, connecting).await {
-        Ok(Ok((socket, _))) => Ok(WsSocket::new(socket)),
+        Ok(Ok((socket, answer))) => {
+            let date = answer.headers().get("date");
+            let date = date.and_then(|date| date.to_str().ok());
+            let date = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+            Ok(Dialled {
+                socket: WsSocket::new(socket),
+                peer_unix_s: date.map(|date| date.timestamp()),
+            })
+        }
         Ok(Err(error)) => Err(Some(error)),
         Err(_) => Err(None),
     }

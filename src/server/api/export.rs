@@ -158,6 +158,7 @@ fn csv_row(call: &Call, report: &CallReport, numbers: Numbers, text: &mut String
     let said: Vec<String> = call
         .lines
         .iter()
+        .filter(|line| !line.is_unheard())
         .filter_map(|line| match &line.body {
             LineBody::Speech { track, text, .. } => Some(format!("{}: {text}", role(*track))),
             _ => None,

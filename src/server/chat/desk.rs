@@ -129,6 +129,8 @@ fn is_news(fact: &Fact) -> bool {
             | Fact::UtteranceTruncated { .. }
             | Fact::TroubleNoted { .. }
             | Fact::AgentLinkChanged { .. }
+            | Fact::TakenOver { .. }
+            | Fact::HandedBack { .. }
     )
 }
 
@@ -138,6 +140,14 @@ impl CarrierControl for ChatDesk {
     }
 
     fn dials(&self) -> bool {
+        false
+    }
+
+    fn transfers(&self) -> bool {
+        false
+    }
+
+    fn records(&self) -> bool {
         false
     }
 

@@ -42,6 +42,9 @@ struct Hello {
     /// Finds a conversation again.
     #[serde(default)]
     session: Option<String>,
+    /// The last answer it has, by `sequence_id`.
+    #[serde(default)]
+    since: Option<u64>,
     #[serde(default)]
     partials: bool,
     #[serde(default)]
@@ -67,6 +70,7 @@ pub(super) struct Newcomer {
     pub name: Option<String>,
     pub lead_id: Option<String>,
     pub session: Option<String>,
+    pub since: Option<u64>,
     pub partials: bool,
     pub transcripts: bool,
     pub with_audio: bool,
@@ -201,6 +205,7 @@ fn read(
         session: hello
             .session
             .filter(|key| !key.is_empty() && key.len() <= 128),
+        since: hello.since,
         partials: hello.partials,
         transcripts: hello.transcripts,
         with_audio: hello.audio.unwrap_or(true),

@@ -1,11 +1,12 @@
 //! One conversation: its call, its leg to the bridge, the sockets that are in it, and whose turn it
 //! is. It outlives its sockets by a grace period; only its task emits to them.
 
+mod begin;
+mod facts;
 mod member;
 mod turns;
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
@@ -17,25 +18,21 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::bridge::{StreamStart, Wire};
-use crate::call::{AgentLink, CallFacts, CallId, CallStatus, Direction, Fact, Source, Track};
-use crate::engine::{CallPlan, Fallback, Target, attach_stream, random};
-use crate::providers::pipeline::MODALITY;
+use crate::bridge::Wire;
+use crate::call::{CallId, CallStatus, Fact};
 
 use super::super::state::App;
-use super::CARRIER;
 use super::answer::Answers;
-use super::desk::Handle;
-use super::door::{Newcomer, Said};
-use super::leg::{CLEARED, Leg, LegCodec, leg};
+use super::door::Said;
+use super::leg::Leg;
 use super::sound::LEG;
 use super::trouble::{Trouble, accepted};
 
+pub(super) use begin::open;
+use begin::post_end;
 pub(super) use member::Member;
 use turns::Floor;
 
-/// Orders and facts waiting for one conversation.
-const ORDERS_MAX: usize = 256;
 /// Sockets in one conversation at once: a page, its second tab, somebody looking on.
 const MEMBERS_MAX: usize = 4;
 /// A conversation whose last socket broke waits this long for it to come back.
@@ -46,8 +43,8 @@ const GRACE_AFTER_GOODBYE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(40);
 /// How often tokens are looked at.
 const PROOF_EVERY: Duration = Duration::from_millis(500);
-/// Texts kept for a client that is away.
-const MISSED_MAX: usize = 16;
+/// Texts kept for a client that comes back.
+const TEXTS_MAX: usize = 16;
 /// The bridge gets this long to leave.
 const BRIDGE_LEAVES_WITHIN: Duration = Duration::from_secs(3);
 /// Said where nobody is left to say the fallback but we.
@@ -77,7 +74,8 @@ struct Conversation {
     /// Up to here the agent has heard something, silence included.
     fed_until: Duration,
     alone_since: Option<(Duration, Duration)>,
-    missed: VecDeque<Value>,
+    /// The newest texts, and whether nobody was there to get them.
+    texts: VecDeque<(Value, bool)>,
     /// A clear of the client was answered: the bridge's own needs no second one.
     echoed_at: Option<Duration>,
     fallback: Option<String>,
@@ -95,127 +93,6 @@ enum End {
     /// The bridge gave up.
     AgentLost,
     Stopping,
-}
-
-/// Begins a conversation with its first socket.
-///
-/// # Errors
-/// What the client is told before it is put out.
-pub(super) async fn open(
-    app: &Arc<App>,
-    newcomer: Newcomer,
-    member: Box<Member>,
-) -> Result<(), Trouble> {
-    let id = format!("CH{}", hex(&random::<12>()));
-    let key = hex(&random::<16>());
-    let (call, plan) = place(app, &id, &newcomer).await?;
-    let (leg, socket) = leg();
-    let (orders, ordered) = mpsc::channel(ORDERS_MAX);
-    let handle = Handle {
-        call,
-        agent: newcomer.agent.clone(),
-        key: key.clone(),
-        orders,
-    };
-    if !app.chat.enter(&id, handle) {
-        post_end(app, call, CallStatus::Failed, "refused").await;
-        return Err(overloaded("try again in a minute"));
-    }
-    let mut start = StreamStart {
-        stream_id: format!("{id}-1"),
-        carrier_call_id: id.clone(),
-        account_id: None,
-        format: LEG,
-        custom: std::collections::BTreeMap::new(),
-    };
-    if !newcomer.with_audio {
-        start.custom.insert(MODALITY.into(), "text".into());
-    }
-    let greeting = plan.agent.brief.first_message.as_ref();
-    let greets = greeting.is_none_or(|text| !text.trim().is_empty());
-    let fallback = match plan.fallback {
-        Fallback::Say(text) => Some(text),
-        Fallback::Transfer(_) => None,
-    };
-    let bridge = attach_stream(&app.core, call, Box::new(socket), Box::new(LegCodec), start);
-    let conversation = Conversation {
-        app: Arc::clone(app),
-        id,
-        key,
-        agent: newcomer.agent,
-        call,
-        members: Vec::new(),
-        leg,
-        bridge,
-        answers: Answers::new(newcomer.wish),
-        floor: Floor::new(greets),
-        began: Instant::now(),
-        fed_until: Duration::ZERO,
-        alone_since: None,
-        missed: VecDeque::new(),
-        echoed_at: None,
-        fallback,
-        proof_at: Duration::ZERO,
-        ended: None,
-    };
-    app.tasks
-        .spawn("conversation", conversation.run(member, ordered));
-    Ok(())
-}
-
-/// Puts the call on the board and finds out who answers it.
-async fn place(app: &App, id: &str, newcomer: &Newcomer) -> Result<(CallId, CallPlan), Trouble> {
-    if app.chat.len() >= super::desk::SESSIONS_MAX {
-        return Err(overloaded("try again in a minute"));
-    }
-    let facts = CallFacts {
-        carrier: CARRIER.to_owned(),
-        carrier_call_id: Some(id.to_owned()),
-        direction: Direction::Inbound,
-        from: match &newcomer.user {
-            Some(user) => format!("client:{user}"),
-            None => "client:guest".to_owned(),
-        },
-        to: newcomer.agent.clone(),
-        name: newcomer.name.clone(),
-        lead_id: newcomer.lead_id.clone(),
-        agent: Some(newcomer.agent.clone()),
-        ..CallFacts::default()
-    };
-    let target = Target::Carrier {
-        facts,
-        status: CallStatus::InProgress,
-        started_at: None,
-    };
-    let posted = app.core.switchboard.post(target, Vec::new()).await;
-    let Some(call) = posted.ok().and_then(|posted| posted.call) else {
-        return Err(overloaded("the backend is busy, try again"));
-    };
-    let about = app.core.switchboard.read(|board| board.get(call).cloned());
-    let plan = about.as_ref().map(|about| app.core.plan_for(about));
-    match plan {
-        Some(Ok(plan)) => Ok((call, plan)),
-        refused => {
-            let why = refused.and_then(Result::err);
-            post_end(app, call, CallStatus::Failed, "refused").await;
-            let hint = why.map_or_else(|| "try again".to_owned(), |refusal| refusal.hint);
-            Err(Trouble::new(
-                "overloaded",
-                "connect",
-                "this agent cannot take another conversation now",
-                hint,
-            ))
-        }
-    }
-}
-
-fn overloaded(hint: &str) -> Trouble {
-    Trouble::new(
-        "overloaded",
-        "connect",
-        "too many conversations at once",
-        hint,
-    )
 }
 
 impl Conversation {
@@ -284,8 +161,19 @@ impl Conversation {
                 "sample_rate": wish.format.rate_hz,
             }),
         );
-        for text in self.missed.drain(..) {
-            member.emit("text", text);
+        // A socket may have died before we noticed: whoever says what they have gets the rest.
+        for (text, was_missed) in &mut self.texts {
+            let sequence = text
+                .pointer("/meta_info/sequence_id")
+                .and_then(Value::as_u64);
+            let is_due = match member.since.filter(|_| resumed) {
+                Some(since) => sequence.is_some_and(|sequence| sequence > since),
+                None => *was_missed,
+            };
+            *was_missed = false;
+            if is_due {
+                member.emit("text", text.clone());
+            }
         }
         self.members.push(member);
     }
@@ -308,97 +196,6 @@ impl Conversation {
         let _unheard = said.ack.send(&answer);
         if let (Err(trouble), Some(member)) = (outcome, self.members.get_mut(member)) {
             member.trouble(&trouble);
-        }
-    }
-
-    fn bridge_word(&mut self, word: Wire) {
-        let now = self.now();
-        match word {
-            Wire::Binary(pcm) => {
-                let out = self.answers.audio(now, &pcm);
-                self.floor.heard(now);
-                for emit in out {
-                    self.tell(emit.event, emit.body);
-                }
-            }
-            Wire::Text(text) if text == CLEARED => {
-                self.answers.cleared();
-                let echoed = self
-                    .echoed_at
-                    .take()
-                    .is_some_and(|at| now.saturating_sub(at) < Duration::from_secs(2));
-                if !echoed {
-                    self.tell("clear", json!({"data": null}));
-                }
-            }
-            Wire::Text(_) => {}
-        }
-    }
-
-    fn fact(&mut self, fact: Fact) {
-        let now = self.now();
-        match fact {
-            Fact::UtteranceFinal {
-                turn,
-                track: Track::FromAgent | Track::FromOperator,
-                text,
-                ..
-            } => {
-                self.floor.heard(now);
-                self.answers.said(now, turn, &text);
-            }
-            Fact::UtteranceTruncated {
-                turn,
-                track: Track::FromAgent,
-                heard,
-                ..
-            } => self.answers.cut(now, turn, &heard),
-            Fact::UtteranceInterim {
-                turn,
-                track: Track::FromAgent,
-                text,
-            } => {
-                self.floor.heard(now);
-                let body = json!({"data": text, "meta_info": {"partial": true, "turn": turn}});
-                for member in self.members.iter_mut().filter(|member| member.partials) {
-                    member.emit("text", body.clone());
-                }
-            }
-            Fact::UtteranceFinal { turn, text, .. } => {
-                self.floor.understood(now);
-                self.answers.unmute();
-                let body = json!({"data": text, "meta_info": {"turn": turn}});
-                for member in self.members.iter_mut().filter(|member| member.transcripts) {
-                    member.emit("transcript", body.clone());
-                }
-            }
-            Fact::TroubleNoted { code, message } if is_for_client(&code) => {
-                self.floor.heard(now);
-                let trouble = Trouble::new(
-                    "part_failed",
-                    "agent",
-                    message,
-                    "the server's operator sees this too; say it again in a moment",
-                );
-                for member in &mut self.members {
-                    member.trouble(&trouble);
-                }
-            }
-            Fact::AgentLinkChanged {
-                link: AgentLink::Reconnecting,
-                ..
-            } => {
-                let trouble = Trouble::new(
-                    "agent_reconnecting",
-                    "agent",
-                    "the agent is being connected again",
-                    "wait a moment",
-                );
-                for member in &mut self.members {
-                    member.trouble(&trouble);
-                }
-            }
-            _ => {}
         }
     }
 
@@ -457,14 +254,14 @@ impl Conversation {
         }
     }
 
-    /// To every socket; what a client that is away must not miss is kept.
+    /// To every socket; texts are kept for one that comes back.
     fn tell(&mut self, event: &'static str, body: Value) {
-        if self.members.is_empty() && event == "text" {
-            if self.missed.len() == MISSED_MAX {
-                self.missed.pop_front();
+        if event == "text" {
+            if self.texts.len() == TEXTS_MAX {
+                self.texts.pop_front();
             }
-            self.missed.push_back(body);
-            return;
+            self.texts
+                .push_back((body.clone(), self.members.is_empty()));
         }
         for member in &mut self.members {
             if event != "audio" || member.with_audio {
@@ -557,35 +354,4 @@ async fn next_of(members: &mut [Member]) -> (usize, Said) {
         Poll::Pending
     })
     .await
-}
-
-/// The pipeline's own troubles; the rest is for operators.
-fn is_for_client(code: &str) -> bool {
-    matches!(
-        code,
-        "asr_failed" | "llm_failed" | "tts_failed" | "cost_limit"
-    )
-}
-
-async fn post_end(app: &App, call: CallId, status: CallStatus, cause: &str) {
-    let ended = Fact::CallEnded {
-        status,
-        ended_by: None,
-        cause: Some(cause.to_owned()),
-        duration_s: None,
-        source: Source::Stream,
-    };
-    // A backend that has stopped keeps no more books.
-    let _stopped = app
-        .core
-        .switchboard
-        .post(Target::Call(call), vec![ended])
-        .await;
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -370,6 +370,7 @@ fn truncated(
         track: Track::FromAgent,
         heard: corrected.to_owned(),
         cut_at_ms: 0,
+        by: None,
     })
 }
 

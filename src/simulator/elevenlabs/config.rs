@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::simulator::cast::Cast;
 use crate::simulator::speech::Cut;
+use crate::simulator::stamped::Stamped;
 
 #[derive(Clone)]
 pub struct ElevenLabsSimConfig {
@@ -21,7 +22,7 @@ pub struct ElevenLabsSimConfig {
     pub ready_after: Duration,
     pub ping_every: Duration,
     /// Answer with stamped frames in real time instead of acting a script (load runs).
-    pub load: bool,
+    pub load: Option<Stamped>,
     pub seed: u64,
 }
 
@@ -37,7 +38,7 @@ impl Default for ElevenLabsSimConfig {
             faults: AgentFaults::default(),
             ready_after: Duration::from_millis(60),
             ping_every: Duration::from_secs(2),
-            load: false,
+            load: None,
             seed: 1,
         }
     }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, timeout};
 use crate::media::{MediaFormat, Transcoder};
 use crate::simulator::cast::Cast;
 use crate::simulator::speech::{AgentActor, Cut, Did, Progress};
+use crate::simulator::stamped;
 
 use super::state::{Broken, Entry, Shared};
 use super::wire::{self, Begin, Told};
@@ -44,12 +45,18 @@ pub(super) struct Conversation {
 impl Conversation {
     pub(super) async fn run(mut self) {
         let end = match self.begin().await {
-            Ok(begin) if self.shared.cfg.load => {
-                self.entry.note(|view| view.begin = Some(begin));
-                super::load::run(&self.shared, &mut self.socket).await;
-                End::Bridge(1000)
-            }
-            Ok(begin) => self.talk(begin).await,
+            Ok(begin) => match self.shared.cfg.load {
+                Some(how) => {
+                    self.entry.note(|view| view.begin = Some(begin));
+                    let shared = &self.shared;
+                    let token = shared.tasks.token();
+                    let (tally, clock) = (&shared.tally, shared.clock);
+                    let words = &mut super::load::Words;
+                    stamped::talk(how, tally, clock, token, &mut self.socket, words).await;
+                    End::Bridge(1000)
+                }
+                None => self.talk(begin).await,
+            },
             Err(end) => end,
         };
         let code = match end {

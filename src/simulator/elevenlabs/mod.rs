@@ -22,11 +22,11 @@ use tokio::sync::watch;
 use crate::engine::{Clock, Tasks};
 
 use super::cast::Cast;
+use super::stamped::AgentLoad;
 use super::twilio::TwilioSim;
 use state::Shared;
 
 pub use config::{AgentFaults, ElevenLabsSimConfig};
-pub use load::AgentLoad;
 pub use native::Webhooks;
 pub use state::ConversationView;
 pub use wire::Begin;

@@ -10,10 +10,10 @@ use tokio::sync::watch;
 use crate::engine::{Clock, Tasks};
 use crate::simulator::rng::Rng;
 use crate::simulator::speech::Progress;
+use crate::simulator::stamped::AgentTally;
 use crate::simulator::twilio::{TestCall, TwilioSim};
 
 use super::config::ElevenLabsSimConfig;
-use super::load::AgentTally;
 use super::native::Webhooks;
 use super::wire::Begin;
 

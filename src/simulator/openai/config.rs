@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::simulator::cast::Cast;
 use crate::simulator::elevenlabs::AgentFaults;
+use crate::simulator::stamped::Stamped;
 
 #[derive(Clone)]
 pub struct OpenAiSimConfig {
@@ -24,8 +25,10 @@ pub struct OpenAiSimConfig {
     pub transcript_after: Duration,
     /// The first answer of every conversation fails.
     pub fail_first_answer: bool,
-    /// The vendor's limit of one conversation.
+    /// The vendor ends every conversation after so long; `None`: it says an hour and ends none.
     pub expires_after: Option<Duration>,
+    /// Answer with stamped frames in real time instead of acting a script (load runs).
+    pub load: Option<Stamped>,
     pub seed: u64,
 }
 
@@ -42,6 +45,7 @@ impl Default for OpenAiSimConfig {
             transcript_after: Duration::from_millis(420),
             fail_first_answer: false,
             expires_after: None,
+            load: None,
             seed: 1,
         }
     }

@@ -10,11 +10,13 @@ use tokio::time::{Instant, timeout};
 
 use crate::simulator::cast::Cast;
 use crate::simulator::speech::{AgentActor, Progress, Vad};
+use crate::simulator::stamped::{self, Stamped};
 
 use super::live::Live;
+use super::load::LoadWords;
 use super::state::{Entry, Shared};
 use super::told::{self, Refusal, Settings, Told};
-use super::wire::Words;
+use super::wire::{About, Place, Words};
 
 /// The settings must come within this time.
 const SETTINGS_WITHIN: Duration = Duration::from_secs(10);
@@ -41,7 +43,10 @@ pub(super) struct Conversation {
 impl Conversation {
     pub(super) async fn run(mut self) {
         let end = match self.begin().await {
-            Ok(settings) => self.talk(settings).await,
+            Ok(settings) => match self.shared.cfg.load {
+                Some(how) => self.load(how).await,
+                None => self.talk(settings).await,
+            },
             Err(end) => end,
         };
         let code = match end {
@@ -64,11 +69,7 @@ impl Conversation {
 
     /// Greets, and waits for the first settings that can be accepted.
     async fn begin(&mut self) -> Result<Settings, End> {
-        let (id, model) = (self.entry.id.clone(), self.entry.model.clone());
-        let created = self
-            .words
-            .session("session.created", &id, &model, &Value::Null);
-        self.send(created).await?;
+        self.send_session("session.created", &Value::Null).await?;
         let deadline = Instant::now() + SETTINGS_WITHIN;
         loop {
             let message = tokio::time::timeout_at(deadline, self.socket.recv()).await;
@@ -86,10 +87,17 @@ impl Conversation {
     pub(super) async fn settle(&mut self, settings: &Settings) -> Result<(), End> {
         self.entry
             .note(|view| view.session = Some(settings.session.clone()));
-        let (id, model) = (self.entry.id.clone(), self.entry.model.clone());
-        let text = self
-            .words
-            .session("session.updated", &id, &model, &settings.session);
+        self.send_session("session.updated", &settings.session)
+            .await
+    }
+
+    async fn send_session(&mut self, kind: &str, settled: &Value) -> Result<(), End> {
+        let about = About {
+            id: &self.entry.id,
+            model: &self.entry.model,
+            expires_at: self.entry.expires_at,
+        };
+        let text = self.words.session(kind, &about, settled);
         self.send(text).await
     }
 
@@ -125,6 +133,21 @@ impl Conversation {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(End::Client(1006)),
         }
+    }
+
+    async fn load(&mut self, how: Stamped) -> End {
+        let shared = Arc::clone(&self.shared);
+        let mut words = LoadWords {
+            words: &mut self.words,
+            beta: shared.cfg.beta,
+            place: Place::default(),
+            spoken_ms: 0,
+            heard_ms: 0,
+        };
+        let token = shared.tasks.token();
+        let (tally, clock) = (&shared.tally, shared.clock);
+        stamped::talk(how, tally, clock, token, &mut self.socket, &mut words).await;
+        End::Client(1000)
     }
 
     async fn talk(&mut self, settings: Settings) -> End {

@@ -8,6 +8,7 @@ mod answer;
 mod config;
 mod conversation;
 mod live;
+mod load;
 mod rest;
 mod state;
 mod told;
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 use crate::engine::Tasks;
 
 use super::cast::Cast;
+use super::stamped::AgentLoad;
 use state::Shared;
 
 pub use config::OpenAiSimConfig;
@@ -150,6 +152,11 @@ impl OpenAiSim {
             .iter()
             .filter(|entry| entry.view.borrow().open)
             .count()
+    }
+
+    /// Figures of a load run.
+    pub fn load(&self) -> AgentLoad {
+        self.shared.tally.report(self.open_sockets())
     }
 
     /// Closes every socket and ends the server.

@@ -2,16 +2,20 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::engine::Tasks;
+use crate::engine::{Clock, Tasks};
 use crate::simulator::rng::Rng;
 use crate::simulator::speech::Progress;
+use crate::simulator::stamped::AgentTally;
 
 use super::config::OpenAiSimConfig;
 
+/// What sessions are told where nothing ends them.
+const LASTS: Duration = Duration::from_secs(60 * 60);
 /// Conversations remembered for tests.
 const KEPT: usize = 400;
 /// Broken conversations not yet resumed.
@@ -46,6 +50,8 @@ pub struct OpenAiView {
 pub(super) struct Entry {
     pub(super) id: String,
     pub(super) model: String,
+    /// Told in every session, seconds since 1970.
+    pub(super) expires_at: i64,
     pub(super) view: watch::Sender<OpenAiView>,
 }
 
@@ -66,6 +72,8 @@ pub(super) struct Broken {
 pub(super) struct Shared {
     pub(super) cfg: OpenAiSimConfig,
     pub(super) tasks: Tasks,
+    pub(super) clock: Clock,
+    pub(super) tally: AgentTally,
     /// Conversations opened so far.
     pub(super) opened: watch::Sender<usize>,
     inner: Mutex<Inner>,
@@ -84,6 +92,8 @@ impl Shared {
         Self {
             cfg,
             tasks,
+            clock: Clock::start(),
+            tally: AgentTally::default(),
             opened: watch::Sender::new(0),
             inner: Mutex::new(Inner {
                 rng,
@@ -102,10 +112,13 @@ impl Shared {
     }
 
     pub(super) fn open(&self, model: &str) -> Arc<Entry> {
+        let lasts = self.cfg.expires_after.unwrap_or(LASTS).as_secs();
+        let now = self.clock.now().timestamp();
         let mut inner = self.inner();
         let entry = Arc::new(Entry {
             id: inner.rng.sid("sess_"),
             model: model.to_owned(),
+            expires_at: now.saturating_add_unsigned(lasts),
             view: watch::Sender::new(OpenAiView {
                 open: true,
                 ..Default::default()

@@ -13,6 +13,15 @@ pub(super) struct Words {
     written: u64,
 }
 
+/// What a session is besides its settings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct About<'a> {
+    pub(super) id: &'a str,
+    pub(super) model: &'a str,
+    /// Seconds since 1970.
+    pub(super) expires_at: i64,
+}
+
 /// Where a part of an answer belongs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Place {
@@ -35,15 +44,16 @@ impl Words {
         event.to_string()
     }
 
-    pub(super) fn session(&mut self, kind: &str, id: &str, model: &str, settled: &Value) -> String {
+    pub(super) fn session(&mut self, kind: &str, about: &About<'_>, settled: &Value) -> String {
         let mut session = settled.clone();
         if !session.is_object() {
             session = json!({});
         }
         if let Value::Object(fields) = &mut session {
-            fields.insert("id".into(), json!(id));
+            fields.insert("id".into(), json!(about.id));
             fields.insert("object".into(), json!("realtime.session"));
-            fields.insert("model".into(), json!(model));
+            fields.insert("model".into(), json!(about.model));
+            fields.insert("expires_at".into(), json!(about.expires_at));
             if !self.beta {
                 fields.insert("type".into(), json!("realtime"));
             }
@@ -323,17 +333,16 @@ mod tests {
             param: Some("session.voice".into()),
             event_id: Some("e1".into()),
         };
+        let about = About {
+            id: "sess_1",
+            model: "gpt-realtime-2.1",
+            expires_at: 1_795_222_800,
+        };
         let mut lines = vec![
-            words.session(
-                "session.created",
-                "sess_1",
-                "gpt-realtime-2.1",
-                &Value::Null,
-            ),
+            words.session("session.created", &about, &Value::Null),
             words.session(
                 "session.updated",
-                "sess_1",
-                "gpt-realtime-2.1",
+                &about,
                 &json!({"type": "realtime", "instructions": "x"}),
             ),
             words.error(&refusal),

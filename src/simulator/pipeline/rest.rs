@@ -150,7 +150,7 @@ fn events(thought: &Thought, read: u64) -> Vec<Bytes> {
         finish = "tool_calls";
         let (head, tail) = args.split_at(args.len() / 2);
         events.push(delta(
-            json!({"tool_calls": [{"index": 0, "id": "call_sim", "type": "function",
+            json!({"tool_calls": [{"index": 0, "id": format!("call_sim_{read}"), "type": "function",
                 "function": {"name": name, "arguments": head}}]}),
             Value::Null,
         ));

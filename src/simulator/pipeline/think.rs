@@ -55,8 +55,8 @@ pub(super) fn think(request: &Value) -> Thought {
 
 fn answer_to(said: &str, has_tool: impl Fn(&str) -> bool) -> Thought {
     let plain = normal(said);
-    if let Some(words) = by_script(&plain) {
-        return Thought { words, call: None };
+    if let Some(thought) = by_script(&plain, &has_tool) {
+        return thought;
     }
     let has = |words: &[&str]| plain.split(' ').any(|word| words.contains(&word));
     let spoken = |words: &str| Thought {
@@ -106,24 +106,29 @@ fn answer_to(said: &str, has_tool: impl Fn(&str) -> bool) -> Thought {
     }
 }
 
-/// The agent's lines after a caller's line of a script.
-fn by_script(plain: &str) -> Option<String> {
+/// The agent's lines after a caller's line of a script, up to the first tool it was told of.
+fn by_script(plain: &str, has_tool: impl Fn(&str) -> bool) -> Option<Thought> {
     for script in library() {
         let place = script
             .lines
             .iter()
             .position(|line| matches!(line, Line::Caller(caller) if normal(&caller.text) == plain));
         let Some(place) = place else { continue };
-        let mut words = Vec::new();
+        let (mut words, mut call) = (Vec::new(), None);
         for line in script.lines.iter().skip(place + 1) {
             match line {
                 Line::Caller(_) => break,
                 Line::Agent(agent) => words.push(agent.text.as_str()),
+                Line::Tool(tool) if has_tool(&tool.name) => {
+                    call = Some((tool.name.as_str(), tool.args.to_string()));
+                    break;
+                }
                 _ => {}
             }
         }
-        if !words.is_empty() {
-            return Some(words.join(" "));
+        if !words.is_empty() || call.is_some() {
+            let words = words.join(" ");
+            return Some(Thought { words, call });
         }
     }
     None
@@ -170,6 +175,15 @@ mod tests {
                 .starts_with("We are open")
         );
         assert!(ask("blue", &[]).words.starts_with("You said: blue."));
+        let order = "Yes, I ordered a rain jacket two weeks ago and it still isn't here. The number \
+                     is F O, seven seven three one nine.";
+        assert_eq!(ask(order, &[]).call, None);
+        let asked = ask(order, &["lookup_order"]);
+        assert_eq!(asked.words, "Let me look that up.");
+        assert_eq!(
+            asked.call,
+            Some(("lookup_order", r#"{"order":"FO-77319"}"#.to_owned()))
+        );
         assert_eq!(ask("bye", &[]).call, None);
         assert_eq!(ask("bye", &["end_call"]).call.unwrap().0, "end_call");
     }

@@ -360,10 +360,13 @@ async fn speak(
 ) -> Result<Response, ApiError> {
     const KNOWN: [&str; 6] = ["text", "voice", "language", "legs", "loop", "mix"];
     let fields = Fields::read(&headers, &body, &KNOWN)?;
-    fields.need("text")?;
+    let text = fields.need("text")?.to_owned();
     fields.one_of("legs", &["aleg", "bleg", "both"])?;
     let entry = live(&shared, &uuid)?;
-    entry.note(|view| view.steps.push("Speak (REST)"));
+    entry.note(|view| {
+        view.steps.push("Speak (REST)");
+        view.spoken.push(text);
+    });
     let body = json!({"message": "speak started", "api_id": shared.uuid()});
     Ok((StatusCode::ACCEPTED, axum::Json(body)).into_response())
 }

@@ -87,6 +87,8 @@ pub struct PlivoCallView {
     pub errors: Vec<String>,
     /// Elements run so far, by name.
     pub steps: Vec<&'static str>,
+    /// What the carrier was asked to speak, by REST.
+    pub spoken: Vec<String>,
     /// Callbacks sent, `kind:value`.
     pub callbacks: Vec<String>,
     /// One-way copies that are being sent now.

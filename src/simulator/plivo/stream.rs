@@ -344,6 +344,7 @@ impl Live<'_> {
                 Ok(())
             }
             Told::Clear => {
+                far.cleared();
                 let cleared_ms = self.playout.queued_ms();
                 // What was not played is never reported: its checkpoints are gone with it.
                 drop(self.playout.clear());

@@ -33,6 +33,9 @@ pub(crate) trait FarEnd: Send {
     /// Every received payload, before it is queued for playing.
     fn received(&mut self, _payload: &str) {}
 
+    /// The carrier was told to throw away what it has not played.
+    fn cleared(&mut self) {}
+
     /// One frame was lost on the line by a fault.
     fn lost(&mut self) {}
 }

@@ -363,6 +363,7 @@ impl Live<'_> {
                 Ok(())
             }
             Told::Clear => {
+                far.cleared();
                 let cleared_ms = self.playout.queued_ms();
                 let marks = self.playout.clear();
                 entry.note(|view| {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use rusqlite::Connection;
 
-use crate::call::{Call, CallFacts, CallStatus, Fact, Recording, RecordingState};
+use crate::call::{Call, CallFacts, CallStatus, Fact, Recording, RecordingState, TurnTiming};
 use crate::engine::testing::at;
 use crate::engine::{Clock, HistoryQuery, Journal, RecordingVault, Tasks};
 use crate::store::open::FILE;
@@ -137,6 +137,42 @@ async fn files_of_every_released_version_are_brought_up_to_date() {
             "a copy is kept"
         );
     }
+}
+
+#[tokio::test]
+async fn every_stage_of_a_turn_is_kept() {
+    let dir = folder();
+    let journal = opened(dir.path());
+    let mut author = Author::new();
+    author.write(&journal, id(1), seen(1));
+    let timing = TurnTiming {
+        turn: 2,
+        latency_ms: 1_500,
+        ears_ms: Some(600),
+        token_ms: Some(250),
+        think_ms: Some(800),
+        voice_ms: Some(100),
+    };
+    author.write(&journal, id(1), Fact::TurnTimed { timing });
+    journal.flush().await.expect("on disk");
+    let connection = Connection::open(dir.path().join(FILE)).expect("the file");
+    let stages: [u32; 6] = connection
+        .query_row(
+            "SELECT turn, latency_ms, ears_ms, token_ms, think_ms, voice_ms FROM turns",
+            [],
+            |row| {
+                Ok([
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                    row.get(5)?,
+                ])
+            },
+        )
+        .expect("a row");
+    assert_eq!(stages, [2, 1_500, 600, 250, 800, 100]);
 }
 
 #[cfg(unix)]

@@ -145,10 +145,18 @@ pub enum Tools {
 pub(crate) fn lay(line: &Line, columns: Columns, tools: Tools, watch: &Watch) -> Entry {
     let (text, tail) = match &line.body {
         LineBody::Speech { text, cut, .. } => match cut {
+            Some(cut) if cut.is_unheard() => (format!("⌿ not heard: {}", clean(text)), None),
             Some(cut) => {
-                let after = seconds(cut.cut_at_ms);
                 let unsaid = text.strip_prefix(cut.heard.as_str()).unwrap_or_default();
-                let mut tail = format!("└ cut off by the caller after {after}");
+                let mut tail = match cut.by {
+                    None => "└ cut off by the caller".to_owned(),
+                    Some(Track::FromOperator) => "└ silenced by an operator".to_owned(),
+                    Some(Track::FromCaller | Track::FromAgent) => "└ cut off".to_owned(),
+                };
+                if cut.cut_at_ms > 0 {
+                    tail.push_str(" after ");
+                    tail.push_str(&seconds(cut.cut_at_ms));
+                }
                 if !unsaid.trim().is_empty() {
                     tail.push_str(", unheard: “");
                     tail.push_str(&clean(unsaid.trim()).replace('\n', " "));

@@ -1,6 +1,6 @@
 //! wallboard itself: theme, suspending, leaving. Leaving never ends a call.
 
-use crate::call::Severity;
+use crate::call::{Call, Severity};
 use crate::engine::LinkState;
 use crate::ui::keymap::Act;
 use crate::ui::model::{Mode, Model, Overlay, Page};
@@ -54,9 +54,16 @@ pub(super) fn quit(model: &mut Model) -> Vec<Effect> {
     match model.settings.mode {
         Mode::Run if carries => model.overlays.push(Overlay::Quit),
         Mode::Demo => model.overlays.push(Overlay::Quit),
+        Mode::Attach if carries && spoken_for(model) > 0 => model.overlays.push(Overlay::Quit),
         _ => return vec![Effect::StopListening, Effect::Leave(Exit::Quit)],
     }
     Vec::new()
+}
+
+/// Live calls whose caller hears this operator in the agent's place.
+pub(crate) fn spoken_for(model: &Model) -> usize {
+    let is_mine = |call: &&Call| call.held_by.as_deref() == Some(model.user());
+    model.board.live().filter(is_mine).count()
 }
 
 /// Practice calls in place of an empty board. Only where nothing is going on that they could cut

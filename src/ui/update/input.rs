@@ -5,12 +5,13 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use crate::ui::model::{Mode, Model, Overlay};
 use crate::ui::msg::{Effect, Exit};
 
-use super::{acts, copy, marks, prompts};
+use super::{acts, copy, marks, prompts, views};
 
 pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
     if key.kind == KeyEventKind::Release {
         return Vec::new();
     }
+    model.touched_at = Some(model.now.mono);
     let is_interrupt =
         key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
     match model.overlays.last() {
@@ -34,6 +35,7 @@ pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
             if may { leave } else { Vec::new() }
         }
         Some(Overlay::Copy) => copy::key(model, key),
+        Some(Overlay::Columns(_)) => views::key(model, key),
         Some(Overlay::Hear(_)) => {
             let again = key.code == KeyCode::Char('y');
             model.overlays.pop();
@@ -73,16 +75,16 @@ pub(super) fn cancel(model: &mut Model) {
 }
 
 fn quit(model: &mut Model, key: &KeyEvent, is_interrupt: bool) -> Vec<Effect> {
-    let demo = model.settings.mode == Mode::Demo;
+    let mode = model.settings.mode;
+    let carries = mode == Mode::Run;
     let exit = match key.code {
-        KeyCode::Char('y' | 'q') if demo => Some(Exit::Quit),
-        KeyCode::Char('c') if is_interrupt => {
-            Some(if demo { Exit::Quit } else { Exit::KeepServing })
-        }
-        KeyCode::Char('k') | KeyCode::Enter if !demo => Some(Exit::KeepServing),
-        KeyCode::Char('d') if !demo => Some(Exit::Drain),
-        KeyCode::Char('c' | 'n') | KeyCode::Esc => None,
-        KeyCode::Enter if demo => None,
+        KeyCode::Char('y') if !carries => Some(Exit::Quit),
+        KeyCode::Char('q') if mode == Mode::Demo => Some(Exit::Quit),
+        KeyCode::Char('c') if is_interrupt && carries => Some(Exit::KeepServing),
+        KeyCode::Char('c') if is_interrupt => Some(Exit::Quit),
+        KeyCode::Char('k') | KeyCode::Enter if carries => Some(Exit::KeepServing),
+        KeyCode::Char('d') if carries => Some(Exit::Drain),
+        KeyCode::Char('c' | 'n') | KeyCode::Esc | KeyCode::Enter => None,
         _ => return Vec::new(),
     };
     model.overlays.pop();

@@ -17,6 +17,7 @@ mod prompts;
 #[cfg(test)]
 mod tests;
 mod typed;
+mod views;
 
 use std::fmt::Write as _;
 
@@ -30,6 +31,7 @@ use super::view;
 
 pub(crate) use acts::agent_is_paused;
 pub(crate) use copy::shown_number;
+pub(crate) use house::spoken_for;
 pub(crate) use list::visible;
 pub(crate) use may::why_not;
 pub(crate) use pages::AUDIT_ROWS;
@@ -41,6 +43,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Key(key) => input::key(model, &key),
         Msg::Mouse(event) => {
+            model.touched_at = Some(model.now.mono);
             mouse::take(model, event);
             Vec::new()
         }

@@ -1,8 +1,10 @@
 //! The screen's behaviour as scripts of messages.
 
+mod hands;
 mod looking;
 mod marking;
 mod paging;
+mod views;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use crate::call::{Action, Call, CallId};
+use crate::engine::AWAY_MAX;
 use crate::ui::keymap::Act;
 use crate::ui::line_edit::LineEdit;
 use crate::ui::model::{Ask, Confirm, GRACE, GroupAsk, Mode, Model, Prompt};
@@ -11,7 +12,7 @@ use crate::ui::pen::{Pen, Seg, fit, fit_end, width};
 use crate::ui::sound::Device;
 use crate::ui::theme::Role;
 
-use crate::ui::update::{places, shown_number};
+use crate::ui::update::{places, shown_number, spoken_for};
 use crate::ui::words::{action_words, agent_name, arrow, duration, masked, status_word};
 use crate::ui::wrap::wrap;
 
@@ -352,11 +353,24 @@ pub(super) fn demo(pen: &mut Pen<'_>, model: &Model, screen: Rect) {
 
 pub(super) fn quit(pen: &mut Pen<'_>, model: &Model, screen: Rect) {
     let live = model.board.live().count();
-    if model.settings.mode == Mode::Demo {
-        let inside = dialog(pen, screen, (44, 6), "Leave the demo?", Role::Title);
-        let text = format!("The {live} practice calls end with it.");
-        let dim = pen.style(Role::Dim);
-        pen.text(inside.x, inside.y, inside.width, &text, dim);
+    let held = held(model);
+    let dim = pen.style(Role::Dim);
+    let warn = pen.style(Role::Warn);
+    if model.settings.mode != Mode::Run {
+        let (title, text) = match model.settings.mode {
+            Mode::Demo => (
+                "Leave the demo?",
+                Some(format!("The {live} practice calls end with it.")),
+            ),
+            Mode::Run | Mode::Attach => ("Leave while you speak?", None),
+        };
+        let told = text.map(|text| (text, dim));
+        // In the demo the call is gone before anybody could take it back.
+        let held = held.filter(|_| told.is_none()).map(|text| (text, warn));
+        let inside = dialog(pen, screen, (70, 6), title, Role::Title);
+        for (text, style) in told.iter().chain(&held) {
+            pen.text(inside.x, inside.y, inside.width, text, *style);
+        }
         let inside = Rect::new(inside.x, inside.y + 2, inside.width, 2);
         menu(
             pen,
@@ -366,10 +380,12 @@ pub(super) fn quit(pen: &mut Pen<'_>, model: &Model, screen: Rect) {
         return;
     }
     let title = format!("Leave with {live} live calls?");
-    let inside = dialog(pen, screen, (64, 9), &title, Role::Title);
-    let dim = pen.style(Role::Dim);
+    let inside = dialog(pen, screen, (70, 9), &title, Role::Title);
     let text = "This process carries them. Nothing here hangs up on anybody.";
     pen.text(inside.x, inside.y + 1, inside.width, text, dim);
+    if let Some(text) = held {
+        pen.text(inside.x, inside.y, inside.width, &text, warn);
+    }
     let rows = [
         (
             "k",
@@ -386,6 +402,19 @@ pub(super) fn quit(pen: &mut Pen<'_>, model: &Model, screen: Rect) {
         Rect::new(inside.x, inside.y + 3, inside.width, 3),
         &rows,
     );
+}
+
+/// What becomes of the callers the operator speaks to.
+fn held(model: &Model) -> Option<String> {
+    let away_s = AWAY_MAX.as_secs();
+    let whom = match spoken_for(model) {
+        0 => return None,
+        1 => "A caller hears you".to_owned(),
+        calls => format!("{calls} callers hear you"),
+    };
+    Some(format!(
+        "{whom}: the agent takes over {away_s} s after you leave."
+    ))
 }
 
 pub(super) fn hear(pen: &mut Pen<'_>, model: &Model, call: CallId, screen: Rect) {

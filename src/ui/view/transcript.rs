@@ -66,7 +66,7 @@ fn title<'a>(pen: &Pen<'_>, model: &'a Model) -> Vec<Seg<'a>> {
     title.push(pen.seg(format!("{number} {arrow} {agent}"), Role::Title));
     if model.page == Page::Call {
         let line = headline(model, call);
-        if matches!(line.role, Role::Bad | Role::Warn) {
+        if matches!(line.role, Role::Bad | Role::Warn | Role::Operator) {
             title.push(pen.seg(" · ", Role::Dim));
             title.push(pen.seg(format!("{} ", line.glyph), line.role));
             title.push(pen.seg(line.text, line.role));
@@ -172,6 +172,7 @@ pub(super) fn line(
 fn text_style(pen: &Pen<'_>, row: &Row<'_>) -> Style {
     match &row.entry.line.body {
         LineBody::Speech { interim: true, .. } => pen.style(Role::Dim),
+        LineBody::Speech { cut: Some(cut), .. } if cut.is_unheard() => pen.style(Role::Dim),
         LineBody::Speech {
             track: Track::FromOperator,
             ..

@@ -3,70 +3,16 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-use wallboard::engine::Tasks;
-use wallboard::simulator::Cast;
-use wallboard::simulator::pipeline::{Endpoint, PipelineSim, PipelineSimConfig};
-use wallboard::simulator::plivo::{PlivoInbound, PlivoSim, PlivoSimConfig};
-use wallboard::simulator::speech::{Script, library};
-use wallboard::simulator::twilio::{InboundCall, Timing, TwilioSim, TwilioSimConfig};
+use wallboard::simulator::pipeline::Endpoint;
+use wallboard::simulator::speech::{Line, Script, library};
 
-use crate::it::cli_rig::{Home, until};
+use crate::it::cli_rig::Home;
+use crate::it::support::peers::{Peers, free_address, said, serve, shown};
 
-const SECRET: &str = "simulated-auth-token";
-
-struct Peers {
-    twilio: TwilioSim,
-    plivo: PlivoSim,
-    parts: PipelineSim,
-    cast: Cast,
-    tasks: Tasks,
-}
-
-impl Peers {
-    async fn start() -> Self {
-        let (tasks, cast) = (Tasks::new(), Cast::default());
-        let twilio = TwilioSimConfig {
-            auth_token: SECRET.to_owned(),
-            cast: cast.clone(),
-            timing: Timing::quick(),
-            ..TwilioSimConfig::default()
-        };
-        let plivo = PlivoSimConfig {
-            cast: cast.clone(),
-            timing: Timing::quick(),
-            ..PlivoSimConfig::default()
-        };
-        let parts = PipelineSimConfig {
-            api_key: Some("simulated-api-key".into()),
-            ..PipelineSimConfig::default()
-        };
-        Self {
-            twilio: TwilioSim::start(twilio, &tasks).await.unwrap(),
-            plivo: PlivoSim::start(plivo, &tasks).await.unwrap(),
-            parts: PipelineSim::start(parts, &tasks).await.unwrap(),
-            cast,
-            tasks,
-        }
-    }
-
-    /// A home whose configuration names these peers.
-    fn home(&self, url: &str) -> Home {
-        let home = Home::new();
-        home.configure(&format!(
-            r#"
-[server]
-public_url = "{url}"
-[twilio]
-account_sid = "{sid}"
-auth_token = "{SECRET}"
-phone_number = "{twilio_number}"
-api_base = "{twilio}"
-[plivo]
-auth_id = "{id}"
-auth_token = "{SECRET}"
-phone_number = "{plivo_number}"
-api_base = "{plivo}"
+/// A home in which each carrier's calls have a pipeline agent of their own.
+fn home(peers: &Peers, url: &str) -> Home {
+    let more = format!(
+        r#"
 [chat]
 usd_llm_in = 1000.0
 usd_llm_out = 1000.0
@@ -97,57 +43,11 @@ match = {{ carrier = "plivo" }}
 agent = "bills"
 fallback = {{ say = "Sorry." }}
 "#,
-            sid = self.twilio.account_sid(),
-            twilio_number = self.twilio.number(),
-            twilio = self.twilio.api_base(),
-            id = self.plivo.auth_id(),
-            plivo_number = self.plivo.number(),
-            plivo = self.plivo.api_base(),
-            parts = self.parts.url(),
-            cars = first_line("wrong_number"),
-            bills = first_line("barge_in"),
-        ));
-        home
-    }
-
-    fn call(&self, url: &str, from: &str, script: &str) -> String {
-        self.cast.assign(from, find(script));
-        self.twilio
-            .place_inbound(InboundCall {
-                from: from.to_owned(),
-                caller_name: None,
-                voice_url: format!("{url}/incoming-call#rc=3&rp=all"),
-                fallback_url: None,
-                status_callback: Some(format!("{url}/call-status-callback#rc=3&rp=all")),
-            })
-            .sid()
-            .to_owned()
-    }
-
-    fn plivo_call(&self, url: &str, from: &str, script: &str) -> String {
-        self.cast.assign(from, find(script));
-        self.plivo
-            .place_inbound(PlivoInbound {
-                from: from.to_owned(),
-                caller_name: None,
-                answer_url: format!("{url}/answer#rc=3&rp=all"),
-                fallback_url: Some(format!("{url}/fallback#rc=3&rp=all")),
-                hangup_url: Some(format!("{url}/hangup#rc=3&rp=all")),
-            })
-            .uuid()
-            .to_owned()
-    }
-}
-
-impl Drop for Peers {
-    fn drop(&mut self) {
-        self.tasks.cancel();
-    }
-}
-
-fn free_address() -> String {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().to_string()
+        parts = peers.parts.url(),
+        cars = first_line("wrong_number"),
+        bills = first_line("barge_in"),
+    );
+    peers.home(url, &more)
 }
 
 fn find(id: &str) -> Arc<Script> {
@@ -157,47 +57,25 @@ fn find(id: &str) -> Arc<Script> {
 
 fn first_line(id: &str) -> String {
     match find(id).lines.first() {
-        Some(wallboard::simulator::speech::Line::Agent(line)) => line.text.clone(),
+        Some(Line::Agent(line)) => line.text.clone(),
         other => panic!("{other:?}"),
     }
-}
-
-fn shown(home: &Home, id: &str, seconds: u64, wanted: impl Fn(&Value) -> bool) -> Value {
-    until(&format!("{id} is as wanted"), seconds, || {
-        let said = home.run(&["show", id, "--json"]);
-        let call: Value = serde_json::from_str(said.out.lines().next()?).ok()?;
-        wanted(&call).then_some(call)
-    })
-}
-
-fn said(call: &Value) -> Vec<(String, String)> {
-    let lines = call["utterances"].as_array().cloned().unwrap_or_default();
-    let word = |line: &Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
-    lines
-        .iter()
-        .map(|line| (word(line, "track"), word(line, "text")))
-        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_talks_with_the_pipeline_on_either_carrier() {
     let peers = Peers::start().await;
-    let home = peers.home("http://127.0.0.1:1");
+    let address = free_address().to_string();
+    let url = format!("http://{address}");
+    let home = home(&peers, &url);
     tokio::task::block_in_place(|| {
         assert_eq!(home.run(&["config", "check"]).expect(0).err, "");
-    });
-    // The address is known before it is bound, because carriers sign over it.
-    let address = free_address();
-    let url = format!("http://{address}");
-    let home = peers.home(&url);
-    tokio::task::block_in_place(|| {
-        let _serve = home.start(&["serve", "--listen", &address]);
-        until("it serves", 20, || {
-            std::net::TcpStream::connect(&address).ok()
-        });
-        let cars = peers.call(&url, "+12065550111", "wrong_number");
-        let bills = peers.plivo_call(&url, "+12065550112", "barge_in");
-        let call = shown(&home, &cars, 60, |call| call["ended_at"].is_string());
+        let _serve = serve(&home, &address);
+        peers.expect("+12065550111", find("wrong_number"));
+        peers.expect("+12065550112", find("barge_in"));
+        let cars = peers.call_twilio(&url, "+12065550111").sid().to_owned();
+        let bills = peers.call_plivo(&url, "+12065550112").uuid().to_owned();
+        let call = shown(&home, &cars, |call| call["ended_at"].is_string());
         let caller = |text: &str| ("from_caller".to_owned(), text.to_owned());
         let agent = |text: &str| ("from_agent".to_owned(), text.to_owned());
         assert_eq!(
@@ -218,7 +96,7 @@ async fn a_caller_talks_with_the_pipeline_on_either_carrier() {
             "{call}"
         );
         // Broken into after 2.6 s: cut off there, remembered as cut off, and answered.
-        let call = shown(&home, &bills, 60, |call| said(call).len() >= 3);
+        let call = shown(&home, &bills, |call| said(call).len() >= 3);
         assert_eq!(said(&call)[1], caller("No, no. I'm calling about my bill."));
         let cut = call["utterances"][0]["cut_at_ms"]
             .as_u64()
@@ -242,17 +120,15 @@ async fn a_caller_talks_with_the_pipeline_on_either_carrier() {
 async fn a_model_that_is_down_gets_the_fallback_line_and_then_the_carriers() {
     let peers = Peers::start().await;
     peers.parts.answer_with(Endpoint::Think, 500);
-    let address = free_address();
+    let address = free_address().to_string();
     let url = format!("http://{address}");
-    let home = peers.home(&url);
+    let home = home(&peers, &url);
     tokio::task::block_in_place(|| {
-        let _serve = home.start(&["serve", "--listen", &address]);
-        until("it serves", 20, || {
-            std::net::TcpStream::connect(&address).ok()
-        });
-        let id = peers.call(&url, "+12065550113", "wrong_number");
+        let _serve = serve(&home, &address);
+        peers.expect("+12065550113", find("wrong_number"));
+        let id = peers.call_twilio(&url, "+12065550113").sid().to_owned();
         let excuse = "I am sorry, I have a technical problem";
-        let call = shown(&home, &id, 60, |call| {
+        let call = shown(&home, &id, |call| {
             said(call).iter().any(|(_, text)| text.starts_with(excuse))
         });
         assert_eq!(call["agent_link"], "connected", "{call}");

@@ -1,126 +1,19 @@
 //! `/chat/v1` on a bare wire, with the pipeline behind it and simulated servers behind that.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use wallboard::bridge::AgentBrief;
-use wallboard::call::{Call, Grant, Role, Verb};
-use wallboard::engine::{AgentPlan, CoreParts, Plans, Tasks};
-use wallboard::providers::pipeline::shell::PipelineDialer;
-use wallboard::providers::pipeline::{PartSettings, PipelineSettings};
-use wallboard::server::ServerSettings;
-use wallboard::simulator::pipeline::{Endpoint, PipelineSim, PipelineSimConfig};
+use wallboard::call::{Grant, Role, Verb};
+use wallboard::simulator::pipeline::Endpoint;
 
-use crate::it::support::backend::{ADMIN, Backend};
+use crate::it::support::backend::ADMIN;
 use crate::it::support::socketio::SioClient;
 
+use super::house::{House, WELCOME, answer};
+
 const WORDS: &[u8] = include_bytes!("../../fixtures/pipeline/thursday.ulaw");
-const WELCOME: &str = "Good morning, Harborview Dental, this is Maya. How can I help?";
-
-struct House {
-    backend: Backend,
-    parts: PipelineSim,
-    tasks: Tasks,
-}
-
-impl House {
-    async fn open() -> Self {
-        Self::with(|_| {}).await
-    }
-
-    async fn with(settings: impl FnOnce(&mut ServerSettings)) -> Self {
-        let tasks = Tasks::new();
-        let parts = PipelineSim::start(PipelineSimConfig::default(), &tasks)
-            .await
-            .unwrap();
-        let part = PartSettings {
-            url: parts.url().to_owned(),
-            ..PartSettings::default()
-        };
-        let dialer = PipelineDialer::new(PipelineSettings {
-            asr: part.clone(),
-            llm: part.clone(),
-            tts: part,
-            ..PipelineSettings::default()
-        })
-        .unwrap();
-        let plan = |id: &str, welcome: &str, most: Option<u32>| AgentPlan {
-            id: id.into(),
-            kind: "pipeline",
-            dialer: Arc::new(dialer.clone()),
-            brief: AgentBrief {
-                first_message: Some(welcome.into()),
-                ..AgentBrief::default()
-            },
-            minutes_max: None,
-            concurrent_max: most,
-            extras: wallboard::engine::AgentExtras::default(),
-        };
-        let mut plans = Plans::default();
-        for plan in [
-            plan("maya", WELCOME, None),
-            plan("quiet", "", None),
-            plan("one", "", Some(1)),
-        ] {
-            plans.agents.insert(plan.id.clone(), plan);
-        }
-        let backend =
-            Backend::start_with(settings, |parts: &mut CoreParts| parts.plans = plans).await;
-        Self {
-            backend,
-            parts,
-            tasks,
-        }
-    }
-
-    async fn join(&self, auth: Value) -> SioClient {
-        let mut auth = auth;
-        auth["token"] = json!(ADMIN);
-        SioClient::join(&self.backend.url, "/chat/v1", auth)
-            .await
-            .unwrap()
-    }
-
-    fn call(&self, id: &str) -> Option<Call> {
-        self.backend
-            .core
-            .switchboard
-            .read(|board| board.find(id).cloned())
-    }
-
-    async fn until(&self, id: &str, what: &str, wanted: impl Fn(&Call) -> bool) -> Call {
-        for _ in 0..400 {
-            if let Some(call) = self.call(id).filter(|call| wanted(call)) {
-                return call;
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        panic!("{what}: {:?}", self.call(id));
-    }
-}
-
-impl Drop for House {
-    fn drop(&mut self) {
-        self.tasks.cancel();
-    }
-}
-
-/// The audio of one answer, and its text.
-async fn answer(client: &mut SioClient) -> (Vec<Value>, Value) {
-    let mut chunks = Vec::new();
-    loop {
-        let (event, data) = client.event().await.expect("an answer");
-        match event.as_str() {
-            "audio" => chunks.push(data),
-            "text" if data["meta_info"]["partial"] != true => return (chunks, data),
-            _ => {}
-        }
-    }
-}
-
 fn flags(chunks: &[Value], name: &str) -> Vec<usize> {
     let set = |(n, chunk): (usize, &Value)| (chunk["meta_info"][name] == true).then_some(n);
     chunks.iter().enumerate().filter_map(set).collect()
@@ -429,7 +322,7 @@ async fn a_lost_client_finds_its_conversation_again() {
     drop(client);
     let key = session["session"].clone();
     let mut again = house
-        .join(json!({"agentId": "quiet", "audio": false, "session": key}))
+        .join(json!({"agentId": "quiet", "audio": false, "session": key, "since": 1}))
         .await;
     let back = again.wait_for("session").await;
     assert_eq!(
@@ -450,6 +343,19 @@ async fn a_lost_client_finds_its_conversation_again() {
             .all(|text| !text.contains("nine to five")),
         "nobody listens, nothing is synthesised"
     );
+    // A second socket says what it has, and gets the rest: all of it, or nothing.
+    let auth = |since: u64| json!({"agentId": "quiet", "audio": false, "session": session["session"], "since": since});
+    let mut tab = house.join(auth(0)).await;
+    for (sequence, begins) in [(1, "Hello!"), (2, "We are open")] {
+        let (_, text) = answer(&mut tab).await;
+        assert_eq!(text["meta_info"]["sequence_id"], sequence, "{text}");
+        assert!(text["data"].as_str().unwrap().starts_with(begins), "{text}");
+    }
+    let mut tab = house.join(auth(2)).await;
+    tab.wait_for("session").await;
+    again.emit("text", json!({"data": "blue"})).await;
+    let (_, text) = answer(&mut tab).await;
+    assert_eq!(text["meta_info"]["sequence_id"], 3, "{text}");
     // Somebody else with the same agent is in a conversation of their own.
     let mut other = house
         .join(json!({"agentId": "quiet", "audio": false}))

@@ -2,3 +2,5 @@
 
 mod calls;
 mod chat;
+mod hands;
+mod house;

@@ -12,7 +12,9 @@ use wallboard::simulator::plivo::{PlivoCall, sign_post};
 use wallboard::simulator::speech::{Cut, Ending, Line, Script};
 use wallboard::simulator::twilio::{CutHow, StreamCut, TestCall};
 
-use super::house::{CUSTOMER, House, SECRET, Wishes};
+use crate::it::support::peers::SECRET;
+
+use super::house::{CUSTOMER, House, Wishes};
 use super::{conversation, said};
 
 const AGENTS: [&str; 2] = ["openai", "elevenlabs"];

@@ -6,20 +6,20 @@ use std::time::Duration;
 use wallboard::call::{Action, Call, CallId, Command, ErrorCode, Fact, Grant, Reply, Role, Track};
 use wallboard::simulator::speech::{Ending, Line, Outcome, Script, ToolLine, ToolVia};
 
-use super::house::{House, Wishes};
+use super::house::{House, Voice, Wishes};
 use super::said;
 
-const DESK: &str = "+12065550177";
+pub(super) const DESK: &str = "+12065550177";
 
 fn wishes() -> Wishes {
     Wishes {
         transfers: [("Front desk".to_owned(), DESK.to_owned())].into(),
-        speaks: true,
+        speaks: Voice::ElevenLabs,
         ..Wishes::default()
     }
 }
 
-async fn order(house: &House, who: &str, call: CallId, action: Action) -> Reply {
+pub(super) async fn order(house: &House, who: &str, call: CallId, action: Action) -> Reply {
     let command = Command {
         id: house.core.clock.command_id(),
         call: Some(call),
@@ -50,7 +50,7 @@ fn transferring() -> Script {
     script
 }
 
-fn greeted(call: &Call) -> bool {
+pub(super) fn greeted(call: &Call) -> bool {
     call.is_live()
         && said(call)
             .iter()
@@ -62,7 +62,10 @@ async fn an_operator_speaks_in_the_agents_place_and_hands_back_everywhere() {
     for agent in ["openai", "elevenlabs"] {
         // One vendor says given words itself, the other's voice is asked for them apart.
         let wishes = Wishes {
-            speaks: agent == "elevenlabs",
+            speaks: match agent {
+                "elevenlabs" => Voice::ElevenLabs,
+                _ => Voice::None,
+            },
             ..wishes()
         };
         let house = House::with(short(), agent, wishes).await;
@@ -215,7 +218,7 @@ async fn an_operator_hands_a_twilio_caller_to_a_configured_place() {
 #[tokio::test]
 async fn what_nobody_can_say_is_limited_with_the_reason_and_refused() {
     let wishes = Wishes {
-        speaks: false,
+        speaks: Voice::None,
         ..wishes()
     };
     let house = House::with(short(), "elevenlabs", wishes).await;

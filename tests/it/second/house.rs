@@ -6,16 +6,18 @@ use std::time::Duration;
 use wallboard::bridge::AgentBrief;
 use wallboard::call::{Call, Fact};
 use wallboard::engine::{
-    AgentDialer, AgentPlan, Carriers, Clock, Core, CoreParts, Fallback, MemoryJournal, Plans,
-    Route, Tasks,
+    AgentDialer, AgentPlan, AgentTool, Carriers, Clock, Core, CoreParts, Fallback, MemoryJournal,
+    Plans, Route, Speaker, Tasks,
 };
 use wallboard::providers::elevenlabs::ElevenLabsSettings;
 use wallboard::providers::elevenlabs::shell::ElevenLabsDialer;
 use wallboard::providers::openai::shell::OpenAiDialer;
 use wallboard::providers::openai::{Dialect, OpenAiSettings, Prices, Tool};
+use wallboard::providers::pipeline::shell::PipelineDialer;
 use wallboard::providers::plivo::PlivoSettings;
 use wallboard::providers::plivo::shell::PlivoControl;
-use wallboard::providers::speech::shell::ElevenLabsVoice;
+use wallboard::providers::speech::SpeechSettings;
+use wallboard::providers::speech::shell::{ElevenLabsVoice, SpeechService};
 use wallboard::providers::twilio::TwilioSettings;
 use wallboard::providers::twilio::shell::TwilioControl;
 use wallboard::server::{
@@ -24,12 +26,15 @@ use wallboard::server::{
 use wallboard::simulator::Cast;
 use wallboard::simulator::elevenlabs::{ElevenLabsSim, ElevenLabsSimConfig};
 use wallboard::simulator::openai::{OpenAiSim, OpenAiSimConfig};
+use wallboard::simulator::pipeline::{PipelineSim, PipelineSimConfig};
 use wallboard::simulator::plivo::{PlivoCall, PlivoInbound, PlivoSim, PlivoSimConfig};
-use wallboard::simulator::speech::Script;
+use wallboard::simulator::speech::{Line, Script};
 use wallboard::simulator::twilio::{InboundCall, TestCall, Timing, TwilioSim, TwilioSimConfig};
 
+use crate::it::support::peers::{SECRET, free_address};
+use crate::it::support::pipeline;
+
 pub const CUSTOMER: &str = "+12065550142";
-pub const SECRET: &str = "simulated-auth-token";
 
 pub struct House {
     pub core: Core,
@@ -38,6 +43,7 @@ pub struct House {
     pub twilio: TwilioSim,
     pub openai: OpenAiSim,
     pub elevenlabs: ElevenLabsSim,
+    pub parts: PipelineSim,
     pub url: String,
     pub control: PlivoControl,
     _server: Server,
@@ -53,12 +59,25 @@ pub struct Wishes {
     pub lasts: Option<Duration>,
     /// `[[transfer]]`, by name.
     pub transfers: std::collections::BTreeMap<String, String>,
-    /// ElevenLabs' text-to-speech for what operators type.
-    pub speaks: bool,
+    /// Who makes speech of what operators type, beside the agent and the carrier.
+    pub speaks: Voice,
+    /// `[[tool]]`, declared to the model and run.
+    pub tools: Vec<(Tool, Arc<dyn AgentTool>)>,
+    /// The pipeline's model; `None`: the rehearsal's.
+    pub model: Option<String>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum Voice {
+    #[default]
+    None,
+    ElevenLabs,
+    /// `chat.tts`.
+    Service,
 }
 
 impl House {
-    /// `agent`: which vendor answers, `openai` or `elevenlabs`.
+    /// `agent`: who answers, `openai`, `elevenlabs` or `pipeline`.
     pub async fn new(script: Script, agent: &str) -> Self {
         Self::with(script, agent, Wishes::default()).await
     }
@@ -66,6 +85,10 @@ impl House {
     pub async fn with(script: Script, agent: &str, wishes: Wishes) -> Self {
         let _set_already = rustls::crypto::ring::default_provider().install_default();
         let (tasks, cast) = (Tasks::new(), Cast::default());
+        let welcome = match script.lines.first() {
+            Some(Line::Agent(line)) => line.text.clone(),
+            _ => String::new(),
+        };
         cast.assign(CUSTOMER, Arc::new(script));
         let plivo = PlivoSim::start(
             PlivoSimConfig {
@@ -84,7 +107,7 @@ impl House {
             &tasks,
         );
         // Whichever vendor answers has these.
-        let faults = wishes.openai.faults;
+        let (faults, load) = (wishes.openai.faults, wishes.openai.load);
         let openai = OpenAiSim::start(
             OpenAiSimConfig {
                 cast: cast.clone(),
@@ -96,12 +119,15 @@ impl House {
             ElevenLabsSimConfig {
                 cast,
                 faults,
+                load,
                 ..ElevenLabsSimConfig::default()
             },
             &tasks,
         );
         let (plivo, twilio) = (plivo.await.unwrap(), twilio.await.unwrap());
         let (openai, elevenlabs) = (openai.await.unwrap(), elevenlabs.await.unwrap());
+        let parts = PipelineSim::start(PipelineSimConfig::default(), &tasks);
+        let parts = parts.await.unwrap();
         let address = free_address();
         let url = format!("http://{address}");
 
@@ -125,30 +151,48 @@ impl House {
         carriers.insert("plivo", Arc::new(control.clone()));
         carriers.insert("twilio", Arc::new(twilio_control));
 
-        let dialer: Arc<dyn AgentDialer> = if agent == "openai" {
-            Arc::new(openai_dialer(
+        let (declared, tools): (Vec<_>, Vec<_>) = wishes.tools.into_iter().unzip();
+        let named = declared.iter().map(|tool: &Tool| tool.name.clone());
+        let tools = named.zip(tools).collect();
+        let dialer: Arc<dyn AgentDialer> = match agent {
+            "openai" => Arc::new(openai_dialer(
                 &openai,
                 wishes.voice,
                 wishes.dialect,
                 wishes.lasts,
-            ))
-        } else {
-            Arc::new(elevenlabs_dialer(&elevenlabs))
+                declared,
+            )),
+            "pipeline" => Arc::new(pipeline_dialer(&parts, wishes.model, declared)),
+            _ => Arc::new(elevenlabs_dialer(&elevenlabs)),
+        };
+        let speaker: Option<Arc<dyn Speaker>> = match wishes.speaks {
+            Voice::None => None,
+            Voice::ElevenLabs => {
+                let settings = elevenlabs_settings(&elevenlabs);
+                let voice = ElevenLabsVoice::new(&settings, "agent_1", None);
+                Some(Arc::new(voice.unwrap().unwrap()))
+            }
+            Voice::Service => Some(Arc::new(
+                SpeechService::new(SpeechSettings {
+                    url: parts.url().to_owned(),
+                    model: "m".into(),
+                    voice: "anna".into(),
+                    api_key: None,
+                })
+                .unwrap(),
+            )),
         };
         let journal = MemoryJournal::new();
-        let mut parts = CoreParts::new(tasks, Clock::start(), Arc::new(journal.clone()));
-        parts.carriers = carriers;
-        parts.plans = plans(agent, dialer);
-        parts.transfers = wishes.transfers;
-        if wishes.speaks {
-            let voice = ElevenLabsVoice::new(&elevenlabs_settings(&elevenlabs), "agent_1", None);
-            let voice = voice.unwrap().unwrap();
-            for agent in parts.plans.agents.values_mut() {
-                agent.extras.speaker = Some(Arc::new(voice.clone()));
-            }
+        let mut core_parts = CoreParts::new(tasks, Clock::start(), Arc::new(journal.clone()));
+        core_parts.carriers = carriers;
+        core_parts.plans = plans(agent, &welcome, dialer);
+        core_parts.transfers = wishes.transfers;
+        for agent in core_parts.plans.agents.values_mut() {
+            agent.extras.speaker.clone_from(&speaker);
+            agent.extras.tools = Clone::clone(&tools);
         }
-        parts.default_carrier = Some("plivo".into());
-        let core = Core::new(parts);
+        core_parts.default_carrier = Some("plivo".into());
+        let core = Core::new(core_parts);
         core.keep_house();
 
         let mut settings = ServerSettings::on(address);
@@ -166,6 +210,7 @@ impl House {
             twilio,
             openai,
             elevenlabs,
+            parts,
             url,
             control,
             _server: server,
@@ -249,13 +294,8 @@ impl Drop for House {
         self.twilio.stop();
         self.openai.stop();
         self.elevenlabs.stop();
+        self.parts.stop();
     }
-}
-
-/// The carriers must know where we will be before we are there.
-pub fn free_address() -> std::net::SocketAddr {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap()
 }
 
 fn openai_dialer(
@@ -263,6 +303,7 @@ fn openai_dialer(
     voice: Option<String>,
     dialect: Dialect,
     lasts: Option<Duration>,
+    declared: Vec<Tool>,
 ) -> OpenAiDialer {
     let defaults = OpenAiSettings::default();
     OpenAiDialer::new(OpenAiSettings {
@@ -271,7 +312,10 @@ fn openai_dialer(
         voice: voice.unwrap_or_else(|| defaults.voice.clone()),
         dialect,
         lasts: lasts.or(defaults.lasts),
-        tools: vec![Tool::transfer_call(&[]), Tool::end_call()],
+        tools: [Tool::transfer_call(&[]), Tool::end_call()]
+            .into_iter()
+            .chain(declared)
+            .collect(),
         prices: Some(Prices {
             audio_out: 64.0,
             ..Prices::default()
@@ -279,6 +323,22 @@ fn openai_dialer(
         ..defaults
     })
     .unwrap()
+}
+
+fn pipeline_dialer(
+    sim: &PipelineSim,
+    model: Option<String>,
+    declared: Vec<Tool>,
+) -> PipelineDialer {
+    let mut settings = pipeline::settings(sim.url());
+    if let Some(url) = model {
+        settings.llm.url = url;
+    }
+    settings.tools = [Tool::transfer_call(&[]), Tool::end_call()]
+        .into_iter()
+        .chain(declared)
+        .collect();
+    PipelineDialer::new(settings).unwrap()
 }
 
 fn elevenlabs_settings(sim: &ElevenLabsSim) -> ElevenLabsSettings {
@@ -294,7 +354,7 @@ fn elevenlabs_dialer(sim: &ElevenLabsSim) -> ElevenLabsDialer {
     ElevenLabsDialer::new(&elevenlabs_settings(sim), "agent_1").unwrap()
 }
 
-fn plans(kind: &str, dialer: Arc<dyn AgentDialer>) -> Plans {
+fn plans(kind: &str, welcome: &str, dialer: Arc<dyn AgentDialer>) -> Plans {
     let agent = AgentPlan {
         id: "support".into(),
         kind: dialer.vendor(),
@@ -303,6 +363,7 @@ fn plans(kind: &str, dialer: Arc<dyn AgentDialer>) -> Plans {
             // The simulated agent knows the call by its numbers.
             prompt: (kind == "openai")
                 .then(|| "A call from {{caller_number}} to {{called_number}}.".to_owned()),
+            first_message: (kind == "pipeline").then(|| welcome.to_owned()),
             ..AgentBrief::default()
         },
         minutes_max: None,

@@ -4,144 +4,15 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use wallboard::engine::Tasks;
-use wallboard::simulator::Cast;
-use wallboard::simulator::elevenlabs::{ElevenLabsSim, ElevenLabsSimConfig};
-use wallboard::simulator::openai::{OpenAiSim, OpenAiSimConfig};
-use wallboard::simulator::plivo::{PlivoInbound, PlivoSim, PlivoSimConfig};
 use wallboard::simulator::speech::{Ending, Script};
-use wallboard::simulator::twilio::{InboundCall, Timing, TwilioSim, TwilioSimConfig};
 
-use super::house::{SECRET, free_address};
-use crate::it::cli_rig::{Home, Running, until};
-
-struct Peers {
-    twilio: TwilioSim,
-    plivo: PlivoSim,
-    elevenlabs: ElevenLabsSim,
-    openai: OpenAiSim,
-    cast: Cast,
-    tasks: Tasks,
-}
-
-impl Peers {
-    async fn start() -> Self {
-        let (tasks, cast) = (Tasks::new(), Cast::default());
-        let twilio = TwilioSimConfig {
-            cast: cast.clone(),
-            timing: Timing::quick(),
-            ..TwilioSimConfig::default()
-        };
-        let plivo = PlivoSimConfig {
-            cast: cast.clone(),
-            timing: Timing::quick(),
-            ..PlivoSimConfig::default()
-        };
-        let elevenlabs = ElevenLabsSimConfig {
-            cast: cast.clone(),
-            ..ElevenLabsSimConfig::default()
-        };
-        let openai = OpenAiSimConfig {
-            cast: cast.clone(),
-            ..OpenAiSimConfig::default()
-        };
-        Self {
-            twilio: TwilioSim::start(twilio, &tasks).await.unwrap(),
-            plivo: PlivoSim::start(plivo, &tasks).await.unwrap(),
-            elevenlabs: ElevenLabsSim::start(elevenlabs, &tasks).await.unwrap(),
-            openai: OpenAiSim::start(openai, &tasks).await.unwrap(),
-            cast,
-            tasks,
-        }
-    }
-
-    fn expect(&self, number: &str) {
-        let script = Script::tones("t", 3, 300).with_ending(Ending::Nobody);
-        self.cast.assign(number, Arc::new(script));
-    }
-
-    /// A home whose configuration names these peers, as a user would write it.
-    fn home(&self, url: &str, more: &str) -> Home {
-        let home = Home::new();
-        home.configure(&format!(
-            r#"
-[server]
-public_url = "{url}"
-default_carrier = "plivo"
-[twilio]
-account_sid = "{sid}"
-auth_token = "{SECRET}"
-phone_number = "{twilio_number}"
-api_base = "{twilio}"
-[plivo]
-auth_id = "{id}"
-auth_token = "{SECRET}"
-phone_number = "{plivo_number}"
-api_base = "{plivo}"
-[elevenlabs]
-api_key = "simulated-api-key"
-agent_id = "agent_1"
-api_base = "{elevenlabs}"
-ws_base = "{elevenlabs_ws}"
-[openai]
-api_key = "simulated-api-key"
-realtime_url = "{openai}"
-api_base = "{openai_api}"
-instructions = "A call from {{{{caller_number}}}} to {{{{called_number}}}}."
-{more}
-"#,
-            sid = self.twilio.account_sid(),
-            twilio_number = self.twilio.number(),
-            twilio = self.twilio.api_base(),
-            id = self.plivo.auth_id(),
-            plivo_number = self.plivo.number(),
-            plivo = self.plivo.api_base(),
-            elevenlabs = self.elevenlabs.api_base(),
-            elevenlabs_ws = self.elevenlabs.ws_base(),
-            openai = self.openai.realtime_url(),
-            openai_api = self.openai.api_base(),
-        ));
-        home
-    }
-}
-
-impl Drop for Peers {
-    fn drop(&mut self) {
-        self.tasks.cancel();
-    }
-}
-
-/// Starts `serve` and returns it with everything it prints before it is attached to.
-fn serve(home: &Home, address: &str) -> (Running, String) {
-    let mut running = home.start(&["serve", "--listen", address]);
-    let mut said = String::new();
-    while !said.contains("Attach: ") {
-        let line = running.line();
-        assert!(!line.is_empty(), "it ended: {said}");
-        said.push_str(&line);
-    }
-    (running, said)
-}
-
-/// The call of this number once `wanted` holds of it.
-fn shown(home: &Home, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    until("the call is as wanted", 30, || {
-        let said = home.run(&["show", id, "--json"]);
-        let call: Value = serde_json::from_str(said.out.lines().next()?).ok()?;
-        wanted(&call).then_some(call)
-    })
-}
-
-fn said(call: &Value) -> Vec<String> {
-    let lines = call["utterances"].as_array().cloned().unwrap_or_default();
-    lines
-        .iter()
-        .map(|line| line["text"].as_str().unwrap_or_default().to_owned())
-        .collect()
-}
+use crate::it::cli_rig::Home;
+use crate::it::support::peers::{Peers, at, free_address, said, serve, shown};
 
 fn whole(call: &Value) -> bool {
-    said(call) == ["Agent line 0", "Caller line 0", "Agent line 1"]
+    let said = said(call);
+    let words: Vec<&str> = said.iter().map(|(_, words)| words.as_str()).collect();
+    words == ["Agent line 0", "Caller line 0", "Agent line 1"]
 }
 
 const ROUTES: &str = r#"
@@ -167,12 +38,11 @@ async fn every_combination_is_a_matter_of_configuration() {
     let address = free_address().to_string();
     let url = format!("http://{address}");
     let home = peers.home(&url, ROUTES);
-    let at = |path: &str| format!("{url}{path}#rc=3&rp=all");
     tokio::task::block_in_place(|| {
         assert_eq!(home.run(&["config", "check"]).expect(0).err, "");
         let (_serve, printed) = serve(&home, &address);
         for path in ["/incoming-call", "/answer", "/fallback", "/hangup"] {
-            assert!(printed.contains(&at(path)), "{path}: {printed}");
+            assert!(printed.contains(&at(&url, path)), "{path}: {printed}");
         }
         let customers = [
             "+12065550101",
@@ -180,23 +50,13 @@ async fn every_combination_is_a_matter_of_configuration() {
             "+12065550103",
             "+12065550104",
         ];
+        let script = Script::tones("t", 3, 300).with_ending(Ending::Nobody);
+        let script = Arc::new(script);
         for customer in customers {
-            peers.expect(customer);
+            peers.expect(customer, Arc::clone(&script));
         }
-        let twilio_in = peers.twilio.place_inbound(InboundCall {
-            from: customers[0].to_owned(),
-            caller_name: None,
-            voice_url: at("/incoming-call"),
-            fallback_url: None,
-            status_callback: Some(at("/call-status-callback")),
-        });
-        let plivo_in = peers.plivo.place_inbound(PlivoInbound {
-            from: customers[1].to_owned(),
-            caller_name: None,
-            answer_url: at("/answer"),
-            fallback_url: Some(at("/fallback")),
-            hangup_url: Some(at("/hangup")),
-        });
+        let twilio_in = peers.call_twilio(&url, customers[0]);
+        let plivo_in = peers.call_plivo(&url, customers[1]);
         let placed = |args: &[&str]| {
             let said = home.run(&[&["call", "--json", "--no-wait"], args].concat());
             said.expect(0).lines()[0]["id"].as_str().unwrap().to_owned()

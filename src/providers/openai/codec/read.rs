@@ -20,6 +20,7 @@ impl OpenAiCodec {
         match kind {
             "session.created" => {
                 self.conversation = text(message, "/session/id");
+                self.expiry(message);
             }
             "session.updated" => self.session_updated(message, said),
             "input_audio_buffer.speech_started" => {
@@ -76,6 +77,7 @@ impl OpenAiCodec {
         if !self.begun || std::mem::replace(&mut self.opened, true) {
             return;
         }
+        self.expiry(message);
         let session = message.get("session").unwrap_or(&Value::Null);
         let id = text(session, "/id");
         if !id.is_empty() {
@@ -96,12 +98,17 @@ impl OpenAiCodec {
             takes,
             gives,
         });
-        if let Some(max) = self.settings.lasts {
+        if let Some(max) = self.lasts() {
             said.push(AgentIn::Lasts { max });
         }
         if let Some(answer) = self.greeting.answer() {
             self.answers.want(answer);
         }
+    }
+
+    fn expiry(&mut self, message: &Value) {
+        let told = message.pointer("/session/expires_at");
+        self.expires_at = told.and_then(Value::as_i64).or(self.expires_at);
     }
 
     /// The caller's turn has its place in the conversation; its text comes when it comes.

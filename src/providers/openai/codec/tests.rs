@@ -51,6 +51,49 @@ fn open_with(settings: OpenAiSettings) -> OpenAiCodec {
     codec
 }
 
+#[test]
+fn a_conversation_lasts_as_long_as_the_vendor_says() {
+    let lasts = |opened_at: Option<i64>, created: Value, updated: Value| {
+        let mut codec = OpenAiCodec::new(settings());
+        if let Some(opened_at) = opened_at {
+            codec = codec.opened_at(opened_at);
+        }
+        told(&mut codec, &AgentOut::Begin(AgentBrief::default()));
+        let session = |kind: &str, at: &Value| json!({"type": kind, "session": {"expires_at": at}});
+        hear(&mut codec, session("session.created", &created));
+        let ready = hear(&mut codec, session("session.updated", &updated));
+        ready.into_iter().find_map(|word| match word {
+            AgentIn::Lasts { max } => Some(max.as_secs()),
+            _ => None,
+        })
+    };
+    let (none, opened) = (Value::Null, 1_795_219_200);
+    for (opened_at, created, updated, wanted) in [
+        (Some(opened), json!(opened + 1_801), none.clone(), 1_800),
+        (Some(opened), none.clone(), json!(opened + 2_401), 2_400),
+        // Nor longer than is configured.
+        (Some(opened), none.clone(), json!(opened + 7_201), 3_600),
+        // The later word counts.
+        (
+            Some(opened),
+            json!(opened + 1_801),
+            json!(opened + 901),
+            900,
+        ),
+        // No word, no clock, and clocks that cannot be right.
+        (Some(opened), none.clone(), none.clone(), 3_600),
+        (None, json!(opened + 1_801), none.clone(), 3_600),
+        (Some(opened), json!(opened - 60), none.clone(), 3_600),
+        (Some(opened), json!(opened + 3), none.clone(), 3_600),
+        (Some(opened), json!(opened + 200_000), none.clone(), 3_600),
+        (Some(opened), json!(i64::MIN), none.clone(), 3_600),
+        (Some(opened), json!("soon"), json!({}), 3_600),
+    ] {
+        let told = format!("{created} {updated}");
+        assert_eq!(lasts(opened_at, created, updated), Some(wanted), "{told}");
+    }
+}
+
 fn open() -> OpenAiCodec {
     open_with(settings())
 }

@@ -1,138 +1,16 @@
 //! The conversation with parts made of words.
 
+mod rig;
+
 use serde_json::json;
 
 use super::super::chat::{CallPiece, read_delta};
 use super::*;
 use crate::providers::openai::Tool;
+use rig::Rig;
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
-}
-
-/// A conversation and everything it has asked for.
-struct Rig {
-    talk: Talk,
-    now: Duration,
-    said: Vec<AgentIn>,
-    asked: Vec<(Job, Value)>,
-    spoken: Vec<(Job, String)>,
-    heard: Vec<(Job, Vec<u8>)>,
-    fallbacks: Vec<Job>,
-    stopped: Vec<Job>,
-}
-
-impl Rig {
-    fn new(settings: PipelineSettings) -> Self {
-        Self {
-            talk: Talk::new(Arc::new(settings), "pipe_1".into()),
-            now: Duration::ZERO,
-            said: Vec::new(),
-            asked: Vec::new(),
-            spoken: Vec::new(),
-            heard: Vec::new(),
-            fallbacks: Vec::new(),
-            stopped: Vec::new(),
-        }
-    }
-
-    /// Begun, with nothing said first.
-    fn open() -> Self {
-        let mut rig = Self::new(PipelineSettings::default());
-        rig.begin(AgentBrief {
-            first_message: Some(String::new()),
-            ..AgentBrief::default()
-        });
-        rig
-    }
-
-    fn begin(&mut self, brief: AgentBrief) {
-        self.tell(Told::Begin { brief });
-    }
-
-    fn tell(&mut self, told: Told) {
-        self.put(In::Order(Order::Told(told)));
-    }
-
-    fn typed(&mut self, text: &str) {
-        self.tell(Told::Typed { text: text.into() });
-    }
-
-    fn put(&mut self, input: In) {
-        for deed in self.talk.step(self.now, input) {
-            match deed {
-                Do::Say(word) => self.said.push(word),
-                Do::Transcribe(job, pcm) => self.heard.push((job, pcm)),
-                Do::Complete(job, body) => self.asked.push((job, body)),
-                Do::Speak(job, text) => self.spoken.push((job, text)),
-                Do::SpeakFallback(job) => self.fallbacks.push(job),
-                Do::Stop(job) => self.stopped.push(job),
-            }
-        }
-    }
-
-    /// The model writes these words.
-    fn write(&mut self, words: &str) {
-        let job = self.asked.last().unwrap().0;
-        for word in words.split_inclusive(' ') {
-            let delta = Delta {
-                words: word.into(),
-                ..Delta::default()
-            };
-            self.put(In::Delta(job, delta));
-        }
-    }
-
-    fn written(&mut self) {
-        let job = self.asked.last().unwrap().0;
-        self.put(In::Answered(job, Ok(())));
-    }
-
-    /// So much of a piece comes.
-    fn sound(&mut self, job: Job, ms: usize) {
-        self.put(In::Voice(job, Bytes::from(vec![7; ms * 8])));
-    }
-
-    /// A piece comes whole.
-    fn speak(&mut self, job: Job, ms: usize) {
-        self.sound(job, ms);
-        self.put(In::Voiced(job, Ok(())));
-    }
-
-    fn audio_ms(&self, line: u64) -> usize {
-        self.said
-            .iter()
-            .map(|word| match word {
-                AgentIn::Audio { utterance, payload } if *utterance == line => payload.len() / 8,
-                _ => 0,
-            })
-            .sum()
-    }
-
-    fn finals(&self) -> Vec<&str> {
-        self.said
-            .iter()
-            .filter_map(|word| match word {
-                AgentIn::AgentText {
-                    text,
-                    interim: false,
-                    ..
-                } => Some(text.as_str()),
-                _ => None,
-            })
-            .collect()
-    }
-
-    fn messages(&self) -> Vec<Value> {
-        self.asked.last().unwrap().1["messages"]
-            .as_array()
-            .unwrap()
-            .clone()
-    }
-
-    fn line(&self) -> u64 {
-        self.talk.answer.as_ref().unwrap().line
-    }
 }
 
 #[test]

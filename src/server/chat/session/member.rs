@@ -25,6 +25,8 @@ pub(in crate::server::chat) struct Member {
     pub inbox: Inbox,
     pub gone: Arc<Gone>,
     proof: Option<Proof>,
+    /// The last answer it has from an earlier socket.
+    pub since: Option<u64>,
     pub partials: bool,
     pub transcripts: bool,
     pub with_audio: bool,
@@ -45,6 +47,7 @@ impl Member {
             inbox,
             gone,
             proof,
+            since: newcomer.since,
             partials: newcomer.partials,
             transcripts: newcomer.transcripts,
             with_audio: newcomer.with_audio,

@@ -54,6 +54,8 @@ enum Turn {
 #[derive(Debug)]
 pub(super) struct Floor {
     state: State,
+    /// An operator answers: they read at once what comes, in their own time.
+    is_held: bool,
     queue: VecDeque<Turn>,
     /// End of the last message of audio, had it been played as it came.
     streamed_until: Option<Duration>,
@@ -87,6 +89,7 @@ impl Floor {
             } else {
                 State::Free
             },
+            is_held: false,
             queue: VecDeque::new(),
             streamed_until: None,
             listener: super::super::sound::Listener::default(),
@@ -118,6 +121,16 @@ impl Floor {
     /// An answer, or the greeting, is over.
     pub(super) fn answered(&mut self, _now: Duration) {
         self.state = State::Free;
+    }
+
+    /// A person speaks in the agent's place.
+    pub(super) fn give_to_person(&mut self) {
+        self.is_held = true;
+        self.state = State::Free;
+    }
+
+    pub(super) fn give_to_agent(&mut self) {
+        self.is_held = false;
     }
 
     /// What has taken too long.
@@ -270,14 +283,21 @@ impl Conversation {
         self.tell("clear", serde_json::json!({"data": null}));
     }
 
-    /// Begins the next turn, if it is its time.
+    /// Begins the next turn, if it is its time; all of them, if a person reads them.
     pub(super) fn next_turn(&mut self, now: Duration) {
-        if self.floor.state != State::Free || self.answers.is_open() {
-            return;
+        while self.floor.is_held || !self.is_busy() {
+            let Some(turn) = self.floor.queue.pop_front() else {
+                return;
+            };
+            self.begin_turn(turn, now);
         }
-        let Some(turn) = self.floor.queue.pop_front() else {
-            return;
-        };
+    }
+
+    fn is_busy(&self) -> bool {
+        self.floor.state != State::Free || self.answers.is_open()
+    }
+
+    fn begin_turn(&mut self, turn: Turn, now: Duration) {
         let is_clip = matches!(turn, Turn::Clip { .. });
         match turn {
             Turn::Text { text, sequence_id } => {
@@ -295,11 +315,13 @@ impl Conversation {
                 self.feed(&pcm);
             }
         }
-        self.floor.state = State::Answering {
-            since: now,
-            is_clip,
-            understood: false,
-        };
+        if !self.floor.is_held {
+            self.floor.state = State::Answering {
+                since: now,
+                is_clip,
+                understood: false,
+            };
+        }
     }
 
     /// A line that says nothing is still a line: agents and bridges count on hearing it.
