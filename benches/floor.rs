@@ -16,6 +16,7 @@ use axum::extract::State;
 use axum::extract::ws::{Message as FromCarrier, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use axum::routing::{any, post};
+use axum::serve::ListenerExt as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde::Deserialize;
 use tokio_tungstenite::connect_async_with_config;
@@ -90,10 +91,8 @@ async fn serve(places: Places) {
         .fallback(|| async {})
         .with_state(Arc::new(places));
     println!("floor serves on it");
-    axum::serve(listener, router)
-        .tcp_nodelay(true)
-        .await
-        .unwrap();
+    let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
+    axum::serve(listener, router).await.unwrap();
 }
 
 async fn answer(State(places): State<Arc<Places>>) -> ([(&'static str, &'static str); 1], String) {
