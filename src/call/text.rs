@@ -151,7 +151,7 @@ fn is_pictograph(character: char) -> bool {
 }
 
 /// Hides the middle of a phone number: country code and last four stay, `+1 415 ••• 0134`.
-/// Anything that is not a number (`client:ana`, `anonymous`) keeps its first three characters.
+/// Of an address the kind stays (`client •••`, `sip •••`), of anything else the first three characters.
 pub fn mask_number(number: &str) -> String {
     let number = number.trim();
     let digits: String = number.chars().filter(char::is_ascii_digit).collect();
@@ -162,6 +162,9 @@ pub fn mask_number(number: &str) -> String {
     if !is_phone {
         if number.is_empty() || number.eq_ignore_ascii_case("anonymous") {
             return "withheld".into();
+        }
+        if let Some((kind @ ("client" | "sip" | "sips"), _)) = number.split_once(':') {
+            return format!("{kind} •••");
         }
         let head: String = clean_label(number).chars().take(3).collect();
         return format!("{head}•••");
@@ -206,9 +209,11 @@ mod tests {
     #[test]
     fn numbers_keep_only_their_ends() {
         let rows = [
+            ("client:ana", "client •••"),
+            ("sip:ana@example.com", "sip •••"),
+            ("ana-desk", "ana•••"),
             ("+14155550134", "+1 415 ••• 0134"),
             ("+442079460987", "+44 ••• 0987"),
-            ("client:ana", "cli•••"),
             ("anonymous", "withheld"),
             ("", "withheld"),
         ];

@@ -203,6 +203,8 @@ pub enum Verb {
     Dialing(DialingArgs),
     /// Calls that ask for attention, and why.
     Alerts(AlertsArgs),
+    /// Who did what, to which call, why, and what came of it.
+    Audit(AuditArgs),
     /// Requests of vendors as they come in, with the verdict on each signature.
     Webhooks(WebhooksArgs),
     /// Who may look and who may act.

@@ -1,11 +1,13 @@
 //! `theme`, `keys` and `snapshot`: how the screen looks and answers, without starting it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use serde_json::json;
 
+use crate::simulator::Demo;
 use crate::ui::theme::{Depth, Kind, Role, Theme, contrast, rgb};
 use crate::ui::{self, Keymap, Settings, Still, sample};
 
@@ -13,6 +15,7 @@ use super::ansi::ansi;
 use super::args::{KeysArgs, SnapshotArgs, SnapshotFormat, SnapshotScene, SnapshotView, ThemeVerb};
 use super::config::Config;
 use super::out::{self, Table};
+use super::rehearsal::Rehearsal;
 use super::screen::theme_dir;
 use super::{Failure, Outcome};
 
@@ -34,7 +37,8 @@ pub fn theme(verb: &ThemeVerb, config: &Config, as_json: bool) -> Outcome {
             let theme = Theme::load(&name, dir.as_deref(), Depth::True)
                 .map_err(|error| Failure::usage(error.to_string(), "`wallboard theme ls`"))?;
             out::write_all(ansi(&roles(&theme)).as_bytes())?;
-            let mut still = still(&name)?;
+            let mut still = Still::sample(&place(&name), Depth::True)
+                .map_err(|error| Failure::usage(error.to_string(), "`wallboard theme ls`"))?;
             let buffer = still.draw(100, 30);
             out::write_all(ansi(&buffer).as_bytes())
         }
@@ -121,12 +125,13 @@ fn named(config: &Config) -> String {
     }
 }
 
-fn still(theme: &str) -> Outcome<Still> {
+/// A theme's own file, or its name where it is one of ours.
+fn place(theme: &str) -> String {
     let own = theme_dir().map(|dir| dir.join(format!("{theme}.toml")));
-    let path = own.filter(|path| path.is_file());
-    let place = path.as_deref().map(Path::to_string_lossy);
-    Still::sample(place.as_deref().unwrap_or(theme), Depth::True)
-        .map_err(|error| Failure::usage(error.to_string(), "`wallboard theme ls` lists them"))
+    own.filter(|path| path.is_file()).map_or_else(
+        || theme.to_owned(),
+        |path| path.to_string_lossy().into_owned(),
+    )
 }
 
 pub fn keys(args: &KeysArgs, config: &Config) -> Outcome {
@@ -140,35 +145,19 @@ pub fn keys(args: &KeysArgs, config: &Config) -> Outcome {
 
 pub fn snapshot(args: &SnapshotArgs, config: &Config) -> Outcome {
     let (width, height) = size(&args.size)?;
-    let name = named(config);
-    let mut still = match args.scene {
-        SnapshotScene::Empty => {
-            let settings = Settings {
-                theme: name.clone(),
-                ..Settings::default()
-            };
-            let mut still = Still::new(settings, Depth::True, sample::now())
-                .map_err(|error| Failure::usage(error.to_string(), "`wallboard theme ls`"))?;
-            still.update(crate::engine::Update::Link(
-                crate::engine::LinkState::Embedded,
-            ));
-            still.update(crate::engine::Update::Hello(sample::hello()));
-            still
-        }
-        _ => still(&name)?,
-    };
-    still.is_ascii = config.ui.ascii;
-    // Sizes decide what keys do, so the screen is laid out before they are pressed.
-    still.draw(width, height);
+    let mut still = staged(args, config, (width, height))?;
     if args.view == SnapshotView::Table {
         still.keys("v");
     }
     still.keys(match args.scene {
-        SnapshotScene::Board | SnapshotScene::Empty => "",
-        SnapshotScene::Call => "enter",
+        SnapshotScene::Empty => "",
+        SnapshotScene::Board => "!",
+        SnapshotScene::Call => "! enter",
         SnapshotScene::Help => "?",
-        SnapshotScene::End => "E",
+        SnapshotScene::End => "! E",
     });
+    // What these keys had to say would stand where the keys are shown.
+    still.model.toast = None;
     still.keys(&args.keys);
     let buffer = still.draw(width, height);
     let kind = match still.theme.kind {
@@ -181,6 +170,34 @@ pub fn snapshot(args: &SnapshotArgs, config: &Config) -> Outcome {
         SnapshotFormat::Svg => ui::svg(&buffer, kind),
     };
     out::write_all(picture.as_bytes())
+}
+
+/// The demo's board, this long after its beginning.
+fn staged(args: &SnapshotArgs, config: &Config, (width, height): (u16, u16)) -> Outcome<Still> {
+    let demo = Demo {
+        seed: args.seed,
+        calls: args.calls as usize,
+        ..Demo::default()
+    };
+    let began = sample::now();
+    let settings = Settings {
+        theme: place(&named(config)),
+        themes: Theme::names(theme_dir().as_deref()),
+        ..Settings::default()
+    };
+    let mut still = Still::new(settings, Depth::True, began)
+        .map_err(|error| Failure::usage(error.to_string(), "`wallboard theme ls` lists them"))?;
+    still.is_ascii = config.ui.ascii;
+    let mut rehearsal = Rehearsal::new(demo, began);
+    for update in rehearsal.opening() {
+        still.update(update);
+    }
+    // Sizes decide what keys do, so the screen is laid out before they are pressed.
+    still.draw(width, height);
+    if args.scene != SnapshotScene::Empty {
+        rehearsal.play(&mut still, Duration::from_secs(u64::from(args.after)));
+    }
+    Ok(still)
 }
 
 fn size(text: &str) -> Outcome<(u16, u16)> {

@@ -19,6 +19,7 @@ mod parity;
 mod plain;
 mod plans;
 mod read_only;
+mod rehearsal;
 mod run;
 mod screen;
 mod serve;
@@ -155,6 +156,7 @@ async fn perform(verb: &Verb, global: &Global, loaded: &Loaded) -> Outcome {
         Verb::Token(verb) => token::run(verb, &config, as_json),
         Verb::Ls(args) => verbs::ls(args, &config, as_json).await,
         Verb::Show(args) => verbs::show(args, &config, as_json).await,
+        Verb::Audit(args) => verbs::audit(args, &config, as_json).await,
         Verb::Alerts(args) => verbs::alerts(args, &config, as_json).await,
         Verb::Webhooks(args) => verbs::webhooks(args, &config, as_json).await,
         Verb::Events(args) => verbs::events(args, &config).await,

@@ -1,6 +1,7 @@
 //! What the modes with a screen have in common: options, sound, crash safety.
 
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -18,6 +19,8 @@ use super::{Failure, Outcome};
 
 /// Folder below the data folder for what operators copy and export.
 const FILES: &str = "files";
+/// Folder below the data folder for what the screen remembers.
+const SCREEN: &str = "screen";
 
 /// A URL of the empty board, with the counter of requests it has seen.
 pub type Endpoint = (String, String, Arc<AtomicU64>);
@@ -59,6 +62,8 @@ pub async fn show(config: &Config, shown: Shown, tasks: &Tasks, clock: Clock) ->
         endpoints: shown.endpoints,
         watch_words: config.alerts.watch_words.clone(),
         files_dir: Some(config.data_dir.join(FILES)),
+        views: kept_views(&config.data_dir.join(SCREEN)),
+        views_dir: Some(config.data_dir.join(SCREEN)),
         low_bandwidth: config.ui.low_bandwidth,
         mouse: config.ui.mouse,
         paint_background: config.ui.paint_background,
@@ -76,6 +81,16 @@ pub async fn show(config: &Config, shown: Shown, tasks: &Tasks, clock: Clock) ->
         Ok(Err(error)) => Err(failure(&error)),
         Err(_) => Ok(Exit::Hangup),
     }
+}
+
+/// Views the operator keeps; an unreadable file counts as none.
+fn kept_views(dir: &Path) -> String {
+    let path = dir.join(ui::VIEWS_FILE);
+    let size = std::fs::metadata(&path).map_or(0, |meta| meta.len());
+    if size > ui::VIEWS_BYTES_MAX {
+        return String::new();
+    }
+    std::fs::read_to_string(path).unwrap_or_default()
 }
 
 /// The operator's own themes.

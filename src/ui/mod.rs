@@ -9,6 +9,7 @@
     reason = "two arms side by side read better where both draw something"
 )]
 
+mod columns;
 mod export;
 mod filter;
 mod groups;
@@ -25,9 +26,11 @@ pub mod sample;
 mod sound;
 mod term;
 pub mod theme;
+mod tour;
 mod transcript;
 mod update;
 mod view;
+mod views;
 mod watch;
 pub mod words;
 mod wrap;
@@ -45,3 +48,4 @@ pub use term::{Notify, one_key, restore};
 pub use theme::{Depth, Theme, ThemeError};
 pub use update::{Typed, answered, is_about_a_call, prepare, typed, typed_commands, update};
 pub use view::draw;
+pub use views::{FILE as VIEWS_FILE, FILE_BYTES_MAX as VIEWS_BYTES_MAX};

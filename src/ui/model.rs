@@ -17,6 +17,7 @@ use super::msg::Now;
 use super::order::{Need, Sort, need};
 use super::sound::{Pan, SoundState};
 use super::transcript::Transcript;
+use super::views::Views;
 use super::watch::Watch;
 
 pub use dialogs::{Ask, Confirm, GroupAsk, Overlay, Picker, Prompt};
@@ -34,6 +35,8 @@ pub const ANSWER_MIN: Duration = Duration::from_millis(250);
 pub const UNMASKED_FOR: Duration = Duration::from_secs(30);
 /// How long a line of news stays in the footer.
 pub const TOAST_FOR: Duration = Duration::from_secs(5);
+/// No key for this long: nobody may be looking, and an ended call need not stay under the cursor.
+pub const UNATTENDED_AFTER: Duration = Duration::from_secs(60);
 /// A card whose state changed is lit this long.
 pub const LIT_FOR: Duration = Duration::from_millis(1200);
 /// Level readings kept per leg for the small meters.
@@ -71,6 +74,31 @@ pub enum View {
     Dense,
     /// Four transcripts at once.
     Mosaic,
+}
+
+impl View {
+    pub const ALL: [Self; 3] = [Self::Cards, Self::Dense, Self::Mosaic];
+
+    /// The word in the palette and in a file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cards => "cards",
+            Self::Dense => "table",
+            Self::Mosaic => "mosaic",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|view| view.as_str() == word)
+    }
+
+    pub fn next(self) -> Self {
+        match self {
+            Self::Cards => Self::Dense,
+            Self::Dense => Self::Mosaic,
+            Self::Mosaic => Self::Cards,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -193,6 +221,8 @@ pub struct Settings {
     pub watch_words: Vec<String>,
     /// The mouse is taken from the start.
     pub mouse: bool,
+    /// What the file of kept views holds; empty when there is none.
+    pub views: String,
     /// Random, so that no two screens mint the same command id.
     pub seed: [u8; 16],
 }
@@ -206,6 +236,8 @@ pub struct Model {
     pub skew: TimeDelta,
     pub size: (u16, u16),
     pub has_focus: bool,
+    /// When a hand was last at the keys or the mouse; `None`: never.
+    pub touched_at: Option<Duration>,
 
     pub board: Board,
     pub epoch: Option<Epoch>,
@@ -236,6 +268,10 @@ pub struct Model {
     /// An export that waits for the lines the board no longer holds.
     pub exporting: Option<(CallId, super::export::Format)>,
     pub view: View,
+    /// Kept ways of looking, and the columns of the table.
+    pub views: Views,
+    /// Why the file of kept views was not read.
+    pub views_broken: Option<String>,
     pub focus: Focus,
     pub list: List,
     pub sort: Sort,
@@ -261,6 +297,8 @@ pub struct Model {
     pub watched: Vec<CallId>,
     pub theme_name: String,
     pub has_mouse: bool,
+    /// Step of the guided tour, from 0.
+    pub tour: Option<usize>,
     /// The keys being taken in came in one read, too many for a hand: perhaps a paste that the
     /// terminal did not mark. They may move and type, but not act.
     pub in_burst: bool,
@@ -274,6 +312,10 @@ impl Model {
         let theme_name = settings.theme.clone();
         let watch = Watch::of(&settings.watch_words);
         let has_mouse = settings.mouse;
+        let (views, views_broken) = match Views::parse(&settings.views) {
+            Ok(views) => (views, None),
+            Err(why) => (Views::default(), Some(why)),
+        };
         Self {
             settings,
             keymap,
@@ -281,6 +323,7 @@ impl Model {
             skew: TimeDelta::zero(),
             size: (80, 24),
             has_focus: true,
+            touched_at: None,
             board: Board::new(),
             epoch: None,
             hello: None,
@@ -304,6 +347,8 @@ impl Model {
             watch,
             exporting: None,
             view: View::Cards,
+            views,
+            views_broken,
             focus: Focus::Calls,
             list: List {
                 is_stale: true,
@@ -335,6 +380,7 @@ impl Model {
             watched: Vec::new(),
             theme_name,
             has_mouse,
+            tour: None,
             in_burst: false,
             wants_suspend: false,
             minted: 0,
@@ -459,6 +505,12 @@ impl Model {
             || self.board.live().next().is_some()
             || !matches!(self.link, LinkState::Embedded | LinkState::Up)
             || !self.settings.endpoints.is_empty()
+    }
+
+    /// Nobody has been at the keys for a while.
+    pub fn is_unattended(&self) -> bool {
+        self.touched_at
+            .is_none_or(|at| self.now.mono.saturating_sub(at) >= UNATTENDED_AFTER)
     }
 
     /// When something on the screen changes next by time alone; `None` while nothing does.

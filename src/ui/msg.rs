@@ -116,6 +116,8 @@ pub enum Effect {
         name: String,
         text: String,
     },
+    /// Keep the operator's views and columns: the file's whole text.
+    KeepViews(String),
     Theme(String),
     /// Take the mouse, or leave it to the terminal's own selection.
     Mouse(bool),

@@ -69,6 +69,10 @@ pub struct UiOptions {
     pub watch_words: Vec<String>,
     /// Where copies and exports are written; nowhere when `None`.
     pub files_dir: Option<PathBuf>,
+    /// Where kept views are written; nowhere when `None`.
+    pub views_dir: Option<PathBuf>,
+    /// What the file of kept views holds.
+    pub views: String,
     /// For a slow line: a picture a second at most, and no meters. Over SSH there are fewer pictures
     /// anyway.
     pub low_bandwidth: bool,
@@ -118,6 +122,7 @@ pub async fn run(
 enum Done {
     Listen(CallId, Result<ListenStream, crate::call::Refusal>),
     Message(Msg),
+    Nothing,
     Resubscribe,
 }
 
@@ -134,6 +139,7 @@ struct Screen {
     theme: Theme,
     theme_dir: Option<PathBuf>,
     files_dir: Option<PathBuf>,
+    views_dir: Option<PathBuf>,
     depth: Depth,
     is_ascii: bool,
     /// Nobody chose the theme: it follows the terminal's background.
@@ -198,6 +204,7 @@ impl Screen {
             theme: chosen,
             watch_words: options.watch_words.clone(),
             mouse: options.mouse,
+            views: options.views.clone(),
             seed: random(),
         };
         let term = Term::enter(Manners {
@@ -222,6 +229,7 @@ impl Screen {
             theme,
             theme_dir: options.theme_dir.clone(),
             files_dir: options.files_dir.clone(),
+            views_dir: options.views_dir.clone(),
             depth,
             is_ascii: options.ascii.unwrap_or_else(is_ascii_locale),
             follows_background,

@@ -1,6 +1,11 @@
 //! Attaching to the real backend: both protocols, cut and half-open links, scope, audio. Whatever
 //! happens to the link, the attached board ends up equal to the backend's, without a gap.
 
+mod dial;
+mod slow;
+mod two;
+mod version;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +13,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use wallboard::call::{
-    Action, Applied, Board, CallFacts, CallId, CallStatus, Command, ErrorCode, Fact, Grant, Role,
-    Secret, Source, Verb,
+    Action, Applied, Board, Call, CallFacts, CallId, CallStatus, Command, ErrorCode, Fact, Grant,
+    Role, Secret, Source, Verb,
 };
 use wallboard::engine::{Backend as _, Clock, LinkState, StereoFrame, Target, Tasks, Update};
 use wallboard::remote::{RemoteBackend, RemoteSettings};
@@ -315,7 +320,7 @@ async fn commands_gauges_audio_and_pages_work_as_at_home() {
     let token = tasks.token().clone();
     tasks.spawn("test audio", async move {
         while !token.is_cancelled() {
-            let _nobody = tap.send(StereoFrame {
+            tap.send(StereoFrame {
                 caller: [1; 160],
                 agent: [2; 160],
             });

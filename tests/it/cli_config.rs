@@ -298,3 +298,25 @@ fn completions_manual_themes_keys_and_pictures_need_nothing() {
             .starts_with("<svg")
     );
 }
+
+#[test]
+fn keys_that_are_in_each_others_way_are_told_before_the_screen_does() {
+    let home = Home::new();
+    home.configure("[keys]\nlisten = [\"ctrl-e\", \"f5\"]\n");
+    home.run(&["keys", "--check"]).expect(0);
+    let card = home.run(&["keys"]).expect(0).out;
+    assert!(card.contains("ctrl-e") && card.contains("f5"), "{card}");
+    for (keys, words) in [
+        ("listen = [\"E\"]", ["E is bound to both", "listen"]),
+        ("lsten = [\"x\"]", ["no action is named", "lsten"]),
+        ("listen = [\"hyper-x\"]", ["hyper-x is not a key", "ctrl-d"]),
+    ] {
+        home.configure(&format!("[keys]\n{keys}\n"));
+        let said = home.run(&["keys", "--check"]).expect(2);
+        assert!(
+            words.iter().all(|word| said.err.contains(word)),
+            "{}",
+            said.err
+        );
+    }
+}

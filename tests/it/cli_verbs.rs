@@ -391,3 +391,41 @@ fn a_call_that_asks_for_attention_is_listed_with_its_evidence() {
     assert!(follow.line().contains("ghost_call"));
     home.run(&["snooze", &sid, "--minutes", "5"]).expect(0);
 }
+
+#[test]
+fn the_audit_trail_can_be_read_without_a_screen() {
+    let home = twilio();
+    let _backend = home.serve();
+    let sid = sid(3);
+    home.run(&["trigger", "twilio.call-status", "--sid", &sid])
+        .expect(0);
+    home.run(&["note", &sid, "asks for a refund", "--reason", "ticket 7"])
+        .expect(0);
+    let token = home
+        .run(&["token", "add", "vera", "--role", "viewer", "--json"])
+        .expect(0)
+        .lines();
+    let rows = home
+        .run(&["--json", "audit", "--limit", "20"])
+        .expect(0)
+        .lines();
+    let note = rows
+        .iter()
+        .find(|row| row["verb"] == "note" && row["reason"] == "ticket 7")
+        .unwrap_or_else(|| panic!("{rows:?}"));
+    assert!(note["call"].is_string() && note["by"].is_string() && note["at"].is_string());
+    let table = home.run(&["audit"]).expect(0).out;
+    assert!(
+        table.contains("WHEN") && table.contains("ticket 7"),
+        "{table}"
+    );
+    let secret = token[0]["token"].as_str().unwrap().to_owned();
+    let viewer = home.with("WALLBOARD_TOKEN", &secret);
+    let refused = viewer.run(&["audit", "--json"]).expect(3);
+    assert!(
+        refused.error()["error"]["hint"]
+            .as_str()
+            .unwrap()
+            .contains("admin")
+    );
+}

@@ -211,6 +211,16 @@ pub struct AlertsArgs {
 }
 
 #[derive(Clone, Debug, Args)]
+pub struct AuditArgs {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Rows, the newest first.
+    #[arg(long, value_name = "N", default_value_t = 50, env = "WALLBOARD_AUDIT_LIMIT",
+        value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub limit: u16,
+}
+
+#[derive(Clone, Debug, Args)]
 pub struct WebhooksArgs {
     #[command(flatten)]
     pub remote: Remote,
@@ -519,6 +529,17 @@ pub struct SnapshotArgs {
     /// How the calls are laid out.
     #[arg(long, value_enum, default_value_t = SnapshotView::Cards, env = "WALLBOARD_VIEW")]
     pub view: SnapshotView,
+    /// Which demo: the same number gives the same calls.
+    #[arg(long, value_name = "N", default_value_t = 1, env = "WALLBOARD_SEED")]
+    pub seed: u64,
+    /// Calls alive at a time, about.
+    #[arg(long, value_name = "N", default_value_t = 12, env = "WALLBOARD_CALLS",
+        value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub calls: u32,
+    /// Seconds since the beginning of the demo; nobody waits for them.
+    #[arg(long, value_name = "SECONDS", default_value_t = 48, env = "WALLBOARD_AFTER",
+        value_parser = clap::value_parser!(u32).range(0..=900))]
+    pub after: u32,
     /// Keys to press first, separated by blanks.
     #[arg(
         long,

@@ -1,6 +1,7 @@
 //! The verbs without a screen, on a running backend.
 
 mod act;
+mod audit;
 mod chat;
 mod client;
 mod follow;
@@ -12,6 +13,7 @@ mod said;
 pub use act::{
     Plain, Wordy, ack, call, dialing, end, handback, plain, record, snooze, transfer, unmask, wordy,
 };
+pub use audit::audit;
 pub use chat::run as chat;
 pub use client::{Client, Place, http, parse_url, store_token, stored_token};
 pub use follow::{events, fact_words, skew_words, tail};

@@ -1,5 +1,6 @@
 //! The HTTP API (contract A3): JSON in, JSON out, errors in one shape.
 
+mod audit;
 mod calls;
 mod commands;
 mod export;
@@ -44,6 +45,7 @@ pub(super) fn router() -> Router<Arc<App>> {
         .route("/metrics", get(ops::metrics))
         .route("/api/webhooks", get(ops::webhooks))
         .route("/api/alerts", get(calls::alerts))
+        .route("/api/audit", get(audit::trail))
         .route("/api/dialing/{order}", post(commands::dialing))
         .route("/api/calls", get(calls::past))
         .route("/api/calls/active", get(calls::active))

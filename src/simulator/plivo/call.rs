@@ -124,6 +124,7 @@ impl Run {
     /// Somebody else's document runs; ours are only those an order brings.
     pub(super) async fn elsewhere(mut self) {
         self.answered();
+        let started = Instant::now();
         let finish = match self.pass(ELSEWHERE_MAX).await {
             Next::Step => Finish::TimeLimit,
             Next::Over(finish) => finish,
@@ -132,6 +133,7 @@ impl Run {
                 self.documents(None).await
             }
         };
+        self.entry.times().talked = started.elapsed();
         self.finish(finish).await;
     }
 

@@ -87,6 +87,7 @@ impl Run {
     /// Somebody else's document runs; ours are only those an order brings.
     pub(super) async fn elsewhere(mut self) {
         self.answered();
+        let started = Instant::now();
         let finish = match self.pass(ELSEWHERE_MAX).await {
             Next::Verb => Finish::Status(CallStatus::Completed, "time limit"),
             Next::Over(finish) => finish,
@@ -95,6 +96,7 @@ impl Run {
                 self.documents(None, Vec::new()).await
             }
         };
+        self.entry.times().talked = started.elapsed();
         self.finish(finish).await;
     }
 

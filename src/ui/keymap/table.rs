@@ -66,7 +66,11 @@ pub const BINDINGS: &[Binding] = &[
         .within(Context::Past).foot(6),
     plain(Act::NextMatch, "next-match", &["n"], Group::Look, "next", "next match in the transcript"),
     plain(Act::PreviousMatch, "previous-match", &["N"], Group::Look, "previous", "previous match"),
-    plain(Act::View, "view", &["v"], Group::Look, "view", "cards, dense table, or four transcripts at once").foot(13),
+    plain(Act::View, "view", &["v"], Group::Look, "view", "cards, dense table, or four transcripts at once; :view NAME: one you kept").foot(13),
+    plain(Act::Columns, "columns", &["t"], Group::Look, "columns", "which columns the dense table has")
+        .within(Context::Calls),
+    plain(Act::SaveView, "save-view", &[], Group::Look, "keep view", "keep filter, order, grouping, layout and columns: save-view night"),
+    plain(Act::ForgetView, "forget-view", &[], Group::Look, "drop view", "forget a view you kept"),
     plain(Act::Wide, "wide", &["w"], Group::Look, "wide", "the list over the whole width, or beside the call"),
     plain(Act::GroupBy, "group", &["b"], Group::Look, "group", "one sick call or one sick carrier: group by carrier, agent, prefix, route").foot(12),
     plain(Act::Mark, "mark", &["space"], Group::Look, "mark", "mark the call; what you do then is done to all marked (asks for their number)")
@@ -110,8 +114,9 @@ pub const BINDINGS: &[Binding] = &[
     plain(Act::Palette, "palette", &[":"], Group::App, "commands", "every command by name, with arguments").foot(7),
     plain(Act::Help, "help", &["?"], Group::App, "help", "this help").foot(5),
     plain(Act::Theme, "theme", &[], Group::App, "theme", "next theme, or :theme NAME"),
+    plain(Act::Tour, "tour", &[], Group::App, "tour", "six steps with the real keys; again leaves it"),
     plain(Act::Mouse, "mouse", &[], Group::App, "mouse", "mouse on or off; while on, shift-drag selects text"),
-    plain(Act::Demo, "demo", &["d"], Group::App, "demo calls", "on an empty board: practice calls instead")
+    plain(Act::Demo, "demo", &["d"], Group::App, "demo", "on an empty board: practice calls instead")
         .within(Context::Calls),
     plain(Act::Redraw, "redraw", &["ctrl-l"], Group::App, "redraw", "draw the whole screen again"),
     plain(Act::Suspend, "suspend", &["ctrl-z"], Group::App, "suspend", "to the shell and back with fg"),

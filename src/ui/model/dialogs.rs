@@ -20,6 +20,8 @@ pub enum Overlay {
     Quit,
     /// No sound here: how to hear the call all the same.
     Hear(CallId),
+    /// Which columns the table has; the row under the cursor.
+    Columns(usize),
 }
 
 /// A list to choose from by typing.

@@ -6,6 +6,7 @@ use crate::ui::msg::{Effect, Msg};
 use crate::ui::term::clipboard;
 use crate::ui::theme::Theme;
 use crate::ui::update::AUDIT_ROWS;
+use crate::ui::views::FILE as VIEWS;
 
 use super::{Done, Screen, files};
 
@@ -29,6 +30,7 @@ impl Screen {
                 self.message(Msg::Listening { call, result });
             }
             Done::Message(message) => self.message(message),
+            Done::Nothing => {}
             Done::Resubscribe => self.updates = Some(self.backend.subscribe()),
         }
     }
@@ -101,6 +103,7 @@ impl Screen {
                 }
                 Effect::Copy { what, text } => self.copy(what, text),
                 Effect::Write { name, text } => self.write("exported".into(), name, text),
+                Effect::KeepViews(text) => self.keep_views(text),
                 Effect::Theme(name) => {
                     match Theme::load(&name, self.theme_dir.as_deref(), self.depth) {
                         Ok(theme) => self.theme = theme,
@@ -123,6 +126,23 @@ impl Screen {
             None => what = format!("too long for the clipboard; {what} to a file"),
         }
         self.write(what, "copied.txt".into(), text);
+    }
+
+    /// Says nothing when it went well: the screen has said what was kept.
+    fn keep_views(&mut self, text: String) {
+        let Some(dir) = self.views_dir.clone() else {
+            return;
+        };
+        self.jobs.push(Box::pin(async move {
+            let written = tokio::task::spawn_blocking(move || files::write(&dir, VIEWS, &text));
+            let result = match written.await {
+                Ok(Ok(_)) => return Done::Nothing,
+                Ok(Err(error)) => Err(error),
+                Err(error) => Err(error.to_string()),
+            };
+            let what = "not kept".into();
+            Done::Message(Msg::Written { what, result })
+        }));
     }
 
     /// Writes a file that only this user can read, off the screen's own time.

@@ -8,6 +8,7 @@ use crate::ui::keymap::{Act, binding};
 use crate::ui::model::{Ask, Confirm, Focus, Model, Overlay, Page, Picker};
 use crate::ui::msg::Effect;
 use crate::ui::order::worst_alert;
+use crate::ui::tour;
 use crate::ui::view;
 
 use super::may::{why_not, why_not_at_all};
@@ -15,6 +16,7 @@ use super::{copy, hear, house, lead, list, look, marks, mouse, pages, prompts};
 
 /// Does an act. `argument` is what followed its name in the palette.
 pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
+    tour::follow(model, act);
     let for_all = !model.marked.is_empty() && !model.is_past() && marks::takes_all(act);
     let why = if for_all {
         why_not_at_all(model, act)
@@ -74,6 +76,9 @@ fn perform(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
         }
         Act::Worst
         | Act::View
+        | Act::SaveView
+        | Act::ForgetView
+        | Act::Columns
         | Act::Wide
         | Act::GroupBy
         | Act::FoldTools
@@ -100,6 +105,7 @@ fn perform(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
         }
         Act::Follow => {
             model.transcript.go_end();
+            model.say(Severity::Info, "the transcript follows");
             Vec::new()
         }
         Act::Listen | Act::VolumeUp | Act::VolumeDown | Act::Mute | Act::Legs => {
@@ -133,6 +139,10 @@ fn perform(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
             Vec::new()
         }
         Act::Demo => house::demo(model),
+        Act::Tour => {
+            tour::toggle(model);
+            Vec::new()
+        }
         Act::Mouse => mouse::toggle(model),
         Act::Redraw => vec![Effect::Redraw],
         Act::Suspend => house::suspend(model),

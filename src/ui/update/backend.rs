@@ -12,6 +12,7 @@ use crate::ui::model::{
 };
 use crate::ui::msg::Effect;
 use crate::ui::order::Sort;
+use crate::ui::tour;
 use crate::ui::words::action_words;
 
 /// Silence, for meters without a source.
@@ -84,6 +85,7 @@ fn apply(model: &mut Model, update: Update) -> Vec<Effect> {
             } else {
                 skew
             };
+            tour::offer(model);
             model.hello = Some(hello);
             model.list.is_stale = true;
         }

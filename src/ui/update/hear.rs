@@ -26,6 +26,12 @@ pub(super) fn run(model: &mut Model, act: Act) -> Vec<Effect> {
         }
         Act::Mute => {
             model.ear.muted = !model.ear.muted;
+            let text = if model.ear.muted {
+                "muted: you hear nothing, the call goes on"
+            } else {
+                "not muted"
+            };
+            model.say(Severity::Info, text);
             vec![Effect::Mute(model.ear.muted)]
         }
         Act::Legs => {

@@ -5,12 +5,13 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use crate::ui::model::{Mode, Model, Overlay};
 use crate::ui::msg::{Effect, Exit};
 
-use super::{acts, copy, marks, prompts};
+use super::{acts, copy, marks, prompts, views};
 
 pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
     if key.kind == KeyEventKind::Release {
         return Vec::new();
     }
+    model.touched_at = Some(model.now.mono);
     let is_interrupt =
         key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
     match model.overlays.last() {
@@ -34,6 +35,7 @@ pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
             if may { leave } else { Vec::new() }
         }
         Some(Overlay::Copy) => copy::key(model, key),
+        Some(Overlay::Columns(_)) => views::key(model, key),
         Some(Overlay::Hear(_)) => {
             let again = key.code == KeyCode::Char('y');
             model.overlays.pop();

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use crate::call::{Alert, Call, CallId, CallStatus, PendingState};
 use crate::ui::model::{ENDED_FADE, Model, Page};
-use crate::ui::order::{SortKey, score_of};
+use crate::ui::order::{Sort, SortKey, score_of};
 use crate::ui::view::{Areas, CallsStyle, card_height};
 
 /// Blank lines at most above the first call while the cursor's row is held in place.
@@ -36,7 +36,9 @@ pub(super) fn is_due(model: &Model) -> bool {
 }
 
 fn is_shown(model: &Model, call: &Call) -> bool {
-    if call.is_live() || model.keep_ended || model.list.selected == Some(call.id) {
+    let is_looked_at = model.list.selected == Some(call.id)
+        && !(model.page == Page::Board && model.is_unattended());
+    if call.is_live() || model.keep_ended || is_looked_at {
         return true;
     }
     let age = call.ended_at.map(|at| model.board_now() - at);
@@ -127,7 +129,13 @@ fn reorder(model: &mut Model, style: CallsStyle, pane: u16) {
     let kept = model.list.selected.filter(|id| order.contains(id));
     match (kept, old_at) {
         (Some(selected), Some(old_at)) if !model.list.reveal => {
-            hold(model, &mut order, selected, old_at, style, pane);
+            match leads_to(model, &order, selected) {
+                Some(worst) => {
+                    select(model, Some(worst));
+                    model.list.reveal = true;
+                }
+                None => hold(model, &mut order, selected, old_at, style, pane),
+            }
         }
         (Some(_), _) => {}
         (None, old_at) => {
@@ -135,6 +143,7 @@ fn reorder(model: &mut Model, style: CallsStyle, pane: u16) {
             let known = model.list.selected.and_then(|id| model.board.get(id));
             if model.page != Page::Call || known.is_none() {
                 // The call under the cursor left: the cursor stays in its place.
+                let old_at = old_at.filter(|_| model.touched_at.is_some());
                 let at = old_at.unwrap_or(0).min(order.len().saturating_sub(1));
                 if model.page == Page::Call && !model.is_past() {
                     model.page = model.opened_from;
@@ -144,6 +153,22 @@ fn reorder(model: &mut Model, style: CallsStyle, pane: u16) {
         }
     }
     model.list.order = order;
+}
+
+/// Where the cursor goes on a screen that no hand has touched yet: to the worst call, if the one it
+/// is on is well. Nobody's row is moved by that.
+fn leads_to(model: &Model, order: &[CallId], selected: CallId) -> Option<CallId> {
+    let is_free = model.touched_at.is_none()
+        && model.page == Page::Board
+        && model.sort == Sort::Attention
+        && !model.reversed;
+    let worst = *order.first().filter(|_| is_free)?;
+    let needs = |call: &Call| model.need(call).is_attention();
+    // How a call ended can be read until it leaves.
+    let is_well = |call: &Call| call.is_live() && !needs(call);
+    let board = &model.board;
+    (board.get(worst).is_some_and(needs) && board.get(selected).is_some_and(is_well))
+        .then_some(worst)
 }
 
 /// Arranges the others round the selected call so that its line on the screen stays.

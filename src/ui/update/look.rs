@@ -3,19 +3,22 @@
 use crate::call::{CallId, Severity};
 use crate::ui::groups::Dimension;
 use crate::ui::keymap::Act;
-use crate::ui::model::{Ask, Focus, Frozen, Model, Page, View};
+use crate::ui::model::{Ask, Focus, Frozen, Model, Page};
 use crate::ui::msg::Effect;
 use crate::ui::order::{Sort, worst_alert};
 use crate::ui::transcript::Tools;
 use crate::ui::view;
 
 use super::acts::set_filter;
-use super::{backend, list, pages, prompts};
+use super::{backend, list, pages, prompts, views};
 
 pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
     match act {
         Act::Worst => worst(model),
-        Act::View => turn_view(model, argument),
+        Act::View => return views::turn(model, argument),
+        Act::SaveView => return views::save(model, argument),
+        Act::ForgetView => return views::forget(model, argument),
+        Act::Columns => return views::columns(model, argument),
         Act::Wide => {
             model.is_wide = !model.is_wide;
             model.list.reveal = true;
@@ -56,19 +59,6 @@ pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Ef
         }
     }
     Vec::new()
-}
-
-fn turn_view(model: &mut Model, argument: Option<&str>) {
-    model.view = match (argument.map(str::trim), model.view) {
-        (Some("cards"), _) | (None, View::Mosaic) => View::Cards,
-        (Some("table"), _) | (None, View::Cards) => View::Dense,
-        (Some("mosaic"), _) | (None, View::Dense) => View::Mosaic,
-        (Some(_), view) => {
-            model.say(Severity::Warn, "views are: cards, table, mosaic");
-            view
-        }
-    };
-    model.list.reveal = true;
 }
 
 fn sort(model: &mut Model, argument: Option<&str>) {

@@ -37,7 +37,10 @@ pub(crate) fn why_not_at_all(model: &Model, act: Act) -> Option<String> {
             let must_name = NAMED.contains(&feature) || has("compat");
             if must_name && !has(feature) {
                 let name = binding.name.replace('-', " ");
-                return Some(format!("this backend cannot {name}"));
+                return Some(match act {
+                    Act::Lead => "this backend keeps no timelines of leads".to_owned(),
+                    _ => format!("this backend cannot {name}"),
+                });
             }
         }
     }

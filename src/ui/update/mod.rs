@@ -17,6 +17,7 @@ mod prompts;
 #[cfg(test)]
 mod tests;
 mod typed;
+mod views;
 
 use std::fmt::Write as _;
 
@@ -42,6 +43,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Key(key) => input::key(model, &key),
         Msg::Mouse(event) => {
+            model.touched_at = Some(model.now.mono);
             mouse::take(model, event);
             Vec::new()
         }

@@ -269,6 +269,8 @@ pub(super) fn open(model: &mut Model) -> Vec<Effect> {
             model.page = Page::Board;
             model.focus = Focus::Calls;
             acts::set_filter(model, &filter);
+            // The worst of them first; the call looked at before may be none of these.
+            list::select(model, None);
             model.say(Severity::Info, format!("only {by} {key}; esc shows all"));
             Vec::new()
         }

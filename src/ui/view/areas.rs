@@ -13,6 +13,9 @@ const MIN: (u16, u16) = (40, 10);
 /// Height from which a card gets a blank line after it.
 const ROOMY: u16 = 26;
 
+/// Height from which a card also shows what was said before the last words.
+const TALL: u16 = 72;
+
 /// How the calls are drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum CallsStyle {
@@ -263,7 +266,7 @@ fn inner(areas: &mut Areas) {
 pub(crate) fn card_height(call: &Call, style: CallsStyle, pane: u16) -> u16 {
     let talks = call.status == CallStatus::InProgress && call.agent_link != AgentLink::Connecting;
     match style {
-        CallsStyle::Cards if talks => 4 + u16::from(pane >= ROOMY),
+        CallsStyle::Cards if talks => 4 + u16::from(pane >= ROOMY) + u16::from(pane >= TALL),
         _ => 1,
     }
 }

@@ -1,6 +1,7 @@
 //! The banner under the header: a lost link with its countdown, or what the backend warns of.
 
 use ratatui::layout::Rect;
+use ratatui::style::Modifier;
 
 use crate::call::{Fact, Severity};
 use crate::engine::LinkState;
@@ -8,6 +9,7 @@ use crate::ui::keymap::Act;
 use crate::ui::model::Model;
 use crate::ui::pen::Pen;
 use crate::ui::theme::Role;
+use crate::ui::tour;
 
 use super::is_up;
 
@@ -29,7 +31,10 @@ fn notice(model: &Model) -> Option<(Severity, &str)> {
 
 pub(crate) fn is_shown(model: &Model) -> bool {
     let link_lost = !is_up(&model.link) && model.hello.is_some();
-    link_lost || matches!(model.link, LinkState::Refused(_)) || notice(model).is_some()
+    link_lost
+        || matches!(model.link, LinkState::Refused(_))
+        || notice(model).is_some()
+        || tour::words(model).is_some()
 }
 
 pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, area: Rect) {
@@ -75,10 +80,17 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, area: Rect) {
                 let close = model.key(Act::Back);
                 (role, format!("{text} · {close} closes"))
             }
-            None => return,
+            None => match tour::words(model) {
+                Some(words) => (Role::Accent, words),
+                None => return,
+            },
         },
     };
-    let style = pen.style(role);
+    let mut style = pen.style(role);
+    // The tour is no warning.
+    if role == Role::Accent {
+        style = style.add_modifier(Modifier::REVERSED);
+    }
     pen.tint(area, style);
     let text = crate::call::text::clean(&text).replace('\n', " ");
     pen.text(

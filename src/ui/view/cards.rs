@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use crate::call::{AnsweredBy, Call, LineBody};
+use crate::call::{AnsweredBy, Call, LineBody, Track};
 use crate::ui::model::Model;
 use crate::ui::order::score_of;
 use crate::ui::pen::{Pen, Seg, fit_end, width};
@@ -24,7 +24,12 @@ const STATUS_BLOCK: u16 = 30;
 /// Draws a call whose first line is `y` lines below the top of `area` (negative: cut off).
 pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect, y: i32) {
     let height = card_height(call, CallsStyle::Cards, area.height);
-    let lines = if height > 1 { 4 } else { 1 };
+    // The last line of a card is blank where there is room for it.
+    let lines = match height {
+        1 => 1,
+        ..=5 => 4,
+        _ => 5,
+    };
     let is_selected = model.list.selected == Some(call.id);
     for line in 0..lines {
         let at = y + line;
@@ -37,7 +42,8 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect, y:
             (1, _) => one_line(pen, model, call, inside),
             (_, 0) => head(pen, model, call, inside),
             (_, 1) => parties(pen, model, call, inside),
-            (_, 2) => words(pen, call, inside),
+            (5, 2) => words_before(pen, call, inside),
+            (_, 2) | (5, 3) => words(pen, call, inside),
             _ => figures(pen, model, call, inside),
         }
         if is_selected {
@@ -137,7 +143,30 @@ fn words(pen: &mut Pen<'_>, call: &Call, row: Rect) {
     }
     let used = pen.segs_right(row.right(), row.y, row.width / 3, &right);
     let room = (row.width - 2).saturating_sub(used + 1);
-    let last = call.lines.iter().rev().find_map(|line| match &line.body {
+    let Some((track, text, interim)) = said(call).next() else {
+        let style = pen.style(Role::Faint);
+        pen.text(x, row.y, room, "nothing said yet", style);
+        return;
+    };
+    let role = if interim {
+        Role::Dim
+    } else {
+        track_role(track)
+    };
+    quote(pen, Rect::new(x, row.y, room, 1), text, interim, role);
+}
+
+/// What was said before the last words, dim: the last words count.
+fn words_before(pen: &mut Pen<'_>, call: &Call, row: Rect) {
+    if let Some((_, text, _)) = said(call).nth(1) {
+        let area = Rect::new(row.x + 2, row.y, row.width - 3, 1);
+        quote(pen, area, text, false, Role::Dim);
+    }
+}
+
+/// What was said and heard, the newest first; whether it may still change.
+fn said(call: &Call) -> impl Iterator<Item = (Track, &str, bool)> {
+    call.lines.iter().rev().filter_map(|line| match &line.body {
         LineBody::Speech {
             track,
             text,
@@ -149,25 +178,24 @@ fn words(pen: &mut Pen<'_>, call: &Call, row: Rect) {
             Some((*track, text.as_str(), *interim))
         }
         _ => None,
-    });
-    let Some((track, text, interim)) = last else {
-        let style = pen.style(Role::Faint);
-        pen.text(x, row.y, room, "nothing said yet", style);
-        return;
-    };
+    })
+}
+
+fn quote(pen: &mut Pen<'_>, area: Rect, text: &str, interim: bool, role: Role) {
+    let (x, y, room) = (area.x, area.y, area.width);
     // Only the end is shown, so only the end is cleaned.
     let tail = tail_of(text, 4 * usize::from(room));
     let cleaned = crate::call::text::clean(tail).replace('\n', " ");
     let shown = fit_end(&cleaned, room.saturating_sub(2));
-    let role = if interim {
-        Role::Dim
-    } else {
-        track_role(track)
-    };
     let style = pen.style(role);
-    let used = pen.text(x, row.y, room, "“", style);
-    let used = used + pen.text(x + used, row.y, room - used, &shown, style);
-    pen.text(x + used, row.y, 1, if interim { "…" } else { "”" }, style);
+    let used = pen.text(x, y, room, "“", style);
+    let used = used + pen.text(x + used, y, room - used, &shown, style);
+    let end = match interim {
+        true if shown.ends_with('…') => "",
+        true => "…",
+        false => "”",
+    };
+    pen.text(x + used, y, 1, end, style);
 }
 
 /// The last `bytes` of a text, or a little more, at a character's edge.

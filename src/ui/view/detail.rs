@@ -7,11 +7,12 @@ use crate::call::{ActionState, Call, RecordingState, Severity, TurnTiming};
 use crate::ui::groups::Layers;
 use crate::ui::model::{Focus, Model};
 use crate::ui::order::is_open;
-use crate::ui::pen::{Pen, Seg};
+use crate::ui::pen::{Pen, Seg, width as columns_of};
 use crate::ui::theme::{Role, Theme};
 use crate::ui::words::{
     agent_name, answered_word, band_word, direction_word, duration, seconds, spark, vendor,
 };
+use crate::ui::wrap::wrap;
 
 use super::areas;
 use super::call_words::METER;
@@ -80,7 +81,7 @@ fn lines<'a>(pen: &Pen<'_>, model: &'a Model, call: &'a Call, width: u16) -> Lin
     levels(pen, model, call, width, &mut lines);
     facts(pen, model, call, &mut lines);
     recordings(pen, call, &mut lines);
-    people(pen, model, call, &mut lines);
+    people(pen, model, call, width, &mut lines);
     outcome(pen, call, &mut lines);
     actions(pen, model, call, &mut lines);
     troubles(pen, model, call, &mut lines);
@@ -376,7 +377,7 @@ fn cost_word(source: &str) -> std::borrow::Cow<'_, str> {
     }
 }
 
-fn people<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a>) {
+fn people<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, width: u16, lines: &mut Lines<'a>) {
     let any = call.claimed_by.is_some()
         || call.held_by.is_some()
         || !call.listeners.is_empty()
@@ -405,12 +406,24 @@ fn people<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a
         pair(pen, lines, "flag", pen.outside(flag, Role::Warn));
     }
     for note in &call.notes {
-        lines.push(vec![
+        let text = crate::call::text::clean_label(&note.text).into_owned();
+        let mut segs = vec![
             pen.seg(format!("{} ", clock(model, note.at)), Role::Faint),
             pen.outside(&note.by, Role::Operator),
             pen.seg(" ", Role::Dim),
-            pen.outside(&note.text, Role::Text),
-        ]);
+        ];
+        let used: u16 = segs.iter().map(|seg| columns_of(&seg.text)).sum();
+        if used + columns_of(&text) <= width {
+            segs.push(pen.seg(text, Role::Text));
+            lines.push(segs);
+            continue;
+        }
+        lines.push(segs);
+        // A note is there to be read, not to be cut.
+        for row in wrap(&text, width.saturating_sub(2)) {
+            let part = text.get(row).unwrap_or_default().to_owned();
+            lines.push(vec![pen.seg("  ", Role::Dim), pen.seg(part, Role::Text)]);
+        }
     }
 }
 

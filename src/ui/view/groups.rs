@@ -9,20 +9,24 @@ use crate::ui::keymap::Act;
 use crate::ui::model::{Focus, Model};
 use crate::ui::pen::{Pen, Seg};
 use crate::ui::theme::Role;
-use crate::ui::words::{figure, tenths};
+use crate::ui::words::{figure, seconds, tenths};
 
 use super::cards::mark;
 use super::quality::{band_role, plain_if_good, score_role, turn_band};
 use super::{Areas, first_row, rows};
 
 /// Columns: group, calls, need you, turns, waterfall, gaps, line.
-const KEY: u16 = 20;
+const KEY: u16 = 22;
 const CALLS: u16 = 6;
 const ILL: u16 = 10;
-const TURN: u16 = 20;
-const LAYERS: u16 = 30;
+const TURN: u16 = 21;
+/// Layers: the bar, then three figures.
+const BAR: u16 = 12;
+/// The bar where there is room for a finer one, and from what width there is.
+const BAR_WIDE: (u16, u16) = (36, 180);
+const LAYERS_FIGURES: u16 = 18;
 const GAPS: u16 = 14;
-const LINE: u16 = 6;
+const LINE: u16 = 9;
 
 pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, areas: &Areas) {
     let (Some(pane), Some(area)) = (areas.list, areas.list_rows) else {
@@ -113,6 +117,8 @@ fn calls(pen: &mut Pen<'_>, model: &Model, pane: Rect) {
 struct Columns {
     turn: Option<u16>,
     layers: Option<u16>,
+    /// Columns of the layers' bar.
+    bar: u16,
     gaps: Option<u16>,
     line: Option<u16>,
     verdict: u16,
@@ -129,12 +135,14 @@ impl Columns {
             })
         };
         let turn = take(TURN, 70);
-        let layers = take(LAYERS, 130);
+        let bar = if width >= BAR_WIDE.1 { BAR_WIDE.0 } else { BAR };
+        let layers = take(bar + LAYERS_FIGURES, 130);
         let gaps = take(GAPS, 90);
         let line = take(LINE, 110);
         Self {
             turn,
             layers,
+            bar,
             gaps,
             line,
             verdict: x,
@@ -148,10 +156,10 @@ impl Columns {
             (Some(2), by.as_str()),
             (Some(2 + KEY), " LIVE"),
             (Some(2 + KEY + CALLS), "NEED YOU"),
-            (self.turn, "TURN p50   p95"),
-            (self.layers, "EARS ░ THINK ▒ VOICE █"),
-            (self.gaps, "GAPS"),
-            (self.line, "LINE"),
+            (self.turn, "TURN p50    p95"),
+            (self.layers, "EARS ░ THINK ▒ VOICE █ seconds"),
+            (self.gaps, "  GAPS"),
+            (self.line, "BRIDGE"),
             (Some(self.verdict), "WHAT IT IS"),
         ] {
             if let Some(x) = x.filter(|x| *x < row.width) {
@@ -194,8 +202,9 @@ fn line(pen: &mut Pen<'_>, group: &Group, columns: &Columns, scale: u32, row: Re
         pen.segs(row.x + x, row.y, TURN - 1, &segs);
     }
     if let Some(x) = columns.layers {
-        let segs = layers(pen, &group.turns, scale, 12);
-        pen.segs(row.x + x, row.y, LAYERS - 1, &segs);
+        let segs = layers(pen, &group.turns, scale, u32::from(columns.bar));
+        let room = columns.bar + LAYERS_FIGURES - 1;
+        pen.segs(row.x + x, row.y, room, &segs);
     }
     if let Some(x) = columns.gaps {
         let words = group
@@ -212,7 +221,7 @@ fn line(pen: &mut Pen<'_>, group: &Group, columns: &Columns, scale: u32, row: Re
         pen.segs(row.x + x, row.y, GAPS - 1, &segs);
     }
     if let Some(x) = columns.line {
-        let segs = pen.padded_left(figure(group.score), 4, score_role(group.score));
+        let segs = pen.padded_left(figure(group.score), 6, score_role(group.score));
         pen.segs(row.x + x, row.y, LINE - 1, &segs);
     }
     let verdict = group.verdict();
@@ -223,7 +232,7 @@ fn line(pen: &mut Pen<'_>, group: &Group, columns: &Columns, scale: u32, row: Re
 }
 
 fn turn<'a>(pen: &Pen<'_>, group: &Group) -> Vec<Seg<'a>> {
-    let words = |ms: Option<u32>| ms.map_or_else(|| "–".into(), tenths);
+    let words = |ms: Option<u32>| ms.map_or_else(|| "–".into(), seconds);
     let p50 = group.turns.p50;
     let p95 = group.turns.p95;
     let slow = match p95 {
@@ -233,11 +242,11 @@ fn turn<'a>(pen: &Pen<'_>, group: &Group) -> Vec<Seg<'a>> {
         Some(_) => Band::Bad,
     };
     let mut segs = pen
-        .padded_left(words(p50), 7, plain_if_good(turn_band(p50)))
+        .padded_left(words(p50), 8, plain_if_good(turn_band(p50)))
         .to_vec();
-    segs.extend(pen.padded_left(words(p95), 6, plain_if_good(slow)));
-    let seconds = group.change.p95_ms.map(|ms| ms / 1_000.0);
-    segs.push(change(pen, seconds, 0.2, 1));
+    segs.extend(pen.padded_left(words(p95), 7, plain_if_good(slow)));
+    let slower = group.change.p95_ms.map(|ms| ms / 1_000.0);
+    segs.push(change(pen, slower, 0.2, 1));
     segs
 }
 

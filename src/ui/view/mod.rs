@@ -7,6 +7,7 @@ mod audit;
 mod banner;
 mod call_words;
 mod cards;
+mod columns;
 mod detail;
 mod dialogs;
 mod empty;
@@ -138,7 +139,7 @@ fn calls(pen: &mut Pen<'_>, model: &Model, areas: &Areas, pane: Rect) {
         return;
     }
     if areas.calls_style == CallsStyle::Table {
-        rows::head(pen, Rect::new(rows.x, rows.y - 1, rows.width, 1));
+        rows::head(pen, model, Rect::new(rows.x, rows.y - 1, rows.width, 1));
     }
     for (id, y) in super::update::visible(model) {
         let Some(call) = model.board.get(id) else {
@@ -185,7 +186,9 @@ fn overlays(pen: &mut Pen<'_>, model: &Model, areas: &Areas) {
     let screen = Rect::new(0, 0, model.size.0, model.size.1);
     let in_footer = matches!(top, Overlay::Prompt(prompt) if prompt.is_in_footer());
     // Dimming repaints the whole screen, which a slow link need not pay for.
-    if !in_footer && !model.settings.is_remote_terminal {
+    // What is chosen among columns is seen in the table behind.
+    let is_beside = in_footer || matches!(top, Overlay::Columns(_));
+    if !is_beside && !model.settings.is_remote_terminal {
         let faint = pen.style(Role::Faint);
         pen.tint(areas.body, faint);
     }
@@ -200,6 +203,7 @@ fn overlays(pen: &mut Pen<'_>, model: &Model, areas: &Areas) {
         Overlay::Copy => dialogs::copy(pen, model, screen),
         Overlay::Quit => dialogs::quit(pen, model, screen),
         Overlay::Hear(call) => dialogs::hear(pen, model, *call, screen),
+        Overlay::Columns(at) => columns::picker(pen, model, *at, screen),
     }
 }
 
@@ -231,8 +235,8 @@ fn dialog(pen: &mut Pen<'_>, screen: Rect, size: (u16, u16), title: &str, role: 
     let width = size.0.min(screen.width.saturating_sub(2));
     let height = size.1.min(screen.height.saturating_sub(2));
     let area = Rect::new(
-        (screen.width - width) / 2,
-        (screen.height - height) / 2,
+        screen.x + (screen.width - width) / 2,
+        screen.y + (screen.height - height) / 2,
         width,
         height,
     );

@@ -49,14 +49,13 @@ pub(super) fn help(pen: &mut Pen<'_>, model: &Model, picker: &Picker, screen: Re
         (columns * column + 4)
             .max(60)
             .min(screen.width.saturating_sub(2)),
-        (per_column + 5).min(screen.height.saturating_sub(2)),
+        (per_column + 6).min(screen.height.saturating_sub(2)),
     );
     let title = "Help · type to search, enter runs, esc closes";
     let inside = dialog(pen, screen, size, title, Role::Title);
     search_line(pen, picker, inside);
-    let height = inside
-        .height
-        .saturating_sub(2 + u16::from(form == Form::Word));
+    // The last line is for the whole sentence of the chosen one.
+    let height = inside.height.saturating_sub(3);
     let area = Rect::new(inside.x, inside.y + 1, inside.width, height.max(1));
     let rows = usize::from(area.height);
     // The chosen line stays in view when not everything fits.
@@ -80,12 +79,15 @@ pub(super) fn help(pen: &mut Pen<'_>, model: &Model, picker: &Picker, screen: Re
             Line::Choice(index, choice) => row(pen, choice, *index == picker.at, form, cell),
         }
     }
-    if form == Form::Word {
-        if let Some(choice) = list.get(picker.at) {
-            let y = inside.bottom() - 1;
-            let style = pen.style(Role::Accent);
-            pen.text(inside.x, y, inside.width, &sentence(choice), style);
-        }
+    if let Some(choice) = list.get(picker.at) {
+        let y = inside.bottom() - 1;
+        let style = pen.style(Role::Accent);
+        let name = match choice.keys.as_str() {
+            "" => format!(":{} · ", choice.binding.name),
+            _ => String::new(),
+        };
+        let whole = format!("{name}{}", sentence(choice));
+        pen.text(inside.x, y, inside.width, &whole, style);
     }
 }
 
@@ -128,10 +130,11 @@ fn row(pen: &mut Pen<'_>, choice: &Choice, is_chosen: bool, form: Form, cell: Re
         (Role::Key, Role::Text)
     };
     let first_key = choice.keys.split(' ').next().unwrap_or_default();
+    let command = format!(":{}", choice.binding.name);
     let (label, label_width) = match form {
         Form::Command => (choice.binding.name, 16),
-        Form::Word => (if first_key.is_empty() { ":" } else { first_key }, 7),
-        Form::Sentence if choice.keys.is_empty() => (":", 11),
+        Form::Word => (short_key(first_key), 6),
+        Form::Sentence if choice.keys.is_empty() => (command.as_str(), width(&command).max(11)),
         Form::Sentence => (choice.keys.as_str(), 11),
     };
     let style = pen.style(key_role);
@@ -155,6 +158,15 @@ fn row(pen: &mut Pen<'_>, choice: &Choice, is_chosen: bool, form: Form, cell: Re
         pen.tint(cell, style);
         let accent = pen.style(Role::Accent);
         pen.put(cell.x, cell.y, "▌", accent);
+    }
+}
+
+/// A key in at most six columns.
+fn short_key(key: &str) -> &str {
+    match key {
+        "" => ":",
+        "backtab" => "S-tab",
+        key => key,
     }
 }
 

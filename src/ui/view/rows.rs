@@ -3,9 +3,10 @@
 use ratatui::layout::Rect;
 
 use crate::call::{Call, CallStatus};
+use crate::ui::columns::Column;
 use crate::ui::model::Model;
 use crate::ui::order::score_of;
-use crate::ui::pen::{Pen, fit_end};
+use crate::ui::pen::{Pen, Seg, fit_end, width};
 use crate::ui::theme::Role;
 use crate::ui::words::{
     direction_word, duration, ending, figure, seconds, status_glyph, status_word, vendor,
@@ -176,58 +177,88 @@ pub(super) fn listed(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect, 
     row(pen, model, call, area, y);
 }
 
-/// Where the columns of the table begin, from what width each is shown.
-struct Columns {
-    name: Option<u16>,
-    vendors: Option<u16>,
-    meters: Option<u16>,
+/// Least room for the reason, and room for recording and ears at the end of a row.
+const WHY_MIN: u16 = 24;
+const BADGES: u16 = 12;
+
+/// Where the columns of the table begin.
+struct Places {
+    /// Those before the reason, and those after it.
+    columns: Vec<(Column, u16)>,
     why: u16,
     why_width: u16,
-    figures: u16,
+    badges: u16,
 }
 
-fn columns(width: u16) -> Columns {
-    let figures = 32;
-    let mut x = LEFT + WHO + 1;
-    let mut take = |columns: u16, from: u16| {
-        (width >= from).then(|| {
-            let at = x;
-            x += columns + 1;
-            at
-        })
-    };
-    let name = take(17, 130);
-    let vendors = take(20, 160);
-    let meters = take(17, 120);
-    Columns {
-        name,
-        vendors,
-        meters,
-        why: x,
-        why_width: width.saturating_sub(x + figures + 1),
-        figures: width.saturating_sub(figures),
+fn places(model: &Model, width: u16) -> Places {
+    let left = LEFT + WHO + 1;
+    let room = width.saturating_sub(left + WHY_MIN + 1 + BADGES);
+    let fitting = model.views.columns.fitting(room);
+    let (figures, words): (Vec<Column>, Vec<Column>) =
+        fitting.into_iter().partition(|column| column.is_figure());
+    let mut columns = Vec::new();
+    let mut x = left;
+    for column in words {
+        columns.push((column, x));
+        x += column.width() + 1;
+    }
+    let why = x;
+    let taken: u16 = figures.iter().map(|column| column.width() + 1).sum();
+    let mut x = width.saturating_sub(BADGES + taken);
+    let why_width = x.saturating_sub(why + 1);
+    for column in figures {
+        columns.push((column, x));
+        x += column.width() + 1;
+    }
+    Places {
+        columns,
+        why,
+        why_width,
+        badges: x,
+    }
+}
+
+/// The columns the table shows as wide as it is now.
+pub(super) fn shown(model: &Model) -> Vec<Column> {
+    let areas = super::areas(model);
+    match areas
+        .calls_rows
+        .filter(|_| areas.calls_style == super::CallsStyle::Table)
+    {
+        Some(rows) => {
+            let places = places(model, rows.width);
+            places
+                .columns
+                .into_iter()
+                .map(|(column, _)| column)
+                .collect()
+        }
+        None => Vec::new(),
     }
 }
 
 /// The head of the table.
-pub(super) fn head(pen: &mut Pen<'_>, row: Rect) {
-    let columns = columns(row.width);
+pub(super) fn head(pen: &mut Pen<'_>, model: &Model, row: Rect) {
+    let places = places(model, row.width);
     let style = pen.style(Role::Dim);
-    let words = [
-        (Some(3), "STATUS"),
-        (Some(14), "TIME"),
-        (Some(LEFT), "CALLER → AGENT"),
-        (columns.name, "NAME"),
-        (columns.vendors, "LINE · AI"),
-        (columns.meters, "CALLER   AGENT"),
-        (Some(columns.why), "WHY · LAST WORDS"),
-        (Some(columns.figures + 2), "TURN"),
-        (Some(columns.figures + 15), "LINE"),
+    let fixed = [
+        (3, "STATUS"),
+        (14, "TIME"),
+        (LEFT, "CALLER → AGENT"),
+        (places.why, "WHY · LAST WORDS"),
     ];
-    for (x, word) in words {
-        if let Some(x) = x {
-            pen.text(row.x + x, row.y, row.width.saturating_sub(x), word, style);
-        }
+    for (x, word) in fixed {
+        pen.text(row.x + x, row.y, row.width.saturating_sub(x), word, style);
+    }
+    for (column, x) in places.columns {
+        // Figures stand at the right of their column, so does the word over them.
+        let word = column.head();
+        let by = match column {
+            Column::Trend => 0,
+            _ if column.is_figure() => column.width().saturating_sub(width(word)),
+            _ => 0,
+        };
+        pen.text(row.x + x + by, row.y, column.width(), word, style);
     }
 }
 
@@ -236,31 +267,16 @@ pub(super) fn wide(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect, y:
     let Some(row) = row_of(area, y) else {
         return;
     };
-    let columns = columns(row.width);
+    let places = places(model, row.width);
     let line = left(pen, model, call, row);
     let segs = who(pen, model, call);
     pen.segs(row.x + LEFT, row.y, WHO, &segs);
-    if let Some(x) = columns.name {
-        let name = [pen.outside(call.facts.name.as_deref().unwrap_or("–"), Role::Text)];
-        pen.segs(row.x + x, row.y, 17, &name);
-    }
-    if let Some(x) = columns.vendors {
-        let kind = call.facts.agent_kind.as_deref().map_or("–", vendor);
-        let text = format!("{} · {kind}", vendor(&call.facts.carrier));
-        let segs = [pen.outside(&text, Role::Dim)];
-        pen.segs(row.x + x, row.y, 20, &segs);
+    for (column, x) in &places.columns {
+        let segs = cell(pen, model, call, *column);
+        pen.segs(row.x + x, row.y, column.width(), &segs);
     }
     let is_call = call.status == CallStatus::InProgress;
-    if let Some(x) = columns.meters.filter(|_| is_call) {
-        let (caller, agent) = meters(model.readings.get(&call.id), 8);
-        let segs = [
-            pen.seg(caller, Role::Caller),
-            pen.seg(" ", Role::Dim),
-            pen.seg(agent, Role::Agent),
-        ];
-        pen.segs(row.x + x, row.y, 17, &segs);
-    }
-    let why_area = Rect::new(row.x + columns.why, row.y, columns.why_width, 1);
+    let why_area = Rect::new(row.x + places.why, row.y, places.why_width, 1);
     let is_said =
         is_call && !matches!(line.role, Role::Bad | Role::Warn) && agent_link(call).is_none();
     match call.last_words().filter(|_| is_said) {
@@ -273,24 +289,67 @@ pub(super) fn wide(pen: &mut Pen<'_>, model: &Model, call: &Call, area: Rect, y:
         None => why(pen, call, line, why_area),
     }
     if is_call {
-        let turn = call.turns.last().map(|turn| turn.latency_ms);
-        let score = score_of(call, model.live_score(call.id));
-        let turn_words = turn.map_or_else(|| "–".into(), seconds);
-        let mut segs = pen
-            .padded_left(turn_words, 6, plain_if_good(turn_band(turn)))
-            .to_vec();
-        segs.push(pen.seg(format!(" {}", turn_spark(call, 6)), Role::Dim));
-        segs.extend(pen.padded_left(figure(score), 5, score_role(score)));
-        segs.push(pen.seg("  ", Role::Text));
-        let x = row.x + columns.figures;
-        let used = pen.segs(x, row.y, 32, &segs);
         let badges = badges(pen, model, call);
-        pen.segs(
-            x + used,
-            row.y,
-            row.right().saturating_sub(x + used),
-            &badges,
-        );
+        let x = row.x + places.badges;
+        pen.segs(x, row.y, row.right().saturating_sub(x), &badges);
     }
     finish(pen, model, call, row);
+}
+
+/// What stands in a column of a call's row.
+fn cell<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, column: Column) -> Vec<Seg<'a>> {
+    let or_dash = |text: Option<&'a str>| text.filter(|text| !text.is_empty()).unwrap_or("–");
+    match column {
+        Column::Name => return vec![pen.outside(or_dash(call.facts.name.as_deref()), Role::Text)],
+        Column::Lead => {
+            return vec![pen.outside(or_dash(call.facts.lead_id.as_deref()), Role::Dim)];
+        }
+        Column::Vendors => {
+            let kind = call.facts.agent_kind.as_deref().map_or("–", vendor);
+            let text = format!("{} · {kind}", vendor(&call.facts.carrier));
+            let text = crate::call::text::clean_label(&text).into_owned();
+            return vec![pen.seg(text, Role::Dim)];
+        }
+        _ if call.status != CallStatus::InProgress => return Vec::new(),
+        _ => {}
+    }
+    let readings = model.readings.get(&call.id);
+    let figure_of = |value: Option<String>, role| {
+        let text = value.unwrap_or_else(|| "–".to_owned());
+        pen.padded_left(text, column.width(), role).to_vec()
+    };
+    match column {
+        Column::Levels => {
+            let (caller, agent) = meters(readings, 8);
+            vec![
+                pen.seg(caller, Role::Caller),
+                pen.seg(" ", Role::Dim),
+                pen.seg(agent, Role::Agent),
+            ]
+        }
+        Column::Turn => {
+            let turn = call.turns.last().map(|turn| turn.latency_ms);
+            figure_of(turn.map(seconds), plain_if_good(turn_band(turn)))
+        }
+        Column::Trend => vec![pen.seg(turn_spark(call, 6), Role::Dim)],
+        Column::P95 => {
+            let turn = call.turn_percentile(95);
+            figure_of(turn.map(seconds), plain_if_good(turn_band(turn)))
+        }
+        Column::Score => {
+            let score = score_of(call, model.live_score(call.id));
+            let words = score.map(|score| figure(Some(score)));
+            figure_of(words, score_role(score))
+        }
+        Column::Jitter => {
+            let jitter = readings.and_then(|readings| readings.gauge.jitter_ms);
+            figure_of(jitter.map(|ms| format!("{ms:.0} ms")), Role::Text)
+        }
+        Column::Gaps => {
+            let gaps = readings.and_then(|readings| readings.gauge.gap_pct);
+            figure_of(gaps.map(|share| format!("{share:.1} %")), Role::Text)
+        }
+        Column::Cost => figure_of(call.cost_usd.map(|usd| format!("${usd:.2}")), Role::Text),
+        Column::Name | Column::Lead | Column::Vendors => Vec::new(),
+    }
 }

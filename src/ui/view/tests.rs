@@ -16,6 +16,8 @@ use crate::ui::picture::{Still, svg, text};
 use crate::ui::theme::{Depth, Kind};
 use crate::ui::{Msg, UiOptions, sample};
 
+mod scripts;
+
 const SIZES: [(u16, u16); 5] = [(80, 24), (120, 40), (200, 60), (300, 100), (20, 5)];
 
 fn still() -> Still {

@@ -67,6 +67,7 @@ fn ended_calls_fade_after_ten_seconds_unless_kept() {
 #[test]
 fn the_cursor_keeps_an_ended_call_in_sight_until_it_leaves() {
     let mut still = still();
+    still.keys("g");
     fact(&mut still, sample::id(1), ended(CallStatus::Completed));
     wait(&mut still, 30);
     assert_eq!(still.model.list.selected, Some(sample::id(1)));
@@ -166,4 +167,48 @@ fn a_backend_warning_stays_until_it_is_closed() {
     assert!(text(&still.draw(120, 40)).contains("signatures are not checked"));
     still.keys("esc");
     assert!(!text(&still.draw(120, 40)).contains("signatures are not checked"));
+}
+
+#[test]
+fn a_screen_nobody_has_touched_leads_to_the_call_that_needs_somebody() {
+    let settings = crate::ui::Settings {
+        theme: "dark".into(),
+        ..crate::ui::Settings::default()
+    };
+    let mut still = Still::new(settings, crate::ui::theme::Depth::True, sample::now()).unwrap();
+    still.draw(120, 40);
+    still.update(Update::Snapshot {
+        epoch: sample::hello().epoch,
+        seq: 1,
+        calls: vec![sample::calls(sample::now()).remove(2)],
+    });
+    assert_eq!(still.model.list.selected, Some(sample::id(3)));
+    let ill = |still: &mut Still| {
+        let mut calls = sample::calls(sample::now());
+        calls.truncate(3);
+        still.update(Update::Snapshot {
+            epoch: sample::hello().epoch,
+            seq: 2,
+            calls,
+        });
+    };
+    ill(&mut still);
+    assert_eq!(still.model.list.selected, Some(sample::id(1)));
+    // Once somebody has moved, the row is theirs.
+    still.keys("G");
+    let theirs = still.model.list.selected;
+    assert_ne!(theirs, Some(sample::id(1)));
+    ill(&mut still);
+    assert_eq!(still.model.list.selected, theirs);
+}
+
+#[test]
+fn an_ended_call_stays_under_the_cursor_only_while_somebody_is_there() {
+    let mut still = still();
+    still.keys("g");
+    fact(&mut still, sample::id(1), ended(CallStatus::Completed));
+    wait(&mut still, 30);
+    assert_eq!(still.model.list.selected, Some(sample::id(1)));
+    wait(&mut still, 40);
+    assert_ne!(still.model.list.selected, Some(sample::id(1)));
 }

@@ -175,7 +175,7 @@ fn the_change_is_against_the_last_quarter_of_an_hour() {
     assert!(shown.contains("± against the last 1 min"), "{shown}");
     let plivo = shown.lines().find(|line| line.contains("Plivo")).unwrap();
     assert!(
-        plivo.contains("9.0 +7.") && plivo.contains("think 8.6 s"),
+        plivo.contains("9.0 s +7.") && plivo.contains("think 8.6 s"),
         "{plivo}"
     );
 }
