@@ -9,8 +9,8 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-/// Longest wait for anything.
-pub const WITHIN: Duration = Duration::from_secs(5);
+/// Longest wait for anything: a busy machine takes its time over a minute of sound.
+pub const WITHIN: Duration = Duration::from_secs(20);
 
 pub struct SioClient {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
