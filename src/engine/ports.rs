@@ -88,6 +88,16 @@ pub trait AgentDialer: Send + Sync + Debug {
     }
 }
 
+/// Listens in on the text of conversations an agent vendor runs by itself.
+pub trait ConversationMonitor: Send + Sync + Debug {
+    /// For instance `elevenlabs`.
+    fn vendor(&self) -> &'static str;
+
+    /// Connects within 10 s to a conversation that runs. Its messages are what the vendor's webhooks
+    /// tell; nothing is said on it.
+    fn watch(&self, conversation_id: String) -> BoxFuture<'static, Result<BoxSocket, AgentError>>;
+}
+
 /// Makes speech of text.
 pub trait Speaker: Send + Sync + Debug {
     /// µ-law, 8 kHz, the whole of it.
