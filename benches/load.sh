@@ -5,7 +5,9 @@
 #   benches/load.sh [CALLS] [SECONDS] [LISTENERS]      default 100 30 1
 #   CARRIER=plivo AGENT=openai benches/load.sh 50      default twilio, elevenlabs
 #   BARGE_IN=2s                                        how often each caller breaks in; default 5s, 0s never
+#   BRIDGE=floor benches/load.sh …                     the least a bridge can do, instead; nobody breaks in
 #
+# Machines differ and neighbours are loud: compare the two, measured one after the other.
 # Prints one JSON line: what the bridge added (each way), how soon a barge-in reached the carrier,
 # what was lost, and what the server used.
 set -euo pipefail
@@ -14,8 +16,14 @@ cd "$(dirname "$0")/.."
 [ -n "${WALLBOARD_BIN:-}" ] || cargo build --release --locked --quiet
 bin=${WALLBOARD_BIN:-target/release/wallboard}
 line=${CARRIER:-twilio} voice=${AGENT:-elevenlabs} barge_in=${BARGE_IN:-5s}
+if [ "${BRIDGE:-}" = floor ]; then
+  floor=$(cargo bench --locked --bench floor --no-run 2>&1 | sed -n 's/.*(\(.*\))$/\1/p' | tail -1)
+  listeners=0 line=twilio voice=elevenlabs barge_in=0s
+fi
 dir=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$dir"' EXIT
+# The second signal is for a backend that waits for calls which did not end.
+leave() { kill $(jobs -p) 2>/dev/null || true; sleep 1; kill $(jobs -p) 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$dir"; }
+trap leave EXIT
 
 port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 serve=$(port) carrier=$(port) agent=$(port)
@@ -52,7 +60,8 @@ others "$bin" simulate agent --vendor "$voice" --load --barge-in "$barge_in" --l
   >"$dir/agent" 2>"$dir/agent.err" &
 agent_pid=$!
 until_says "$dir/agent" "127.0.0.1"
-taskset -c 0 "$bin" serve >"$dir/serve" 2>"$dir/serve.err" &
+backend() { [ -n "${floor:-}" ] && exec taskset -c 0 "$floor" "127.0.0.1:$serve" "127.0.0.1:$agent"; exec taskset -c 0 "$bin" serve; }
+backend >"$dir/serve" 2>"$dir/serve.err" &
 serve_pid=$!
 until_says "$dir/serve" "serves on"
 
@@ -76,12 +85,14 @@ sleep "$((seconds - 4))"
 t1=$(date +%s.%N) rss=$(memory) && read -r c1 k1 < <(ticks)
 wait "$carrier_pid"
 sleep 2
+live=0
+[ -n "${floor:-}" ] || live=$("$bin" ls --live --json 2>/dev/null | wc -l)
 kill -TERM "$agent_pid" && wait "$agent_pid" || true
 
-python3 - "$dir" "$line" "$voice" "$calls" "$t0" "$t1" "$c0" "$c1" "$k0" "$k1" "$clock" "$rss" <<'PY'
+python3 - "$dir" "$line" "$voice" "$calls" "$t0" "$t1" "$c0" "$c1" "$k0" "$k1" "$clock" "$rss" "$live" <<'PY'
 import json, sys
 folder, line, voice = sys.argv[1:4]
-calls, t0, t1, c0, c1, k0, k1, clock, rss = map(float, sys.argv[4:])
+calls, t0, t1, c0, c1, k0, k1, clock, rss, live = map(float, sys.argv[4:])
 last = lambda name: json.loads(open(f"{folder}/{name}").read().strip().splitlines()[-1])
 carrier, agent = last("carrier"), last("agent")
 cpu, span = (c1 - c0) / clock, t1 - t0
@@ -91,7 +102,7 @@ print(json.dumps({
     "cpu_s_per_1000_call_s": round(cpu / span / calls * 1000, 3),
     "of_that_in_the_kernel": round((k1 - k0) / max(c1 - c0, 1), 2),
     "rss_mb": round(rss / 1024, 1), "rss_kb_per_call": round(rss / calls, 1),
-    "stuck": carrier["calls_stuck"], "by_status": carrier["by_status"], "errors": carrier["errors"],
+    "stuck": carrier["calls_stuck"], "live_after": int(live), "by_status": carrier["by_status"], "errors": carrier["errors"],
     "agent_to_caller": carrier["from_agent"], "barge_in": carrier["barge_in"], "at_agent": agent,
 }))
 PY

@@ -45,6 +45,7 @@ async fn main() {
         conversations: ConversationSettings {
             webhook_secret: Some(Secret::new(SECRET)),
             has_agent: true,
+            monitor: None,
         },
         ..ServerParts::new(core.clone(), settings, Auth::new(Some(TOKEN), None))
     })

@@ -154,13 +154,15 @@ impl Session {
 
     /// How soon the next [`Input::Tick`] is needed, whatever else comes in.
     pub fn tick_within(&self) -> Duration {
-        let soon = self.voice.wants_pump()
-            || self.turns.has_stale()
+        let soon = self.turns.has_stale()
             || self.tapper.is_some()
             || self.tool_waits.is_some()
             || matches!(self.phase, Phase::Draining { .. });
         if soon {
             HOUSEKEEPING * 2
+        } else if self.voice.wants_pump() {
+            // Only for when the caller's frames, which drive the pump, do not come.
+            HOUSEKEEPING * 3
         } else {
             HOUSEKEEPING * 5
         }

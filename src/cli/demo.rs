@@ -166,6 +166,7 @@ fn place_webhooks(config: &mut Config, stage: &Stage, port: u16) {
         base: format!("http://127.0.0.1:{port}"),
         secret: secret.clone(),
         pace: std::time::Duration::from_millis(1_500),
+        live: true,
     });
     config.elevenlabs.webhook_secret = Some(secret);
     config.elevenlabs.phone_number_id = Some("phnum_demo".into());

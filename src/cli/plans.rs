@@ -1,6 +1,7 @@
 //! Configuration → carriers, agents, routes and detector thresholds. Opens no socket by itself.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex::{RegexBuilder, RegexSetBuilder};
@@ -8,8 +9,8 @@ use regex::{RegexBuilder, RegexSetBuilder};
 use crate::bridge::AgentBrief;
 use crate::call::{Direction, StoreLevel};
 use crate::engine::{
-    AgentPlan, Amd, Bounds, Carriers, Fallback, OnMachine, Plans, Rates, Route, Thresholds,
-    Vendors, WatchWords,
+    AgentPlan, Amd, Bounds, Carriers, ConversationMonitor, Fallback, OnMachine, Plans, Rates,
+    Route, Thresholds, Vendors, WatchWords,
 };
 use crate::media;
 
@@ -34,6 +35,11 @@ pub fn carriers(config: &Config) -> Outcome<Carriers> {
 /// The agent vendors that can place calls on lines of their own.
 pub fn callers(config: &Config) -> Outcome<Vendors> {
     vendors::callers(config).map_err(|(title, reason)| not_set_up(title, &reason))
+}
+
+/// What follows conversations an agent vendor runs by itself, where that is wanted.
+pub fn monitor(config: &Config) -> Outcome<Option<Arc<dyn ConversationMonitor>>> {
+    vendors::monitor(config).map_err(|(title, reason)| not_set_up(title, &reason))
 }
 
 /// The carrier of calls placed without naming one, where there is one.

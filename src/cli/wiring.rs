@@ -105,6 +105,7 @@ impl Backend {
             conversations: ConversationSettings {
                 webhook_secret: config.elevenlabs.webhook_secret.clone(),
                 has_agent: config.elevenlabs.agent_id.is_some(),
+                monitor: plans::monitor(config)?,
             },
             metrics: metrics(&tasks),
             ..ServerParts::new(

@@ -21,6 +21,7 @@ use super::backend::{StereoFrame, forks};
 use super::clock::random;
 use super::ports::{BoxSocket, CarrierControl, CarrierError};
 use super::runner::say_goodbye;
+use super::taps::Tap;
 
 /// The carrier must have opened its socket within this after it was asked.
 const ATTACH_WITHIN: Duration = Duration::from_secs(8);
@@ -194,7 +195,7 @@ impl Core {
     pub(super) async fn overhear(
         &self,
         call: &Call,
-    ) -> Result<(broadcast::Receiver<StereoFrame>, Hold), Refusal> {
+    ) -> Result<(broadcast::Receiver<Arc<StereoFrame>>, Hold), Refusal> {
         let line = self.line_of(call)?;
         let fork = self.forks.enter(call.id);
         let hold = Hold {
@@ -314,7 +315,7 @@ struct Copying {
     core: Core,
     call: CallId,
     fork: Arc<Fork>,
-    tap: broadcast::Sender<StereoFrame>,
+    tap: Tap,
     tapper: StereoTapper,
     codec: Box<dyn CarrierCodec>,
 }
@@ -357,7 +358,7 @@ impl Copying {
                     }
                     while let Some(frame) = self.tapper.next_frame(now) {
                         // Nobody listening for a moment is fine.
-                        let _nobody = self.tap.send(frame);
+                        self.tap.send(frame);
                     }
                 }
             }

@@ -1,5 +1,7 @@
 //! Listening in: one way, read only, visible to everybody, gone the moment the listener is.
 
+use std::sync::Arc;
+
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 
@@ -58,7 +60,7 @@ impl Core {
                 };
                 match frame {
                     Ok(frame) => {
-                        if sender.send(frame).await.is_err() {
+                        if sender.send(*frame).await.is_err() {
                             break;
                         }
                     }
@@ -80,7 +82,7 @@ impl Core {
     async fn hear(
         &self,
         call: &Call,
-    ) -> Result<(broadcast::Receiver<StereoFrame>, Option<Hold>), Refusal> {
+    ) -> Result<(broadcast::Receiver<Arc<StereoFrame>>, Option<Hold>), Refusal> {
         let bridged = self.bridges.is_running(call.id);
         if let Some(tap) = self.taps.join(call.id).filter(|_| bridged) {
             return Ok((tap, None));

@@ -58,5 +58,5 @@ pub use runner::attach_stream;
 pub use switchboard::{
     ENDED_SHOWN, PostError, Posted, SNAPSHOT_LINES, Start, Subscription, Switchboard, Target,
 };
-pub use taps::Taps;
+pub use taps::{Tap, Taps};
 pub use tasks::Tasks;

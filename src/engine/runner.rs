@@ -5,6 +5,7 @@
 //! gauges overwrite; REST runs beside the loop. Writing never blocks reading, because both are
 //! polled side by side and what a socket does not take waits in a bounded outbox.
 
+mod bells;
 mod brief;
 mod facts;
 mod links;

@@ -127,10 +127,15 @@ fn knock(
         .max_message_size(MESSAGE_MAX)
         .max_frame_size(MESSAGE_MAX)
         .on_upgrade(async move |socket| {
-            let admitted = newcomer.admit(AcceptedSocket::new(socket)).await;
+            // On the heap for as long as it lasts: what follows lives as long as the call.
+            let admitted = Box::pin(newcomer.admit(AcceptedSocket::new(socket))).await;
             drop(permit);
             if let Some(stream) = admitted {
-                stream.run().await;
+                let carrier = stream.codec.vendor();
+                metrics::gauge!("wallboard_streams", "carrier" => carrier).increment(1.0);
+                // The bridge has its own place in the task tree; a panic there was logged there.
+                let _ended = stream.attach().await;
+                metrics::gauge!("wallboard_streams", "carrier" => carrier).decrement(1.0);
             }
         })
 }
@@ -289,26 +294,19 @@ impl Newcomer {
 }
 
 impl Admitted {
-    /// Hands the socket to the engine and stays until the bridge has ended.
-    async fn run(self) {
-        let carrier = self.codec.vendor();
+    /// Hands the socket to the engine. The handle resolves when its task there has ended.
+    fn attach(self) -> tokio::task::JoinHandle<()> {
         if self.purpose == Purpose::Monitor {
             let core = &self.app.core;
-            let copy = core.attach_fork(self.call, Box::new(self.socket), self.codec, &self.start);
-            let _ended = copy.await;
-            return;
+            return core.attach_fork(self.call, Box::new(self.socket), self.codec, &self.start);
         }
-        metrics::gauge!("wallboard_streams", "carrier" => carrier).increment(1.0);
-        let bridge = attach_stream(
+        attach_stream(
             &self.app.core,
             self.call,
             Box::new(self.socket),
             self.codec,
             self.start,
-        );
-        // The bridge has its own place in the task tree; a panic there was logged there.
-        let _ended = bridge.await;
-        metrics::gauge!("wallboard_streams", "carrier" => carrier).decrement(1.0);
+        )
     }
 }
 

@@ -23,7 +23,7 @@ use super::api;
 use super::auth::Auth;
 use super::carriers::{CarrierRoutes, WebhookLog};
 use super::chat::ChatDesk;
-use super::conversations::{ConversationSettings, end_forgotten};
+use super::conversations::{ConversationSettings, end_forgotten, watch_conversations};
 use super::guard::{guard, origin_is_allowed};
 use super::listener::Gate;
 use super::settings::{ServerSettings, TlsFiles};
@@ -135,6 +135,7 @@ impl Server {
         compat::attach(&io, &app);
         gateway::attach(&io, &app);
         end_forgotten(&app);
+        watch_conversations(&app);
         let router = router(&app).layer(sockets);
         let router = outer_layers(router, &app);
         let handle = Handle::new();

@@ -321,7 +321,7 @@ async fn commands_gauges_audio_and_pages_work_as_at_home() {
     let token = tasks.token().clone();
     tasks.spawn("test audio", async move {
         while !token.is_cancelled() {
-            let _nobody = tap.send(StereoFrame {
+            tap.send(StereoFrame {
                 caller: [1; 160],
                 agent: [2; 160],
             });

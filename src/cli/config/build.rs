@@ -30,6 +30,7 @@ impl Config {
                 agent_id: settings.text("elevenlabs.agent_id"),
                 phone_number_id: settings.text("elevenlabs.phone_number_id"),
                 webhook_secret: settings.secret("elevenlabs.webhook_secret"),
+                monitor: settings.flag("elevenlabs.monitor"),
                 api_base: text("elevenlabs.api_base"),
                 ws_base: text("elevenlabs.ws_base"),
             },

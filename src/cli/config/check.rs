@@ -120,6 +120,12 @@ impl Judge<'_> {
                 format!("set {} and its account", carrier.secret_key),
             );
         }
+        if config.elevenlabs.monitor && config.elevenlabs.api_key.is_none() {
+            self.warn(
+                "elevenlabs.monitor is on, but there is no key for it",
+                "set elevenlabs.api_key, or turn elevenlabs.monitor off",
+            );
+        }
         if config.elevenlabs.api_key.is_some()
             && config.elevenlabs.agent_id.is_none()
             && config.agents.iter().all(|agent| agent.agent_id.is_none())

@@ -267,6 +267,7 @@ pub const KEYS: &[Key] = &[
     key("elevenlabs.agent_id", Kind::Text, "", "Agent that answers Twilio calls, agent_….").env(&["ELEVENLABS_AGENT_ID"]),
     key("elevenlabs.phone_number_id", Kind::Text, "", "Number registered at ElevenLabs, phnum_….").env(&["ELEVENLABS_PHONE_NUMBER_ID"]),
     key("elevenlabs.webhook_secret", Kind::Secret, "", "Signs ElevenLabs webhooks, wsec_….").env(&["ELEVENLABS_CONVERSATION_EVENTS_WEBHOOK_SECRET"]),
+    key("elevenlabs.monitor", Kind::Flag, "false", "Follow conversations ElevenLabs runs by its monitoring socket, too (Enterprise; monitoring_enabled at the agent)."),
     key("elevenlabs.api_base", Kind::HttpUrl, "https://api.elevenlabs.io", "REST API."),
     key("elevenlabs.ws_base", Kind::WsUrl, "wss://api.elevenlabs.io", "Conversation sockets."),
     key("openai.api_key", Kind::Secret, "", "API key, sk-….").env(&["OPENAI_API_KEY"]),

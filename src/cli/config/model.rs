@@ -76,6 +76,8 @@ pub struct ElevenLabsConfig {
     pub agent_id: Option<String>,
     pub phone_number_id: Option<String>,
     pub webhook_secret: Option<Secret>,
+    /// Use the vendor's monitoring socket for conversations it runs by itself.
+    pub monitor: bool,
     pub api_base: String,
     pub ws_base: String,
 }

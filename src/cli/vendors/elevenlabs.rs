@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::engine::{AgentDialer, VendorCalls};
+use crate::engine::{AgentDialer, ConversationMonitor, VendorCalls};
 use crate::providers::elevenlabs::shell::ElevenLabsDialer;
 use crate::providers::elevenlabs::shell_calls::ElevenLabsCalls;
+use crate::providers::elevenlabs::shell_monitor::ElevenLabsMonitor;
 use crate::providers::elevenlabs::{ElevenLabsSettings, VENDOR};
 
 use super::super::config::{AgentConfig, Config};
@@ -80,6 +81,15 @@ pub fn calls(config: &Config) -> SetupResult<Option<Arc<dyn VendorCalls>>> {
     calls
         .map(|calls| calls.map(|calls| Arc::new(calls) as Arc<dyn VendorCalls>))
         .map_err(|error| error.to_string())
+}
+
+/// The monitoring socket, where it is asked for and there is a key for it.
+pub fn monitor(config: &Config) -> SetupResult<Option<Arc<dyn ConversationMonitor>>> {
+    if !config.elevenlabs.monitor {
+        return Ok(None);
+    }
+    let monitor = ElevenLabsMonitor::new(&settings(config)).map_err(|error| error.to_string())?;
+    Ok(monitor.map(|monitor| Arc::new(monitor) as Arc<dyn ConversationMonitor>))
 }
 
 fn check(config: &Config) -> Check {

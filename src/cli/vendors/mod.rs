@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use reqwest::{Client, RequestBuilder};
 
-use crate::engine::{AgentDialer, CarrierControl, Vendors};
+use crate::engine::{AgentDialer, CarrierControl, ConversationMonitor, Vendors};
 use crate::server::{CarrierDesk, RETRIES};
 
 use super::config::{AgentConfig, AgentLimits, Config};
@@ -99,6 +99,16 @@ pub fn callers(config: &Config) -> Result<Vendors, (&'static str, String)> {
         .into_iter()
         .map(|calls| (calls.name(), calls))
         .collect())
+}
+
+/// What follows conversations a vendor runs by itself, where that is wanted.
+///
+/// # Errors
+/// Which vendor's setting does not fit, and why.
+pub fn monitor(
+    config: &Config,
+) -> Result<Option<Arc<dyn ConversationMonitor>>, (&'static str, String)> {
+    elevenlabs::monitor(config).map_err(|error| (elevenlabs::AGENT.title, error))
 }
 
 /// The carriers whose URLs are worth showing: those that are set up at all, or all of them while

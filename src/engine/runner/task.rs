@@ -1,5 +1,7 @@
 //! The loop of one bridge: what wakes it, what it does about it, how it leaves.
 
+mod perform;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,34 +10,25 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::bridge::{
-    AgentFailure, BridgeOrder, CarrierCodec, CarrierIn, Effect, Effects, Input, Session,
-    StreamStart, Wire,
+    AgentFailure, BridgeOrder, CarrierCodec, CarrierIn, Effects, Input, Session, StreamStart, Wire,
 };
 use crate::call::{CallFacts, CallId, Fact, Limit};
-use crate::engine::ports::{
-    AgentConnection, AgentDialer, AgentError, BoxSocket, CarrierError, WireClosed,
-};
-use crate::engine::{CallPlan, Core, Order, StereoFrame, limits, tools};
+use crate::engine::ports::{AgentConnection, AgentError, BoxSocket, CarrierError, WireClosed};
+use crate::engine::{CallPlan, Core, Order, Tap, limits};
 
 use super::LAST_WORDS_WITHIN;
+use super::bells::{Bells, Source};
 use super::brief::session_plan;
 use super::facts::FactsOut;
 use super::links::{AgentEnd, CarrierEnd, say_goodbye};
 
-/// An agent's socket must be open within this, whatever its dialer thinks.
-const DIAL_WITHIN: Duration = Duration::from_secs(10);
-/// The carrier's REST must answer a hang-up within this.
-const HANG_UP_WITHIN: Duration = Duration::from_secs(8);
 /// How often listeners are looked for.
 const LISTENERS_EVERY: Duration = Duration::from_millis(60);
-
-/// Tools one agent may have running; further ones are refused at once.
-const TOOLS_MAX: usize = 8;
 
 /// How a tool ended: what the agent is told.
 struct ToolDone {
@@ -79,10 +72,11 @@ pub(super) struct Runner<'a> {
     tools: FuturesUnordered<RunningTool>,
     orders: mpsc::Receiver<Order>,
     cancelled: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    bells: Bells,
     timer: Pin<Box<Sleep>>,
     timer_at: Duration,
     facts: FactsOut,
-    tap: broadcast::Sender<StereoFrame>,
+    tap: Tap,
     listeners_at: Duration,
     agent_first: bool,
     /// What cannot be done on this call, if that is news.
@@ -119,6 +113,7 @@ impl<'a> Runner<'a> {
             tools: FuturesUnordered::new(),
             orders,
             cancelled: Some(Box::pin(core.tasks.token().clone().cancelled_owned())),
+            bells: Bells::new(),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             timer_at: now,
             facts: FactsOut::new(about.id),
@@ -142,13 +137,13 @@ impl<'a> Runner<'a> {
             self.facts.push(Fact::LimitsKnown { limits });
         }
         self.session.start(now, &mut self.effects);
-        self.carry_out(now).await;
+        self.carry_out(now);
         while !self.session.is_over() {
             let event = std::future::poll_fn(|cx| self.poll_event(cx)).await;
             let now = self.now();
             self.take(now, event);
-            self.carry_out(now).await;
-            self.rearm(self.now());
+            self.carry_out(now);
+            self.rearm(now);
         }
         self.leave().await;
     }
@@ -157,69 +152,100 @@ impl<'a> Runner<'a> {
         self.core.clock.elapsed()
     }
 
-    /// Control first, then the two sockets in turn, so that neither starves the other.
+    /// Control first, then the two sockets in turn, so that neither starves the other. Only what
+    /// has rung is asked.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        if let Some(cancelled) = &mut self.cancelled {
-            if cancelled.as_mut().poll(cx).is_ready() {
-                self.cancelled = None;
-                return Poll::Ready(Event::Cancelled);
-            }
+        self.bells.listen(cx);
+        if self.poll_cancelled().is_ready() {
+            return Poll::Ready(Event::Cancelled);
         }
-        if let Poll::Ready(Some(order)) = self.orders.poll_recv(cx) {
+        let orders = &mut self.orders;
+        // Nobody who could order any more, and no tool running, is nothing to wait for.
+        let ordered = self
+            .bells
+            .answer(Source::Orders, |cx| some(orders.poll_recv(cx)));
+        if let Poll::Ready(order) = ordered {
             return Poll::Ready(Event::Order(order));
         }
         self.agent_first = !self.agent_first;
         for agents_turn in [self.agent_first, !self.agent_first] {
             let polled = if agents_turn {
-                self.poll_agent(cx)
+                self.poll_agent()
             } else {
-                self.poll_carrier(cx)
+                self.poll_carrier()
             };
             if polled.is_ready() {
                 return polled;
             }
         }
-        if let Some(hanging_up) = &mut self.hanging_up {
-            if let Poll::Ready(result) = hanging_up.as_mut().poll(cx) {
-                self.hanging_up = None;
-                return Poll::Ready(Event::HungUp(result));
-            }
-        }
-        if let Poll::Ready(Some(done)) = self.tools.poll_next_unpin(cx) {
-            return Poll::Ready(Event::ToolDone(done));
-        }
-        self.timer.as_mut().poll(cx).map(|()| Event::Timer)
+        self.poll_errands()
     }
 
-    fn poll_carrier(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        let now = self.core.clock.elapsed();
-        if let Err(closed) = self.carrier.poll_write(cx, now) {
-            return Poll::Ready(Event::CarrierClosed(closed));
+    fn poll_cancelled(&mut self) -> Poll<()> {
+        let cancelled = &mut self.cancelled;
+        self.bells
+            .answer(Source::Cancelled, |cx| poll_once(cancelled, cx))
+    }
+
+    /// What was set going for the call, and the time.
+    fn poll_errands(&mut self) -> Poll<Event> {
+        let Self {
+            bells,
+            hanging_up,
+            tools,
+            timer,
+            ..
+        } = self;
+        if let Poll::Ready(result) = bells.answer(Source::HangUp, |cx| poll_once(hanging_up, cx)) {
+            return Poll::Ready(Event::HungUp(result));
         }
-        self.carrier.poll_read(cx).map(|read| match read {
-            Ok(wire) => Event::CarrierWire(wire),
-            Err(closed) => Event::CarrierClosed(closed),
+        let ran = bells.answer(Source::Tools, |cx| some(tools.poll_next_unpin(cx)));
+        if let Poll::Ready(done) = ran {
+            return Poll::Ready(Event::ToolDone(done));
+        }
+        bells
+            .answer(Source::Timer, |cx| timer.as_mut().poll(cx))
+            .map(|()| Event::Timer)
+    }
+
+    fn poll_carrier(&mut self) -> Poll<Event> {
+        let Self {
+            bells,
+            carrier,
+            core,
+            ..
+        } = self;
+        bells.answer(Source::Carrier, |cx| {
+            if let Err(closed) = carrier.poll_write(cx, core.clock.elapsed()) {
+                return Poll::Ready(Event::CarrierClosed(closed));
+            }
+            carrier.poll_read(cx).map(|read| match read {
+                Ok(wire) => Event::CarrierWire(wire),
+                Err(closed) => Event::CarrierClosed(closed),
+            })
         })
     }
 
-    fn poll_agent(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        let now = self.core.clock.elapsed();
-        if let Some(agent) = &mut self.agent {
-            if let Err(closed) = agent.poll_write(cx, now) {
+    fn poll_agent(&mut self) -> Poll<Event> {
+        let Self {
+            bells,
+            agent,
+            dialling,
+            core,
+            ..
+        } = self;
+        bells.answer(Source::Agent, |cx| {
+            let Some(agent) = agent else {
+                return poll_once(dialling, cx).map(Event::AgentDialled);
+            };
+            if let Err(closed) = agent.poll_write(cx, core.clock.elapsed()) {
                 return Poll::Ready(Event::AgentClosed(closed));
             }
-            return agent.poll_read(cx).map(|read| match read {
+            agent.poll_read(cx).map(|read| match read {
                 Ok(wire) => Event::AgentWire(wire),
                 Err(closed) => Event::AgentClosed(closed),
-            });
-        }
-        if let Some(dialling) = &mut self.dialling {
-            if let Poll::Ready(result) = dialling.as_mut().poll(cx) {
-                self.dialling = None;
-                return Poll::Ready(Event::AgentDialled(result));
-            }
-        }
-        Poll::Pending
+            })
+        })
     }
 
     fn take(&mut self, now: Duration, event: Event) {
@@ -250,6 +276,7 @@ impl<'a> Runner<'a> {
             Event::AgentDialled(Ok((socket, codec))) => {
                 let can_say = codec.can_say();
                 self.agent = Some(AgentEnd::new(socket, codec));
+                self.bells.ring(Source::Agent);
                 self.step(now, Input::AgentConnected { can_say });
             }
             Event::AgentDialled(Err(error)) => {
@@ -319,14 +346,14 @@ impl<'a> Runner<'a> {
     fn look_for_listeners(&mut self, now: Duration) {
         if now.saturating_sub(self.listeners_at) >= LISTENERS_EVERY {
             self.listeners_at = now;
-            let listening = self.tap.receiver_count() > 0;
+            let listening = self.tap.listeners() > 0;
             self.session.set_listening(now, listening);
         }
     }
 
     /// Performs the effects in their order. What goes over the sockets is written before any fact
     /// is told.
-    async fn carry_out(&mut self, now: Duration) {
+    fn carry_out(&mut self, now: Duration) {
         // Performing may bring new effects (audio that had to go); they get their turn.
         while !self.effects.list.is_empty() || !self.effects.taps.is_empty() {
             let mut effects = std::mem::take(&mut self.effects);
@@ -334,15 +361,14 @@ impl<'a> Runner<'a> {
                 self.perform(now, effect);
             }
             for frame in effects.taps.drain(..) {
-                // No listener is a normal state.
-                let _nobody = self.tap.send(frame);
+                self.tap.send(frame);
             }
             if self.effects.list.is_empty() {
                 // The same buffer for the next step.
                 self.effects = effects;
             }
         }
-        self.write_now().await;
+        self.write_now();
         if self.facts.wants_reaction() {
             let reaction = self.now().saturating_sub(now);
             metrics::histogram!("wallboard_barge_in_seconds").record(reaction.as_secs_f64());
@@ -351,118 +377,23 @@ impl<'a> Runner<'a> {
         self.facts.offer(self.core);
     }
 
-    fn perform(&mut self, now: Duration, effect: Effect) {
-        match effect {
-            Effect::ToCarrier(out) => {
-                let dropped = self.carrier.push(out);
-                if dropped > 0 {
-                    metrics::counter!("wallboard_audio_dropped_total", "to" => "carrier")
-                        .increment(dropped);
-                    self.step(now, Input::ToCarrierDropped(dropped));
-                }
-            }
-            Effect::ToAgent(out) => {
-                let dropped = self.agent.as_mut().map_or(0, |agent| agent.push(out));
-                if dropped > 0 {
-                    metrics::counter!("wallboard_audio_dropped_total", "to" => "agent")
-                        .increment(dropped);
-                    self.step(now, Input::ToAgentDropped(dropped));
-                }
-            }
-            Effect::Fact(fact) => self.facts.push(fact),
-            Effect::Gauge(gauge) => self.core.gauges.set(gauge),
-            Effect::ConnectAgent { after } => {
-                self.close_agent();
-                self.dialling = Some(dial(&self.plan.agent.dialer, after));
-            }
-            Effect::CloseAgent => self.close_agent(),
-            Effect::PauseAgentRead => self.set_agent_reading(false),
-            Effect::ResumeAgentRead => self.set_agent_reading(true),
-            Effect::RunTool {
-                tool_call_id,
-                name,
-                args,
-            } => self.run_tool(tool_call_id, name, args),
-            Effect::EndCall { reason } => self.end_call(&reason),
-            // The loop ends with the session; the socket is closed on the way out.
-            Effect::CloseCarrier { reason } => {
-                tracing::debug!(call = %self.call, reason, "closing the carrier's stream");
+    /// Gives the sockets what waits for them, as far as they take it now. An error shows again, and
+    /// is dealt with, when the loop polls.
+    fn write_now(&mut self) {
+        let now = self.now();
+        if self.carrier.wants_write() {
+            let mut cx = Context::from_waker(self.bells.waker(Source::Carrier));
+            if self.carrier.poll_write(&mut cx, now).is_err() {
+                self.bells.ring(Source::Carrier);
             }
         }
-    }
-
-    fn run_tool(&mut self, tool_call_id: String, name: String, args: String) {
-        let busy = self.tools.len() >= TOOLS_MAX;
-        let running = tools::run(
-            self.core,
-            self.call,
-            &self.plan.agent,
-            tool_call_id.clone(),
-            &name,
-            &args,
-        );
-        self.tools.push(Box::pin(async move {
-            let outcome = if busy {
-                Err("too many tools are running".to_owned())
-            } else {
-                running.await
-            };
-            ToolDone {
-                tool_call_id,
-                name,
-                outcome,
+        let Some(agent) = &mut self.agent else { return };
+        if agent.wants_write() {
+            let mut cx = Context::from_waker(self.bells.waker(Source::Agent));
+            if agent.poll_write(&mut cx, now).is_err() {
+                self.bells.ring(Source::Agent);
             }
-        }));
-    }
-
-    fn set_agent_reading(&mut self, reading: bool) {
-        if let Some(agent) = &mut self.agent {
-            agent.reading = reading;
         }
-    }
-
-    fn close_agent(&mut self) {
-        self.dialling = None;
-        if let Some(agent) = self.agent.take() {
-            self.core
-                .tasks
-                .spawn("agent goodbye", say_goodbye(agent.into_socket()));
-        }
-    }
-
-    fn end_call(&mut self, reason: &str) {
-        tracing::debug!(call = %self.call, reason, "the agent ended the call");
-        let control = self
-            .core
-            .carriers
-            .get(self.carrier_name.as_str())
-            .map(std::sync::Arc::clone);
-        let carrier_call_id = self.carrier_call_id.clone();
-        self.hanging_up = Some(Box::pin(async move {
-            let Some(control) = control else {
-                return Err(CarrierError::Unsupported("hanging up"));
-            };
-            tokio::time::timeout(HANG_UP_WITHIN, control.hang_up(carrier_call_id))
-                .await
-                .unwrap_or_else(|_| Err(CarrierError::Unreachable("no answer in time".into())))
-        }));
-    }
-
-    /// Gives the sockets what waits for them, as far as they take it now.
-    async fn write_now(&mut self) {
-        if !self.carrier.wants_write() && !self.agent.as_ref().is_some_and(AgentEnd::wants_write) {
-            return;
-        }
-        std::future::poll_fn(|cx| {
-            let now = self.core.clock.elapsed();
-            // An error shows again, and is dealt with, when the loop polls.
-            let _carrier = self.carrier.poll_write(cx, now);
-            if let Some(agent) = &mut self.agent {
-                let _agent = agent.poll_write(cx, now);
-            }
-            Poll::Ready(())
-        })
-        .await;
     }
 
     fn rearm(&mut self, now: Duration) {
@@ -474,13 +405,14 @@ impl<'a> Runner<'a> {
             self.timer
                 .as_mut()
                 .reset(tokio::time::Instant::now() + within);
+            self.bells.ring(Source::Timer);
         }
     }
 
     /// The stream is over: both sockets closed, the last facts told.
     async fn leave(mut self: Box<Self>) {
         self.close_agent();
-        self.write_now().await;
+        self.write_now();
         let Self {
             core,
             carrier,
@@ -508,16 +440,27 @@ impl<'a> Runner<'a> {
     }
 }
 
-fn dial(dialer: &std::sync::Arc<dyn AgentDialer>, after: Duration) -> Dialling {
-    let dialer = std::sync::Arc::clone(dialer);
-    Box::pin(async move {
-        if !after.is_zero() {
-            tokio::time::sleep(after).await;
-        }
-        tokio::time::timeout(DIAL_WITHIN, dialer.connect())
-            .await
-            .unwrap_or(Err(AgentError::Timeout))
-    })
+/// A stream that has run dry has nothing to say until somebody rings for it.
+fn some<T>(polled: Poll<Option<T>>) -> Poll<T> {
+    match polled {
+        Poll::Ready(Some(item)) => Poll::Ready(item),
+        Poll::Ready(None) | Poll::Pending => Poll::Pending,
+    }
+}
+
+/// Polls what may be under way; done, it is gone.
+fn poll_once<F: Future + ?Sized>(
+    under_way: &mut Option<Pin<Box<F>>>,
+    cx: &mut Context<'_>,
+) -> Poll<F::Output> {
+    let Some(future) = under_way else {
+        return Poll::Pending;
+    };
+    let polled = future.as_mut().poll(cx);
+    if polled.is_ready() {
+        *under_way = None;
+    }
+    polled
 }
 
 fn failure_of(error: &AgentError) -> AgentFailure {

@@ -6,6 +6,7 @@ mod codec;
 mod events;
 pub mod shell;
 pub mod shell_calls;
+pub mod shell_monitor;
 mod signature;
 
 use crate::call::Secret;

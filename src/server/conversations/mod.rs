@@ -9,6 +9,7 @@ mod desk;
 mod door;
 mod facts;
 mod initiation;
+mod monitor;
 mod quiet;
 #[cfg(test)]
 mod tests;
@@ -22,11 +23,13 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use crate::call::Secret;
+use crate::engine::ConversationMonitor;
 
 use super::shape::stamp;
 use super::state::App;
 
 pub(super) use desk::Conversations;
+pub(super) use monitor::watch_conversations;
 pub(super) use quiet::end_forgotten;
 
 /// Live events: sentences.
@@ -44,6 +47,8 @@ pub struct ConversationSettings {
     pub webhook_secret: Option<Secret>,
     /// Whether an agent is configured, for the health answer.
     pub has_agent: bool,
+    /// The vendor's monitoring socket, where it shall be used.
+    pub monitor: Option<Arc<dyn ConversationMonitor>>,
 }
 
 pub(super) fn router() -> Router<Arc<App>> {

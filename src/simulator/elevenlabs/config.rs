@@ -18,6 +18,8 @@ pub struct ElevenLabsSimConfig {
     pub input_format: String,
     pub cast: Cast,
     pub faults: AgentFaults,
+    /// The plan has real-time monitoring.
+    pub monitoring: bool,
     /// Between the first message and the metadata.
     pub ready_after: Duration,
     pub ping_every: Duration,
@@ -36,6 +38,7 @@ impl Default for ElevenLabsSimConfig {
             input_format: "ulaw_8000".to_owned(),
             cast: Cast::default(),
             faults: AgentFaults::default(),
+            monitoring: true,
             ready_after: Duration::from_millis(60),
             ping_every: Duration::from_secs(2),
             load: None,

@@ -6,6 +6,7 @@
 mod config;
 mod conversation;
 mod load;
+mod monitor;
 mod native;
 mod rest;
 mod state;

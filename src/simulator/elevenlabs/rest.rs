@@ -38,6 +38,10 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/convai/conversation/get_signed_url", get(signed_url))
         .route("/v1/convai/conversations", get(list))
         .route("/v1/convai/conversations/{id}", get(fetch))
+        .route(
+            "/v1/convai/conversations/{id}/monitor",
+            any(super::monitor::open),
+        )
         .route("/v1/convai/agents/{id}", get(agent))
         .route("/v1/text-to-speech/{voice}", post(speak))
         .route(

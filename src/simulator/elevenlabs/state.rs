@@ -44,6 +44,8 @@ pub struct ConversationView {
     pub refused: Option<String>,
     /// Close code of the bridge; 1006 when it just went away.
     pub closed: Option<u16>,
+    /// Monitoring sockets open now.
+    pub monitors: u32,
 }
 
 #[derive(Debug)]

@@ -481,6 +481,7 @@ async fn a_call_the_vendor_places_is_told_of_from_ring_to_record() {
         base: backend.url.clone(),
         secret: Secret::new(ELEVENLABS_SECRET),
         pace: Duration::from_millis(2),
+        live: true,
     });
     let command = Command {
         id: backend.core.clock.command_id(),

@@ -35,7 +35,7 @@ async fn audible(backend: &Backend) -> CallId {
     let token = backend.core.tasks.token().clone();
     backend.core.tasks.spawn("test audio", async move {
         while !token.is_cancelled() {
-            let _nobody = tap.send(FRAME);
+            tap.send(FRAME);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });

@@ -9,6 +9,7 @@ mod hub;
 mod levels;
 mod listen;
 mod media;
+mod monitor;
 mod proof;
 mod stream;
 mod webhooks;

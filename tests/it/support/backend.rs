@@ -113,6 +113,7 @@ impl Backend {
         server_parts.conversations = ConversationSettings {
             webhook_secret: Some(Secret::new(ELEVENLABS_SECRET)),
             has_agent: true,
+            monitor: None,
         };
         // The second carrier has no secret: its routes are there and say so.
         server_parts.carriers = CarrierRoutes::new()
