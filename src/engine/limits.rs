@@ -24,7 +24,7 @@ const HUSH: &str = "hush_agent";
 const NO_MOUTH: &str = "this agent speaks no given text and no speech service is configured \
     (chat.tts, or elevenlabs.api_key and a voice)";
 
-const NO_HUSH: &str = "it cannot be told to be silent; nobody hears what it answers meanwhile";
+const NO_HUSH: &str = "goes on unheard: cannot be hushed";
 
 /// The limits of calls of this carrier with this agent.
 pub(super) fn of(core: &Core, carrier: &str, agent: &AgentPlan) -> Vec<Limit> {

@@ -167,9 +167,6 @@ impl Agent<'_> {
     ) -> Option<()> {
         let (turn, at) = (self.seq / self.turn_frames + 1, self.seq % self.turn_frames);
         if at == 0 {
-            if turn > 1 {
-                self.end(turn - 1, socket, tongue).await?;
-            }
             send(socket, tongue.begins(turn)).await?;
         }
         let stamp = Stamp {
@@ -191,6 +188,10 @@ impl Agent<'_> {
         .await?;
         self.tally.spoken.fetch_add(1, Ordering::Relaxed);
         self.seq += 1;
+        if at + 1 == self.turn_frames {
+            // At once: a moment later the frame would have been heard, and nothing be left to clear.
+            self.end(turn, socket, tongue).await?;
+        }
         Some(())
     }
 

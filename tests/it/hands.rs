@@ -16,6 +16,7 @@ use wallboard::providers::hooks::{HookSettings, sign};
 
 use crate::it::cli_rig::{Home, Running, until};
 use crate::it::support::pty::Screen;
+use crate::it::support::serve;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -74,14 +75,7 @@ async fn server(hits: Arc<AtomicUsize>) -> String {
                 hits.fetch_add(1, Ordering::Relaxed);
             }),
         );
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a server that ends with the test"
-    )]
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    format!("http://{address}")
+    serve(router).await
 }
 
 #[tokio::test]

@@ -14,23 +14,13 @@ use wallboard::providers::hooks::shell::HookTool;
 use wallboard::providers::openai::Tool;
 use wallboard::simulator::speech::{Ending, Line, Script, ToolLine, ToolVia, library};
 
+use crate::it::support::serve;
+
 use super::hands::{DESK, greeted, order};
 use super::house::{House, Voice, Wishes};
 use super::said;
 
 const SHIPPED: &str = "shipped on Friday";
-
-/// Serves on loopback until the test ends; its base URL.
-async fn serve(router: Router) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a server that ends with the test"
-    )]
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    format!("http://{address}")
-}
 
 /// `lookup_order` as `[[tool]]` has it, and the hook behind it.
 async fn lookup() -> (Tool, Arc<dyn AgentTool>) {

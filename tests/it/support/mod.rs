@@ -6,3 +6,15 @@ pub mod pipeline;
 pub mod pty;
 pub mod socketio;
 pub mod sse;
+
+/// Serves on loopback until the test ends; its base URL.
+pub async fn serve(router: axum::Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a server that ends with the test"
+    )]
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}
