@@ -51,6 +51,8 @@ pub async fn show(config: &Config, shown: Shown, tasks: &Tasks, clock: Clock) ->
     audio.volume = Volume(config.ui.volume);
     let output = Output::start(tasks, audio);
     let sound = Arc::new(Speakers::new(output, shown.prime, tasks));
+    // A demo takes nothing of the operator's and leaves nothing behind.
+    let views_dir = (shown.mode != Mode::Demo).then(|| config.data_dir.join(SCREEN));
     let options = UiOptions {
         mode: shown.mode,
         name: shown.name,
@@ -62,8 +64,8 @@ pub async fn show(config: &Config, shown: Shown, tasks: &Tasks, clock: Clock) ->
         endpoints: shown.endpoints,
         watch_words: config.alerts.watch_words.clone(),
         files_dir: Some(config.data_dir.join(FILES)),
-        views: kept_views(&config.data_dir.join(SCREEN)),
-        views_dir: Some(config.data_dir.join(SCREEN)),
+        views: views_dir.as_deref().map(kept_views).unwrap_or_default(),
+        views_dir,
         low_bandwidth: config.ui.low_bandwidth,
         mouse: config.ui.mouse,
         paint_background: config.ui.paint_background,

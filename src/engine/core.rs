@@ -220,7 +220,11 @@ impl Core {
             if grant.allows(Verb::Tokens) {
                 return Ok(());
             }
-            return Err(Refusal::forbidden(Verb::Tokens));
+            return Err(Refusal::new(
+                ErrorCode::Forbidden,
+                "this token may not read the audit trail",
+                "ask for the role admin or the verb +tokens",
+            ));
         }
         Err(Refusal::new(
             ErrorCode::Forbidden,

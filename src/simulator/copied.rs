@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 
+use super::cast::Cast;
 use super::speech::{Line, Script};
 use super::ulaw::{self, FRAME_BYTES, FRAME_MS};
 
@@ -100,15 +101,19 @@ impl Duet {
     }
 }
 
-/// Sends a copy until `end` is cancelled or the other side has had enough. Returns how many messages
-/// it was sent, which is none by a peer that keeps the rules.
+/// Sends a copy of `number`'s call until `end` is cancelled, the call is `over`, or the other side has
+/// had enough. Returns how many messages it was sent, which is none by a peer that keeps the rules.
 pub(super) async fn send(
     mut socket: Socket,
     words: &mut impl Words,
-    script: &Script,
+    (cast, number): (&Cast, &str),
     end: &CancellationToken,
+    over: impl Future<Output = ()>,
 ) -> u32 {
-    let mut duet = Duet::new(script);
+    let script = cast.find(number, "");
+    let script = script.unwrap_or_else(|| Cast::improvise(number));
+    let mut duet = Duet::new(&script);
+    let mut over = std::pin::pin!(over);
     let mut received = 0;
     for message in words.hello() {
         if !said(&mut socket, message).await {
@@ -123,6 +128,7 @@ pub(super) async fn send(
         tokio::select! {
             biased;
             () = end.cancelled() => break,
+            () = &mut over => break,
             heard = socket.next() => match heard {
                 Some(Ok(Message::Text(_) | Message::Binary(_))) => received += 1,
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return received,

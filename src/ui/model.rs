@@ -223,6 +223,8 @@ pub struct Settings {
     pub mouse: bool,
     /// What the file of kept views holds; empty when there is none.
     pub views: String,
+    /// Whoever opens this screen may be new here.
+    pub offers_tour: bool,
     /// Random, so that no two screens mint the same command id.
     pub seed: [u8; 16],
 }

@@ -205,6 +205,7 @@ impl Screen {
             watch_words: options.watch_words.clone(),
             mouse: options.mouse,
             views: options.views.clone(),
+            offers_tour: options.mode == Mode::Demo,
             seed: random(),
         };
         let term = Term::enter(Manners {
@@ -379,7 +380,7 @@ impl Screen {
                     self.event(event);
                 }
             }
-            next = self.term.ready();
+            next = self.term.ready().await;
         }
         self.press(keys);
         self.is_urgent = true;

@@ -11,12 +11,13 @@ use std::collections::VecDeque;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once, mpsc};
+use std::task::Poll;
 use std::time::Duration;
 
 use base64::Engine as _;
 use crossterm::event::{Event, EventStream};
 use crossterm::terminal;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use tokio::sync::Notify as Wakeup;
 
 use background::{Heard, Listener};
@@ -215,13 +216,19 @@ impl Term {
         }
     }
 
-    /// What has come in already, without waiting.
-    pub fn ready(&mut self) -> Option<Input> {
+    /// What has come in already; never waits. Asks with the task's own waker: the stream wakes only
+    /// whoever asked it first, and with another's the next key would wait for the next tick.
+    pub async fn ready(&mut self) -> Option<Input> {
         loop {
             if let Some(input) = self.inputs.pop_front() {
                 return Some(input);
             }
-            let next = self.events.as_mut()?.next().now_or_never()?;
+            let events = self.events.as_mut()?;
+            let asked = std::future::poll_fn(|cx| match events.poll_next_unpin(cx) {
+                Poll::Ready(next) => Poll::Ready(Some(next)),
+                Poll::Pending => Poll::Ready(None),
+            });
+            let next = asked.await?;
             self.take(next);
         }
     }

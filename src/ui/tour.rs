@@ -4,7 +4,7 @@
 use crate::call::Severity;
 
 use super::keymap::Act;
-use super::model::{Mode, Model};
+use super::model::Model;
 
 /// What is asked for, and what comes of it.
 const STEPS: [(Act, &str); 6] = [
@@ -48,7 +48,7 @@ pub(super) fn words(model: &Model) -> Option<String> {
 
 /// Whoever opens a demo may be new here.
 pub(super) fn offer(model: &mut Model) {
-    if model.settings.mode == Mode::Demo && model.hello.is_none() {
+    if model.settings.offers_tour && model.hello.is_none() {
         let palette = model.key(Act::Palette).to_owned();
         model.say(
             Severity::Info,

@@ -2,6 +2,7 @@
 //! happens to the link, the attached board ends up equal to the backend's, without a gap.
 
 mod dial;
+mod quiet;
 mod slow;
 mod two;
 mod version;

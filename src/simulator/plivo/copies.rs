@@ -16,7 +16,6 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::simulator::cast::Cast;
 use crate::simulator::copied::{self, Track, Words};
 use crate::simulator::ulaw::FRAME_MS;
 
@@ -125,18 +124,10 @@ async fn run(shared: &Shared, entry: &Entry, url: &str, id: &str, end: &Cancella
     } else {
         &entry.from
     };
-    let script = shared.cfg.cast.find(number, "");
-    let script = script.unwrap_or_else(|| Cast::improvise(number));
     let mut view = entry.view.subscribe();
-    let over = async {
-        drop(view.wait_for(PlivoCallView::is_over).await);
-        end.cancel();
-        std::future::pending::<u32>().await
-    };
-    let received = tokio::select! {
-        received = copied::send(socket, &mut words, &script, end) => received,
-        received = over => received,
-    };
+    let over = async { drop(view.wait_for(PlivoCallView::is_over).await) };
+    let of = (&shared.cfg.cast, number.as_str());
+    let received = copied::send(socket, &mut words, of, end, over).await;
     entry.note(|view| {
         view.copies_open -= 1;
         view.copy_messages += received;

@@ -15,7 +15,6 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::CallStatus;
-use crate::simulator::cast::Cast;
 use crate::simulator::copied::{self, Track, Words};
 use crate::simulator::ulaw::FRAME_MS;
 
@@ -126,18 +125,10 @@ async fn run(
     } else {
         &entry.to
     };
-    let script = shared.cfg.cast.find(number, "");
-    let script = script.unwrap_or_else(|| Cast::improvise(number));
     let mut view = entry.view.subscribe();
-    let over = async {
-        drop(view.wait_for(CallView::is_over).await);
-        end.cancel();
-        std::future::pending::<u32>().await
-    };
-    let received = tokio::select! {
-        received = copied::send(socket, &mut words, &script, end) => received,
-        received = over => received,
-    };
+    let over = async { drop(view.wait_for(CallView::is_over).await) };
+    let of = (&shared.cfg.cast, number.as_str());
+    let received = copied::send(socket, &mut words, of, end, over).await;
     entry.note(|view| {
         view.copies_open -= 1;
         view.copy_messages += received;

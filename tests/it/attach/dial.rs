@@ -46,6 +46,17 @@ fn free_address() -> String {
     free.local_addr().unwrap().to_string()
 }
 
+/// An enter that follows too fast is taken for a slip of the finger, so it is pressed until it is heard.
+fn enter(screen: &mut pty::Screen, answer: &str) {
+    for _ in 0..20 {
+        screen.keys("\r");
+        if screen.appears(answer, 250) {
+            return;
+        }
+    }
+    panic!("enter was not heard:\n{}", screen.text());
+}
+
 /// Dials by key and watches the call come up.
 fn dials(screen: &mut pty::Screen) {
     screen.wait("the empty board", 20, |text| {
@@ -56,13 +67,12 @@ fn dials(screen: &mut pty::Screen) {
     // A number nobody can dial is refused where it is typed.
     screen.keys("12");
     screen.wait_for("› 12", 5);
-    screen.keys("\r");
-    screen.wait_for("country code", 5);
+    enter(screen, "write it with +");
     screen.keys("\x15");
     screen.keys(PERSON);
     // Keys of one breath are taken for a paste, so the number is read before it is sent.
     screen.wait_for(PERSON, 5);
-    screen.keys("\r");
+    enter(screen, "206 •••");
     screen.wait_for("IN CALL", 30);
     screen.wait("the agent speaks", 30, |text| text.contains("agent "));
     assert!(!screen.text().contains(PERSON), "numbers are masked");
