@@ -4,13 +4,12 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 
 use super::cast::Cast;
+use super::socket::Socket;
 use super::speech::{Line, Script};
 use super::ulaw::{self, FRAME_BYTES, FRAME_MS};
 
@@ -18,8 +17,6 @@ use super::ulaw::{self, FRAME_BYTES, FRAME_MS};
 const SEND_WITHIN: Duration = Duration::from_secs(5);
 /// Quiet between two lines.
 const PAUSE_FRAMES: usize = 20;
-
-pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Whose voice it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

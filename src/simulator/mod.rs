@@ -14,6 +14,7 @@ pub mod pipeline;
 pub mod plivo;
 mod rng;
 mod schedule;
+mod socket;
 pub mod speech;
 mod stamp;
 mod stamped;

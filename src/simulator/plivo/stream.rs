@@ -19,8 +19,8 @@ use tokio_tungstenite::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
-use crate::simulator::copied::Socket;
 use crate::simulator::rng::Rng;
+use crate::simulator::socket::Socket;
 use crate::simulator::speech::LineQuality;
 use crate::simulator::twilio::{CutHow, FarEnd, Pace, Payload, Playout, StreamCut};
 use crate::simulator::ulaw::{self, FRAME_BYTES, FRAME_MS};

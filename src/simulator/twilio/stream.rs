@@ -11,16 +11,16 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
+use tokio_tungstenite::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
-use tokio_tungstenite::{MaybeTlsStream, connect_async_with_config};
 use url::Url;
 
-use crate::simulator::copied::Socket;
 use crate::simulator::rng::Rng;
+use crate::simulator::socket::{self, Socket};
 use crate::simulator::speech::LineQuality;
 use crate::simulator::ulaw::{self, FRAME_BYTES, FRAME_MS};
 
@@ -116,17 +116,7 @@ pub(super) async fn dial(shared: &Shared, url: &str) -> Result<Socket, WsError> 
         header::USER_AGENT,
         HeaderValue::from_static("Twilio.TmeWs/1.0"),
     );
-    if let Some(host) = host.and_then(|host| HeaderValue::from_str(&host).ok()) {
-        headers.insert(header::HOST, host);
-    }
-    let config = WebSocketConfig::default()
-        .read_buffer_size(4096)
-        .write_buffer_size(0)
-        .max_write_buffer_size(256 * 1024)
-        .max_message_size(Some(1024 * 1024));
-    connect_async_with_config(request, Some(config), true)
-        .await
-        .map(|(socket, _)| socket)
+    socket::open(request, host, 1024 * 1024).await
 }
 
 struct Live<'a> {

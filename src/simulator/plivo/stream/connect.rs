@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tokio_tungstenite::connect_async_with_config;
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 use url::Url;
+
+use crate::simulator::socket;
 
 use super::super::state::Shared;
 use super::{Leg, Socket};
@@ -50,15 +50,5 @@ pub(in crate::simulator::plivo) async fn dial(
             headers.insert(name, value);
         }
     }
-    if let Some(host) = host.and_then(|host| HeaderValue::from_str(&host).ok()) {
-        headers.insert(header::HOST, host);
-    }
-    let config = WebSocketConfig::default()
-        .read_buffer_size(4096)
-        .write_buffer_size(0)
-        .max_write_buffer_size(256 * 1024)
-        .max_message_size(Some(64 * 1024));
-    connect_async_with_config(request, Some(config), true)
-        .await
-        .map(|(socket, _)| socket)
+    socket::open(request, host, 64 * 1024).await
 }
