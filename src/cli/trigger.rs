@@ -395,7 +395,12 @@ fn elevenlabs_event(
         .agent_id
         .clone()
         .unwrap_or_else(|| "agent_test".into());
-    let conversation = args.conversation.as_deref().unwrap_or("conv_test");
+    // A conversation belongs to one lead: two leads are two conversations.
+    let conversation = match (&args.conversation, &args.lead) {
+        (Some(id), _) => id.clone(),
+        (None, Some(lead)) => format!("conv_test_{lead}"),
+        (None, None) => "conv_test".to_owned(),
+    };
     let mut data = json!({"agent_id": agent, "conversation_id": conversation});
     if let Some(sid) = args
         .sid

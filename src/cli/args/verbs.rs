@@ -424,7 +424,7 @@ pub struct TriggerArgs {
     /// Carrier's id of the call (CallSid, CallUUID); a random one without it.
     #[arg(long, value_name = "SID", env = "WALLBOARD_SID")]
     pub sid: Option<String>,
-    /// The vendor's id of the conversation; conv_test without it.
+    /// The vendor's id of the conversation; one per lead without it.
     #[arg(long, value_name = "ID", env = "WALLBOARD_CONVERSATION")]
     pub conversation: Option<String>,
     /// Whose conversation it is, for elevenlabs events.
