@@ -115,7 +115,10 @@ async fn an_operator_speaks_in_the_agents_place_and_hands_back_everywhere() {
                     hints.iter().any(|hint| hint.contains("20 EUR")),
                     "{hints:?}"
                 );
-                assert!(talk.view().refused.is_empty(), "{:?}", talk.view().refused);
+                // A cancel may cross the end of what it cancels; nothing else is refused.
+                let mut refused = talk.view().refused;
+                refused.retain(|why| !why.starts_with("response_cancel_not_active"));
+                assert!(refused.is_empty(), "{refused:?}");
             }
         } else {
             for talk in house.elevenlabs.conversations() {
