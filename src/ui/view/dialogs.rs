@@ -219,7 +219,10 @@ pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, screen: 
             "Flag",
             "A label, for instance: hallucination, refund, callback.",
         ),
-        Ask::Dial => ("Place a call", "Number with + and country code."),
+        Ask::Dial => (
+            "Place a call",
+            "Number with + and country code; “+1… via elevenlabs” dials on its line.",
+        ),
         Ask::Transfer => (
             "Transfer the caller to",
             "A place of the list by name or figure, a number with + and country code, or sip:…",
