@@ -1,4 +1,4 @@
-//! Sound of one call on this machine's speakers. Having none is a normal answer, not an error.
+//! Sound of one call, or of one recording, on this machine's speakers. Having none is a normal answer, not an error.
 //!
 //! Owns the sound server connection, the ring between a call's frames and the device, volume, mute
 //! and pan. Does not decide which call is heard, cannot send audio into a call, and never delays
@@ -11,11 +11,13 @@
 mod address;
 #[cfg(any(feature = "alsa", not(target_os = "linux")))]
 mod cpal_dev;
+mod decode;
 mod device;
 #[cfg(target_os = "linux")]
 mod pulse;
 mod ring;
 mod source;
+mod tape;
 mod task;
 
 use std::sync::Arc;
@@ -26,9 +28,11 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::{ListenStream, Tasks};
 
 pub use address::{AudioEnv, PulseAddress, pulse_addresses};
+pub use decode::DecodeError;
 pub use device::list_devices;
 pub use ring::{Feeder, Prime, RingStats, ring};
 pub use source::{Controls, ListenSource, Pan};
+pub use tape::{Tape, TapeOrder, TapeState};
 use task::Command;
 
 /// Commands waiting for the audio task. Full: the key press is dropped and logged; the task is
