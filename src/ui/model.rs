@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, FixedOffset, Offset, TimeDelta, Utc};
 
 use crate::call::{Board, Call, CallId, CommandId, Epoch, Gauge, Line, Pending, Severity};
-use crate::engine::{Hello, LinkState, Update};
+use crate::engine::{Fetched, Hello, LinkState, Update};
 
 use super::filter::Filter;
 use super::keymap::{Act, Keymap};
@@ -167,6 +167,18 @@ pub struct Ear {
     pub pan: Pan,
 }
 
+/// A recording that is being fetched or plays, as the operator asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tape {
+    pub call: CallId,
+    /// What it is served under.
+    pub id: String,
+    /// As its call tells it; the file itself knows better once it is read.
+    pub length_s: Option<u32>,
+    /// How much has come, until it plays.
+    pub fetching: Option<Fetched>,
+}
+
 #[derive(Clone, Debug)]
 pub struct Toast {
     pub severity: Severity,
@@ -289,6 +301,7 @@ pub struct Model {
     pub asked_older: Option<CallId>,
     pub detail_scroll: u16,
     pub ear: Ear,
+    pub tape: Option<Tape>,
     pub sound: SoundState,
     pub toast: Option<Toast>,
     pub unmasked: HashMap<CallId, Unmasked>,
@@ -373,6 +386,7 @@ impl Model {
                 muted: false,
                 pan: Pan::Split,
             },
+            tape: None,
             sound: SoundState::default(),
             toast: None,
             unmasked: HashMap::new(),

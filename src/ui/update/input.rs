@@ -36,6 +36,14 @@ pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
         }
         Some(Overlay::Copy) => copy::key(model, key),
         Some(Overlay::Columns(_)) => views::key(model, key),
+        Some(Overlay::HearRecording(id)) => {
+            let text = recording_command(id);
+            let wants_copy = key.code == KeyCode::Char('y');
+            model.overlays.pop();
+            let what = "command".to_owned();
+            let copy = vec![Effect::Copy { what, text }];
+            if wants_copy { copy } else { Vec::new() }
+        }
         Some(Overlay::Hear(_)) => {
             let again = key.code == KeyCode::Char('y');
             model.overlays.pop();
@@ -45,6 +53,11 @@ pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
             Vec::new()
         }
     }
+}
+
+/// How a recording is heard where there is sound.
+pub(crate) fn recording_command(id: &str) -> String {
+    format!("wallboard recording {id} | mpv -")
 }
 
 /// Text is text: it goes into an input if one is open, and nowhere else.

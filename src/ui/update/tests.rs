@@ -4,6 +4,7 @@ mod hands;
 mod looking;
 mod marking;
 mod paging;
+mod playing;
 mod views;
 
 use std::sync::Arc;
