@@ -217,7 +217,7 @@ impl Player {
         let length_s = {
             let read = self.reel.lock();
             let whole = matches!(read.end, Some(Ok(())));
-            whole.then(|| read.frames.len().div_ceil(FRAMES_PER_S) as u32)
+            whole.then(|| ((read.frames.len() + FRAMES_PER_S / 2) / FRAMES_PER_S) as u32)
         };
         let now = TapeState {
             at_s: (self.at / FRAMES_PER_S) as u32,

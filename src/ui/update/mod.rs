@@ -38,7 +38,7 @@ pub(crate) use list::visible;
 pub(crate) use may::why_not;
 pub(crate) use pages::AUDIT_ROWS;
 pub(crate) use prompts::{Choice, choices, places};
-pub(crate) use tape::{progress as tape_progress, words as tape_words};
+pub(crate) use tape::{is_paused, progress as tape_progress, words as tape_words};
 pub use typed::{Typed, answered, is_about_a_call, typed, typed_commands};
 
 /// Takes one message in. The caller has set `model.now`.

@@ -99,7 +99,7 @@ fn play(model: &mut Model, argument: Option<&str>) -> Vec<Effect> {
 }
 
 fn toggle(model: &mut Model) -> Vec<Effect> {
-    let is_paused = model.sound.tape.as_ref().is_some_and(|tape| tape.is_paused);
+    let is_paused = is_paused(model);
     match &model.tape {
         Some(tape) if tape.fetching.is_some() => {
             model.say(Severity::Info, "the recording is still coming");
@@ -167,6 +167,11 @@ pub(super) fn sounded(model: &mut Model) -> Vec<Effect> {
 fn playing(model: &Model) -> Option<String> {
     let tape = model.tape.as_ref()?;
     tape.fetching.is_none().then(|| tape.id.clone())
+}
+
+/// The operator holds what would play.
+pub(crate) fn is_paused(model: &Model) -> bool {
+    model.sound.tape.as_ref().is_some_and(|tape| tape.is_paused)
 }
 
 /// How far the recording of this call is, in words: `00:12 / 01:34`; `None` when none of it plays.

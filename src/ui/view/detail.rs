@@ -10,7 +10,7 @@ use crate::ui::model::{Focus, Model};
 use crate::ui::order::is_open;
 use crate::ui::pen::{Pen, Seg, width as columns_of};
 use crate::ui::theme::{Role, Theme};
-use crate::ui::update::{tape_progress, why_not};
+use crate::ui::update::{is_paused, tape_progress, why_not};
 use crate::ui::words::{
     agent_name, answered_word, band_word, direction_word, duration, seconds, spark, vendor,
 };
@@ -351,7 +351,14 @@ fn recordings<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Line
     let note = match &plays {
         None if why_not(model, Act::Play).is_some() => String::new(),
         None => format!("{key} plays"),
-        Some(_) => format!("{key} pause · {} stop", model.key(Act::PlayStop)),
+        Some(_) => {
+            let does = if is_paused(model) {
+                "goes on"
+            } else {
+                "pauses"
+            };
+            format!("{key} {does} · {} stops", model.key(Act::PlayStop))
+        }
     };
     head(pen, lines, "Recordings", note);
     for recording in &call.recordings {
@@ -375,7 +382,12 @@ fn recordings<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Line
             .as_ref()
             .filter(|(tape, _)| tape.id == recording.served_id())
         {
-            segs.push(pen.seg(format!("  ▸ {words}"), Role::Accent));
+            let glyph = if is_paused(model) {
+                "○ paused"
+            } else {
+                "▸"
+            };
+            segs.push(pen.seg(format!("  {glyph} {words}"), Role::Accent));
         }
         lines.push(segs);
         if let Some(url) = &recording.url {

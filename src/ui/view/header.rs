@@ -8,7 +8,7 @@ use crate::engine::LinkState;
 use crate::ui::model::{Mode, Model};
 use crate::ui::pen::{Pen, Seg, width};
 use crate::ui::theme::Role;
-use crate::ui::update::{shown_number, tape_words};
+use crate::ui::update::{is_paused, shown_number, tape_words};
 use crate::ui::words::{duration, figure, seconds, tenths};
 
 use super::quality::{score_role, turn_role};
@@ -153,8 +153,11 @@ fn tape<'a>(pen: &Pen<'_>, model: &Model) -> Vec<Seg<'a>> {
     let Some(tape) = &model.tape else {
         return Vec::new();
     };
-    let is_paused = model.sound.tape.as_ref().is_some_and(|tape| tape.is_paused);
-    let glyph = if is_paused { "○ paused" } else { "▸" };
+    let glyph = if is_paused(model) {
+        "○ paused"
+    } else {
+        "▸"
+    };
     let call = model.find(tape.call);
     let tail = call.map_or_else(String::new, |call| last_digits(&shown_number(model, call)));
     let muted = if model.ear.muted { " muted" } else { "" };

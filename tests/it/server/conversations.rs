@@ -484,7 +484,11 @@ async fn a_call_the_vendor_places_is_told_of_from_ring_to_record() {
     .await;
     let text = json!({"text": "Where is my parcel?", "sentBy": "user", "channel": "sms"});
     let kept = backend
-        .post("/api/leads/L7/messages", crate::it::support::backend::ADMIN, text)
+        .post(
+            "/api/leads/L7/messages",
+            crate::it::support::backend::ADMIN,
+            text,
+        )
         .await;
     assert_eq!(kept.status(), 200);
     sim.tell(Webhooks {
