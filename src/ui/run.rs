@@ -85,6 +85,32 @@ pub struct UiOptions {
     pub notify: Notify,
 }
 
+impl UiOptions {
+    /// What of this the model is to know.
+    fn settings(&self, is_remote_terminal: bool, theme: String) -> Settings {
+        let endpoints = self.endpoints.iter();
+        Settings {
+            mode: self.mode,
+            name: self.name.clone(),
+            endpoints: endpoints
+                .map(|(label, url, hits)| Endpoint {
+                    label: label.clone(),
+                    url: url.clone(),
+                    hits: hits.load(Ordering::Relaxed),
+                })
+                .collect(),
+            is_remote_terminal,
+            themes: Theme::names(self.theme_dir.as_deref()),
+            theme,
+            watch_words: self.watch_words.clone(),
+            mouse: self.mouse,
+            views: self.views.clone(),
+            offers_tour: self.mode == Mode::Demo,
+            seed: random(),
+        }
+    }
+}
+
 /// A small file of this screen's own.
 #[derive(Clone, Debug)]
 pub struct Kept {
@@ -205,27 +231,7 @@ impl Screen {
         let is_slow = options.low_bandwidth;
         let remote = is_slow || env("SSH_CONNECTION").is_some();
         let follows_background = options.theme.is_none() && has_background(depth, env("TERM"));
-        let settings = Settings {
-            mode: options.mode,
-            name: options.name.clone(),
-            endpoints: options
-                .endpoints
-                .iter()
-                .map(|(label, url, hits)| Endpoint {
-                    label: label.clone(),
-                    url: url.clone(),
-                    hits: hits.load(Ordering::Relaxed),
-                })
-                .collect(),
-            is_remote_terminal: remote,
-            themes: Theme::names(dir),
-            theme: chosen,
-            watch_words: options.watch_words.clone(),
-            mouse: options.mouse,
-            views: options.views.clone(),
-            offers_tour: options.mode == Mode::Demo,
-            seed: random(),
-        };
+        let settings = options.settings(remote, chosen);
         let term = Term::enter(Manners {
             mouse: options.mouse,
             asks_background: follows_background,

@@ -69,10 +69,8 @@ pub(crate) fn here(model: &Model) -> Vec<CallId> {
     }
     let listed = listed(model);
     let place = |id: &CallId| listed.iter().position(|known| known == id);
-    let counts = |id: &CallId| match model.is_past() {
-        true => place(id).is_some(),
-        false => model.board.get(*id).is_some(),
-    };
+    let is_past = model.is_past();
+    let counts = |id: &CallId| place(id).is_some() || (!is_past && model.board.get(*id).is_some());
     let mut ids: Vec<CallId> = model.marked.iter().copied().filter(counts).collect();
     ids.sort_by_key(|id| (place(id).unwrap_or(usize::MAX), *id));
     ids
