@@ -315,6 +315,7 @@ pub const KEYS: &[Key] = &[
     key("ui.volume", Kind::Whole { min: 0, max: 100 }, "80", "Loudness when listening starts, percent."),
     key("ui.paint_background", Kind::Flag, "false", "Paint the theme's own background, so that everybody who shares this terminal sees the same."),
     key("ui.low_bandwidth", Kind::Flag, "false", "For a slow line: fewer repaints, no meters."),
+    key("ui.restore", Kind::Flag, "true", "Begin with the view the screen of this backend was left with (filter, order, layout, columns, theme).\nIt is kept in $XDG_STATE_HOME/wallboard; --fresh begins without it."),
     key("ui.notify", Kind::Choice(&["off", "bell", "osc9", "osc777", "osc99"]), "off", "How a critical alert reaches you when the terminal is not in front, at most once in 10 s:\na bell, or a desktop notification (osc9: iTerm2, WezTerm, Windows Terminal; osc777: foot, urxvt;\nosc99: kitty)."),
     key("alerts.preset", Kind::Choice(&Thresholds::PRESETS), "phone", "Starting point of the figures below. relaxed: for agents that look things up while the caller waits;\nstrict: for short and lively calls; hamming, voiceobs: turns and silence as those two judge them."),
     key("alerts.off", Kind::List, "codec_noise", "Detectors that are switched off: agent_loop, tool_loop, phantom_speaking, dead_air, no_first_audio,\ndeaf_agent, codec_noise, barge_in_ignored, talk_over, slow_turn, runaway_call, transfer_stuck,\nghost_call, machine_answered, watch_word, help_request, agent_lost, media_lost."),

@@ -1,10 +1,14 @@
 //! The screen's behaviour as scripts of messages.
 
+mod every_key;
 mod hands;
+mod lead;
 mod looking;
 mod marking;
 mod paging;
 mod playing;
+mod review;
+mod taking;
 mod views;
 
 use std::sync::Arc;
