@@ -88,6 +88,7 @@ pub enum Act {
     Unmask,
     Copy,
     Export,
+    HandOver,
     Theme,
     Demo,
     Mouse,
