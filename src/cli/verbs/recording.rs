@@ -39,7 +39,7 @@ pub async fn run(args: &RecordingArgs, config: &Config, as_json: bool) -> Outcom
     let id = find(&client, args).await?;
     let response = client.open(client.url(&["api", "recordings", &id])).await?;
     let Some(path) = &args.out else {
-        copy(response, |piece| out::write_all(piece)).await?;
+        copy(response, out::write_all).await?;
         return Ok(());
     };
     let mut file = create(path)?;

@@ -298,31 +298,15 @@ async fn set_apart(
             None => None,
         },
     };
-    let taken = match call {
-        Some(call) => known(core, &event, &call, None).await?,
-        None => {
-            let taken = fresh(core, &event, &place, None).await?;
-            if let Some(call) = taken.call {
-                let why = Fact::TroubleNoted {
-                    code: "other_lead".into(),
-                    message: format!(
-                        "{key} is another lead's conversation; what names {other} is kept here"
-                    ),
-                };
-                // Nobody is on this line: it is a place for words, not a call that goes on.
-                let over = Fact::CallEnded {
-                    status: CallStatus::Completed,
-                    ended_by: None,
-                    cause: Some("kept apart: its events name another lead".into()),
-                    duration_s: None,
-                    source: Word::Webhook,
-                };
-                core.switchboard
-                    .post(Target::Past(call), vec![why, over])
-                    .await?;
-            }
-            taken
+    let taken = if let Some(call) = call {
+        known(core, &event, &call, None).await?
+    } else {
+        let taken = fresh(core, &event, &place, None).await?;
+        if let Some(call) = taken.call {
+            let news = apart_news(key, other);
+            core.switchboard.post(Target::Past(call), news).await?;
         }
+        taken
     };
     Ok(Taken {
         lead: None,
@@ -330,6 +314,22 @@ async fn set_apart(
         fate: Fate::Apart,
         ..taken
     })
+}
+
+/// Why there is such a call, and that it is over: nobody is on this line, it is a place for words.
+fn apart_news(key: &str, other: &str) -> Vec<Fact> {
+    let why = Fact::TroubleNoted {
+        code: "other_lead".into(),
+        message: format!("{key} is another lead's conversation; what names {other} is kept here"),
+    };
+    let over = Fact::CallEnded {
+        status: CallStatus::Completed,
+        ended_by: None,
+        cause: Some("kept apart: its events name another lead".into()),
+        duration_s: None,
+        source: Word::Webhook,
+    };
+    vec![why, over]
 }
 
 async fn known(
