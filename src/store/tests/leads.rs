@@ -186,9 +186,12 @@ async fn words_of_a_purged_lead_are_in_no_file_any_more() {
         };
         author.write(&journal, id(call), first);
         for line in 1..=60 {
-            let word = |what: &str| match is_theirs {
-                true => secret(call, line, what),
-                false => format!("kept{call}x{line}{what}"),
+            let word = |what: &str| {
+                if is_theirs {
+                    secret(call, line, what)
+                } else {
+                    format!("kept{call}x{line}{what}")
+                }
             };
             let interim = Fact::UtteranceInterim {
                 turn: line,
