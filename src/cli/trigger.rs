@@ -1,17 +1,13 @@
-//! `wallboard trigger`: a fake webhook, signed as the vendor signs, sent to a backend.
+//! `wallboard trigger`: a fake webhook, signed as the vendor signs, sent to a backend. What there is
+//! to send and how it is signed are the vendors'.
 //!
 //! The right to send one is knowing the signing secret, which comes from the configuration.
 
-mod plivo;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use crate::call::Secret;
 use crate::engine::{Clock, random};
-use crate::providers::{elevenlabs, twilio};
+use crate::providers::vendor::registry::fakes;
+use crate::providers::vendor::{Fake, FakeAsk, FakeKind};
 
 use super::args::TriggerArgs;
 use super::config::{Config, nearest};
@@ -19,180 +15,13 @@ use super::out::{self, Table};
 use super::verbs::Place;
 use super::{Failure, Outcome};
 
-/// One kind of fake.
-struct Kind {
-    name: &'static str,
-    path: &'static str,
-    about: &'static str,
-    body: Body,
-}
-
-#[derive(Clone, Copy)]
-enum Body {
-    /// Twilio's form, signed with the auth token. Fields beyond those every request has.
-    Form(&'static [(&'static str, &'static str)]),
-    /// Plivo's form, signed V3. As above.
-    Plivo(&'static [(&'static str, &'static str)]),
-    /// Twilio's Event Streams: JSON whose hash is in the signed URL.
-    CloudEvent,
-    /// ElevenLabs' JSON of this type.
-    ElevenLabs(&'static str),
-}
-
-/// What is said when nobody says what.
-const GREETING: &str = "Hello, this is a test.";
-const RECORDING: &str = "REaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-const STREAM: &str = "MZaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-
-const KINDS: &[Kind] = &[
-    Kind {
-        name: "twilio.incoming-call",
-        path: "/incoming-call",
-        about: "a call comes in",
-        body: Body::Form(&[("CallStatus", "ringing"), ("Direction", "inbound")]),
-    },
-    Kind {
-        name: "twilio.call-status",
-        path: "/call-status-callback",
-        about: "a call's status changed (--status)",
-        body: Body::Form(&[
-            ("CallStatus", "in-progress"),
-            ("Direction", "inbound"),
-            ("CallbackSource", "call-progress-events"),
-            ("SequenceNumber", "2"),
-        ]),
-    },
-    Kind {
-        name: "twilio.amd",
-        path: "/amd-status-callback",
-        about: "who picked up (--set AnsweredBy=human)",
-        body: Body::Form(&[
-            ("AnsweredBy", "machine_end_beep"),
-            ("MachineDetectionDuration", "8120"),
-        ]),
-    },
-    Kind {
-        name: "twilio.recording",
-        path: "/recording-status-callback",
-        about: "a recording is ready",
-        body: Body::Form(&[
-            ("RecordingSid", RECORDING),
-            ("RecordingStatus", "completed"),
-            ("RecordingDuration", "45"),
-            ("RecordingChannels", "2"),
-            ("RecordingSource", "OutboundAPI"),
-            ("RecordingTrack", "both"),
-        ]),
-    },
-    Kind {
-        name: "twilio.stream-status",
-        path: "/stream-status-callback",
-        about: "a media stream started, stopped or failed",
-        body: Body::Form(&[("StreamSid", STREAM), ("StreamEvent", "stream-started")]),
-    },
-    Kind {
-        name: "twilio.quality",
-        path: "/quality-insights-callback",
-        about: "the carrier's own quality figures",
-        body: Body::CloudEvent,
-    },
-    Kind {
-        name: "elevenlabs.post-call",
-        path: "/api/webhooks/elevenlabs/post-call",
-        about: "transcript and analysis after the call",
-        body: Body::ElevenLabs("post_call_transcription"),
-    },
-    Kind {
-        name: "twilio.sms",
-        path: "/sms",
-        about: "a text message comes in (--text)",
-        body: Body::Form(&[("NumMedia", "0")]),
-    },
-    live(
-        "elevenlabs.conversation_started",
-        "conversation_started",
-        "a conversation begins (--lead)",
-    ),
-    live(
-        "elevenlabs.user_message",
-        "user_message",
-        "the caller says something (--text)",
-    ),
-    live(
-        "elevenlabs.agent_message",
-        "agent_message",
-        "the agent says something (--text)",
-    ),
-    live(
-        "elevenlabs.interruption",
-        "interruption",
-        "the caller interrupts the agent",
-    ),
-    live(
-        "elevenlabs.silence_detected",
-        "silence_detected",
-        "nobody speaks",
-    ),
-    live(
-        "elevenlabs.conversation_ended",
-        "conversation_ended",
-        "a conversation ends",
-    ),
-    Kind {
-        name: "elevenlabs.post-call-audio",
-        path: "/api/webhooks/elevenlabs/post-call",
-        about: "the recording after the call",
-        body: Body::ElevenLabs("post_call_audio"),
-    },
-    Kind {
-        name: "elevenlabs.initiation-failure",
-        path: "/api/webhooks/elevenlabs/post-call",
-        about: "a call that never became a conversation",
-        body: Body::ElevenLabs("call_initiation_failure"),
-    },
-    Kind {
-        name: "elevenlabs.conversation-event",
-        path: "/api/webhooks/elevenlabs/conversation-events",
-        about: "a live conversation event",
-        body: Body::ElevenLabs("user_transcript"),
-    },
-];
-
-/// An event of the live family.
-const fn live(name: &'static str, event: &'static str, about: &'static str) -> Kind {
-    Kind {
-        name,
-        path: "/api/webhooks/elevenlabs/conversation-events",
-        about,
-        body: Body::ElevenLabs(event),
-    }
-}
-
-/// Half a second of silence: one frame of MPEG-2 layer III, repeated.
-fn silent_mp3() -> Vec<u8> {
-    let mut frame = vec![0xff, 0xf3, 0x18, 0xc4];
-    frame.resize(72, 0);
-    frame.repeat(20)
-}
-
-/// A request ready to go.
-struct Fake {
-    headers: Vec<(String, String)>,
-    query: Option<String>,
-    body: String,
-}
-
-/// All fakes, in the order they are listed.
-fn kinds() -> impl Iterator<Item = &'static Kind> {
-    KINDS.iter().chain(plivo::KINDS)
-}
-
 pub async fn run(args: &TriggerArgs, config: &Config, as_json: bool) -> Outcome {
     let Some(name) = &args.event else {
         return list(as_json);
     };
-    let kind = kinds().find(|kind| kind.name == name).ok_or_else(|| {
-        let fix = nearest(name, kinds().map(|kind| kind.name)).map_or_else(
+    let found = fakes().find(|(kind, _)| kind.name == name);
+    let (kind, vendor) = found.ok_or_else(|| {
+        let fix = nearest(name, fakes().map(|(kind, _)| kind.name)).map_or_else(
             || "`wallboard trigger` lists them".to_owned(),
             |close| format!("did you mean {close}?"),
         );
@@ -201,51 +30,37 @@ pub async fn run(args: &TriggerArgs, config: &Config, as_json: bool) -> Outcome 
     let place = Place::find(&args.remote, config)?;
     let sent_to = place.url.as_str().trim_end_matches('/').to_owned();
     let signed_for = config.server.public_url.clone().unwrap_or(sent_to.clone());
-    let random_id = match kind.body {
-        Body::Plivo(_) => plivo::random_uuid,
-        Body::Form(_) | Body::CloudEvent | Body::ElevenLabs(_) => random_sid,
+    let named = args.sid.clone();
+    let sid = named.unwrap_or_else(|| (vendor.random_id)(random()));
+    let ask = FakeAsk {
+        setup: &config.setup(),
+        signed_for: &signed_for,
+        sid: &sid,
+        sid_is_named: args.sid.is_some(),
+        conversation: args.conversation.as_deref(),
+        lead: args.lead.as_deref(),
+        text: args.text.as_deref(),
+        status: args.status.as_deref(),
+        fields: &fields(args)?,
+        now: Clock::start().now(),
+        nonce: u64::from_le_bytes(random()),
     };
-    let sid = args.sid.clone().unwrap_or_else(random_id);
-    let now = Clock::start().now();
-    let fake = match kind.body {
-        Body::Form(fields) => form(args, config, kind, fields, &signed_for, &sid, now)?,
-        Body::Plivo(fields) => plivo::form(args, config, kind, fields, &signed_for, &sid, now)?,
-        Body::CloudEvent => cloud_event(config, kind, &signed_for, &sid, now)?,
-        Body::ElevenLabs(event) => elevenlabs_event(args, config, event, &sid, now)?,
-    };
+    let fake = (vendor.make)(kind, &ask).map_err(|(message, fix)| Failure::usage(message, fix))?;
     send(&sent_to, &signed_for, kind, &sid, fake, as_json).await
 }
 
 fn list(as_json: bool) -> Outcome {
     if as_json {
-        for kind in kinds() {
+        for (kind, _) in fakes() {
             out::json(&json!({"event": kind.name, "path": kind.path, "about": kind.about}))?;
         }
         return Ok(());
     }
     let mut table = Table::new(&["EVENT", "PATH", "WHAT"]);
-    for kind in kinds() {
+    for (kind, _) in fakes() {
         table.row([kind.name, kind.path, kind.about].map(str::to_owned));
     }
     table.print()
-}
-
-fn random_sid() -> String {
-    use std::fmt::Write;
-    let mut sid = String::from("CA");
-    for byte in random::<16>() {
-        let _ = write!(sid, "{byte:02x}");
-    }
-    sid
-}
-
-fn twilio_token(config: &Config) -> Outcome<&Secret> {
-    config.twilio.auth_token.as_ref().ok_or_else(|| {
-        Failure::usage(
-            "twilio.auth_token is not set, so nothing can be signed",
-            "set it as the backend has it: TWILIO_AUTH_TOKEN or twilio.auth_token_file",
-        )
-    })
 }
 
 /// Splits `--set NAME=VALUE`.
@@ -262,202 +77,10 @@ fn fields(args: &TriggerArgs) -> Outcome<Vec<(String, String)>> {
         .collect()
 }
 
-fn form(
-    args: &TriggerArgs,
-    config: &Config,
-    kind: &Kind,
-    own: &[(&str, &str)],
-    signed_for: &str,
-    sid: &str,
-    now: DateTime<Utc>,
-) -> Outcome<Fake> {
-    let account = config
-        .twilio
-        .account_sid
-        .clone()
-        .unwrap_or_else(|| format!("AC{}", "0".repeat(32)));
-    let to = config
-        .twilio
-        .phone_number
-        .clone()
-        .unwrap_or_else(|| "+15557650000".into());
-    let mut params: Vec<(String, String)> = [
-        ("AccountSid", account.as_str()),
-        ("ApiVersion", "2010-04-01"),
-        ("CallSid", sid),
-        ("From", "+15551230000"),
-        ("To", to.as_str()),
-        ("Timestamp", &now.to_rfc2822()),
-    ]
-    .into_iter()
-    .chain(own.iter().copied())
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .collect();
-    if kind.path == "/sms" {
-        let text = args.text.as_deref().unwrap_or(GREETING);
-        params.push(("Body".into(), text.to_owned()));
-        params.push(("MessageSid".into(), sid.replacen("CA", "SM", 1)));
-    }
-    let params = with_wanted(params, args)?;
-    let url = format!("{signed_for}{}", kind.path);
-    let signature = twilio::sign(&url, &params, twilio_token(config)?);
-    Ok(Fake {
-        headers: vec![
-            (
-                "content-type".into(),
-                "application/x-www-form-urlencoded".into(),
-            ),
-            (twilio::SIGNATURE_HEADER.into(), signature),
-        ],
-        query: None,
-        body: form_body(params),
-    })
-}
-
-/// The fields with what the command line wants of them.
-fn with_wanted(
-    mut params: Vec<(String, String)>,
-    args: &TriggerArgs,
-) -> Outcome<Vec<(String, String)>> {
-    let mut wanted = fields(args)?;
-    if let Some(status) = &args.status {
-        wanted.push(("CallStatus".into(), status.clone()));
-    }
-    for (name, value) in wanted {
-        params.retain(|(known, _)| *known != name);
-        params.push((name, value));
-    }
-    Ok(params)
-}
-
-fn form_body(params: Vec<(String, String)>) -> String {
-    url::form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(params)
-        .finish()
-}
-
-fn cloud_event(
-    config: &Config,
-    kind: &Kind,
-    signed_for: &str,
-    sid: &str,
-    now: DateTime<Utc>,
-) -> Outcome<Fake> {
-    let at = now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-    let edge = json!({"interval": {
-        "codec_name": "pcmu", "packets_received": 500, "packets_lost": 2,
-        "packets_loss_percentage": 0.4,
-        "jitter": {"avg": 3.0, "max": 9.0}, "mos": {"value": 4.39}, "rtt": {"value": 81},
-    }});
-    let body = json!([{
-        "specversion": "1.0",
-        "type": "com.twilio.voice.insights.call-metrics.gateway",
-        "source": format!("DG{}", "0".repeat(32)),
-        "id": format!("EZ{}", &random_sid()[2..]),
-        "dataschema": "https://events-schemas.twilio.com/VoiceInsights.CallMetric/2",
-        "datacontenttype": "application/json",
-        "time": at,
-        "data": {"timestamp": at, "call_sid": sid, "edge": "carrier_edge",
-                 "direction": "inbound", "carrier_edge": edge},
-    }])
-    .to_string();
-    let url = twilio::with_body_hash(&format!("{signed_for}{}", kind.path), body.as_bytes());
-    let signature = twilio::sign(&url, &[], twilio_token(config)?);
-    Ok(Fake {
-        headers: vec![
-            ("content-type".into(), "application/json".into()),
-            (twilio::SIGNATURE_HEADER.into(), signature),
-        ],
-        query: url.split_once('?').map(|(_, query)| query.to_owned()),
-        body,
-    })
-}
-
-fn elevenlabs_event(
-    args: &TriggerArgs,
-    config: &Config,
-    event: &str,
-    sid: &str,
-    now: DateTime<Utc>,
-) -> Outcome<Fake> {
-    let random = sid.to_owned();
-    let Some(secret) = &config.elevenlabs.webhook_secret else {
-        return Err(Failure::usage(
-            "elevenlabs.webhook_secret is not set, so nothing can be signed",
-            "set ELEVENLABS_CONVERSATION_EVENTS_WEBHOOK_SECRET or elevenlabs.webhook_secret_file",
-        ));
-    };
-    let at = now.timestamp();
-    // Two of the same in one second are two events.
-    let stamp = now.timestamp_micros() as f64 / 1e6;
-    let agent = config
-        .elevenlabs
-        .agent_id
-        .clone()
-        .unwrap_or_else(|| "agent_test".into());
-    // A conversation belongs to one lead: two leads are two conversations.
-    let conversation = match (&args.conversation, &args.lead) {
-        (Some(id), _) => id.clone(),
-        (None, Some(lead)) => format!("conv_test_{lead}"),
-        (None, None) => "conv_test".to_owned(),
-    };
-    let mut data = json!({"agent_id": agent, "conversation_id": conversation});
-    if let Some(sid) = args
-        .sid
-        .as_ref()
-        .or(args.conversation.is_none().then_some(&random))
-    {
-        data["call_sid"] = json!(sid);
-    }
-    if let Some(lead) = &args.lead {
-        data["conversation_initiation_client_data"] =
-            json!({"dynamic_variables": {"lead_id": lead}});
-    }
-    let text = args.text.as_deref().unwrap_or(GREETING);
-    match event {
-        "user_message" | "agent_message" | "user_transcript" => data["message"] = json!(text),
-        "interruption" => data["metadata"] = json!({"interruption_type": "user"}),
-        "silence_detected" => data["metadata"] = json!({"silence_duration_ms": 6000}),
-        "conversation_ended" => {
-            data["duration_ms"] = json!(45_000);
-            data["end_reason"] = json!("caller hung up");
-        }
-        "post_call_audio" => {
-            data["full_audio"] = json!(STANDARD.encode(silent_mp3()));
-        }
-        "call_initiation_failure" => data["failure_reason"] = json!("busy"),
-        _ => {}
-    }
-    if event == "post_call_transcription" {
-        data["transcript"] = json!([
-            {"role": "agent", "message": "Hello, how can I help?", "time_in_call_secs": 0},
-            {"role": "user", "message": "This is a test.", "time_in_call_secs": 3},
-        ]);
-        data["metadata"] = json!({"call_duration_secs": 12});
-        data["analysis"] =
-            json!({"transcript_summary": "A test call.", "call_successful": "success"});
-        data["status"] = json!("done");
-    }
-    for (name, value) in fields(args)? {
-        data[name] = json!(value);
-    }
-    let body = json!({"type": event, "event_timestamp": stamp, "data": data}).to_string();
-    let seconds = u64::try_from(at).unwrap_or(0);
-    let signature = elevenlabs::sign_webhook(body.as_bytes(), secret, seconds);
-    Ok(Fake {
-        headers: vec![
-            ("content-type".into(), "application/json".into()),
-            ("elevenlabs-signature".into(), signature),
-        ],
-        query: None,
-        body,
-    })
-}
-
 async fn send(
     sent_to: &str,
     signed_for: &str,
-    kind: &Kind,
+    kind: &FakeKind,
     sid: &str,
     fake: Fake,
     as_json: bool,

@@ -21,16 +21,17 @@ pub(super) enum Mouth {
 
 /// Not an action of an operator's: what taking over cannot do to this agent.
 const HUSH: &str = "hush_agent";
-const NO_MOUTH: &str = "this agent speaks no given text and no speech service is configured \
-    (chat.tts, or elevenlabs.api_key and a voice)";
-
 const NO_HUSH: &str = "goes on unheard: cannot be hushed";
 
 /// The limits of calls of this carrier with this agent.
 pub(super) fn of(core: &Core, carrier: &str, agent: &AgentPlan) -> Vec<Limit> {
     let mut limits = Vec::new();
     if mouth(core, carrier, agent, false).is_none() {
-        limits.extend(["say", "take_over"].map(|action| limit(action, NO_MOUTH)));
+        let why = format!(
+            "this agent speaks no given text and no speech service is configured ({})",
+            core.plans.hints.speech
+        );
+        limits.extend(["say", "take_over"].map(|action| limit(action, &why)));
     }
     if let Some(control) = core.carriers.get(carrier) {
         if !control.transfers() {

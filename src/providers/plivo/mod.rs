@@ -5,12 +5,15 @@
 mod answers;
 mod callbacks;
 mod codes;
+mod desk;
+mod fakes;
 mod form;
 mod rest;
 pub mod routes;
 pub mod shell;
 mod signature;
 mod stream;
+pub mod vendor;
 mod xml;
 
 use crate::call::Secret;
@@ -18,6 +21,7 @@ use crate::call::Secret;
 pub use answers::*;
 pub use callbacks::*;
 pub use codes::{hangup_text, source_text, status_of};
+pub use desk::PlivoDesk;
 pub use form::{Form, FormError, e164, is_id};
 pub use rest::*;
 pub use signature::*;

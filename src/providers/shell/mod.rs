@@ -8,7 +8,7 @@ use crate::engine::Target;
 
 use super::Subject;
 
-pub use http::{BaseError, Http, HttpAnswer, HttpFailure, base_url};
+pub use http::{BaseError, Http, HttpAnswer, HttpFailure, base_url, is_loopback_url};
 pub use wire::{DIAL_WITHIN, WsSocket, dial};
 
 /// The switchboard's address for a vendor's subject.

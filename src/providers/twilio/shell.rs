@@ -12,9 +12,9 @@ use crate::engine::{CarrierCall, CarrierControl, CarrierError, DialOrder, Record
 use crate::providers::shell::{BaseError, Http, HttpAnswer, HttpFailure, base_url};
 
 use super::{
-    AmdMode, BadId, CARRIER, CallResource, Dial, DialForm, MONITOR, Method, RETRIES,
-    RecordingChange, Rest, RestFailure, RestRequest, TwilioSettings, read_call, read_calls,
-    read_failure, read_recording, read_stream, transfer_inline,
+    AmdMode, BadId, CARRIER, CallResource, Dial, DialForm, Method, RETRIES, RecordingChange, Rest,
+    RestFailure, RestRequest, TwilioSettings, read_call, read_calls, read_failure, read_recording,
+    read_stream, routes, transfer_inline,
 };
 
 /// JSON answers larger than this are not Twilio's.
@@ -148,13 +148,13 @@ impl TwilioControl {
         let form = DialForm {
             to: ask.number.clone(),
             from,
-            url: self.callback(&format!("/outbound-call-twiml?call={call}"))?,
-            fallback_url: Some(self.callback("/fallback-twiml")?),
-            status_callback: self.callback(&format!("/call-status-callback?call={call}"))?,
+            url: self.callback(&format!("{}?call={call}", routes::OUTBOUND))?,
+            fallback_url: Some(self.callback(routes::FALLBACK)?),
+            status_callback: self.callback(&format!("{}?call={call}", routes::STATUS))?,
             amd: AmdMode::parse(&order.amd),
-            amd_callback: self.callback("/amd-status-callback")?,
+            amd_callback: self.callback(routes::AMD)?,
             recording_callback: if order.record {
-                Some(self.callback("/recording-status-callback")?)
+                Some(self.callback(routes::RECORDING)?)
             } else {
                 None
             },
@@ -168,8 +168,8 @@ impl TwilioControl {
         let dial = Dial {
             to,
             caller_id: self.phone_number.clone(),
-            action: Some(self.callback("/dial-result")?),
-            status_callback: Some(self.callback("/call-status-callback")?),
+            action: Some(self.callback(routes::DIAL_RESULT)?),
+            status_callback: Some(self.callback(routes::STATUS)?),
             timeout_s: Some(TRANSFER_RINGS_S),
         };
         let request = self
@@ -192,9 +192,7 @@ impl TwilioControl {
             RecordingOrder::Stop => Some(RecordingChange::Stop),
         };
         let request = match change {
-            None => self
-                .rest
-                .record(&call, &self.callback("/recording-status-callback")?),
+            None => self.rest.record(&call, &self.callback(routes::RECORDING)?),
             Some(change) => self
                 .rest
                 .change_recording(&call, recording.as_deref(), change),
@@ -208,7 +206,11 @@ impl TwilioControl {
     fn monitor(&self) -> Option<String> {
         let base = self.public_url.as_deref()?;
         // `https` becomes `wss`, `http` becomes `ws`.
-        Some(format!("ws{}{MONITOR}", base.strip_prefix("http")?))
+        Some(format!(
+            "ws{}{}",
+            base.strip_prefix("http")?,
+            routes::MONITOR
+        ))
     }
 
     async fn fork_now(&self, call: String, ticket: String) -> Result<String, CarrierError> {
