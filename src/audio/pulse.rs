@@ -4,6 +4,8 @@
 //! report a removed output or a hung server, so both are looked for here; every request has a
 //! timeout. Crate facts were measured with `pulseaudio` 0.3.2 against PulseAudio 16.1.
 
+pub(super) mod mic;
+
 use std::ffi::CString;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
