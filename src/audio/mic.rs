@@ -1,6 +1,8 @@
 //! This machine's microphone: 20 ms of 16-bit mono at a time, with its level. Having none is a normal
 //! answer. Nothing is recorded before [`Mic::open`] and nothing after it is dropped.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -17,6 +19,9 @@ pub const RATE_HZ: u32 = 16_000;
 pub const FRAME_BYTES: usize = 640;
 /// A second of the server's chunks at their usual size; full: what comes is dropped and counted.
 pub(super) const CHUNKS_MAX: usize = 64;
+
+/// A loss is looked into for this long.
+const TOLD_WITHIN: Duration = Duration::from_secs(3);
 
 /// Which input is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -153,7 +158,7 @@ impl Mic {
                 biased;
                 chunk = self.opened.chunks.recv() => match chunk {
                     Some(chunk) => self.rest.extend_from_slice(&chunk),
-                    None => return Err("the sound server went away".to_owned()),
+                    None => return Err(self.lost().await),
                 },
                 reason = &mut self.opened.watch => return Err(reason),
             }
@@ -165,6 +170,12 @@ impl Mic {
             .collect();
         let level = level_pcm(&samples);
         Ok(MicFrame { pcm, level })
+    }
+
+    /// Why nothing more comes: whoever watches the stream knows, and is on its way.
+    async fn lost(&mut self) -> Reason {
+        let reason = tokio::time::timeout(TOLD_WITHIN, &mut self.opened.watch).await;
+        reason.unwrap_or_else(|_| "the sound server went away".to_owned())
     }
 
     /// Ends the recording and waits until the server knows.
@@ -183,7 +194,7 @@ fn unsupported<T>(_wanted: Option<&str>) -> Result<T, Reason> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn chunks_of_any_size_become_frames_of_20_ms() {
         let (feed, chunks) = mpsc::channel(8);
         let mut mic = Mic::stand_in("test", chunks);

@@ -67,6 +67,25 @@ impl News {
     }
 }
 
+/// What an answer of a carrier's REST that is not 2xx means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RestFailure {
+    /// The call is over: for a hang-up that is success.
+    AlreadyEnded,
+    /// Wrong credentials.
+    Unauthorized,
+    RateLimited,
+    /// Theirs; may pass.
+    Unavailable {
+        status: u16,
+    },
+    Refused {
+        /// The carrier's own number for it.
+        code: Option<i64>,
+        message: String,
+    },
+}
+
 /// A variable of a call: with the value `text` nobody listens, so nothing is synthesised.
 pub const MODALITY: &str = "modality";
 

@@ -31,10 +31,6 @@ pub use xml::*;
 /// The carrier's name everywhere: board, routes, metrics.
 pub const CARRIER: &str = "plivo";
 
-/// Retry override appended to every callback URL we hand out: three retries on any failure.
-/// By default a 5xx is not retried. Plivo docs, "Callback retries".
-pub const RETRIES: &str = "#rc=3&rp=all";
-
 /// How the names of the signature headers begin, lower case.
 pub const HEADER_PREFIX: &str = "x-plivo";
 

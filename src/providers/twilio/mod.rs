@@ -36,10 +36,6 @@ pub use twiml::*;
 /// The carrier's name everywhere: board, routes, metrics.
 pub const CARRIER: &str = "twilio";
 
-/// Retry override appended to every callback URL we hand out: three retries on any failure.
-/// By default Twilio does not retry a 5xx. Twilio docs, "Webhooks connection overrides".
-pub const RETRIES: &str = "#rc=3&rp=all";
-
 /// Everything configured about Twilio.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TwilioSettings {

@@ -14,7 +14,9 @@ use crate::call::{AgentLink, CallId};
 use crate::engine::{Fallback, Switchboard};
 use crate::providers::{News, hex};
 
-/// Retry override every URL we hand to a carrier ends in: by default a 5xx is not tried again.
+/// Retry override every URL we hand to a carrier ends in: three retries on any failure; by default a
+/// 5xx is not tried again. Twilio docs, "Webhooks connection overrides"; Plivo docs, "Callback
+/// retries".
 pub const RETRIES: &str = "#rc=3&rp=all";
 
 /// What a caller hears when the person they were handed to did not answer.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::audio::{
     AudioConfig, MIC_FRAME_BYTES, Mic, MicConfig, MicFrame, Output, Pan, Prime, Volume,
@@ -23,6 +23,8 @@ const PRIME_BYTES: usize = 1_920;
 const SPEECH_MAX: usize = 240_000;
 /// Frames waiting for the loudspeaker.
 const FRAMES_MAX: usize = 8;
+/// How long a loudspeaker that is not there is left alone.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Steps of the drawn level, from here up to full scale.
 const BARS: usize = 10;
 const QUIET_DBFS: f32 = -60.0;
@@ -44,6 +46,8 @@ pub(super) struct Voice {
 struct Player {
     output: Output,
     frames: Option<mpsc::Sender<StereoFrame>>,
+    /// There was no loudspeaker; it is not looked for again before.
+    absent_until: Option<Instant>,
 }
 
 impl Voice {
@@ -173,13 +177,17 @@ impl Player {
         Self {
             output,
             frames: None,
+            absent_until: None,
         }
     }
 
     /// Hands a frame to the loudspeaker; opens it with the first sound.
     fn play(&mut self, frame: Option<Frame>) {
         if self.frames.is_none() {
-            if frame.is_none() {
+            let is_absent = self
+                .absent_until
+                .is_some_and(|until| Instant::now() < until);
+            if frame.is_none() || is_absent {
                 return;
             }
             let (sender, frames) = mpsc::channel(FRAMES_MAX);
@@ -194,6 +202,7 @@ impl Player {
             });
             if matches!(sent, Err(mpsc::error::TrySendError::Closed(_))) {
                 self.frames = None;
+                self.absent_until = Some(Instant::now() + LOOK_AGAIN);
             }
         }
     }
@@ -278,7 +287,7 @@ mod tests {
         assert_eq!(voice.pending.len(), 2 * MIC_FRAME_BYTES);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_microphone_that_is_lost_is_off_and_says_why() {
         let tasks = Tasks::new();
         let mut voice = voice(&tasks);

@@ -45,6 +45,7 @@ pub(in crate::server::chat) async fn open(
         call,
         agent: newcomer.agent.clone(),
         key: key.clone(),
+        is_read: !newcomer.with_audio,
         orders,
     };
     if !app.chat.enter(&id, handle) {
