@@ -15,13 +15,13 @@ use pulseaudio::protocol::{
 };
 use pulseaudio::{Client, ClientError, RecordStream};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::super::address::{AudioEnv, PulseAddress};
 use super::super::device::Reason;
 use super::super::mic::{CHUNKS_MAX, FRAME_BYTES, Opened, RATE_HZ};
-use super::{ANSWER, CONNECT, LOOK_EVERY, answered, connect, explain, label};
+use super::{ANSWER, CONNECT, answered, connect, explain, label, stalled};
 
 /// Begins to record.
 pub(in crate::audio) async fn open(env: &AudioEnv, wanted: Option<&str>) -> Result<Opened, Reason> {
@@ -185,7 +185,7 @@ async fn watch(
 ) -> Reason {
     // Cancel-safe: the second is awaited whole, the first is dropped for good.
     let reason = tokio::select! {
-        reason = stalled(&stream, &counts) => reason,
+        reason = stalled(&counts.chunks, "microphone", || stream.timing_info()) => reason,
         () = close.cancelled() => "closed".to_owned(),
     };
     let dropped = counts.dropped.load(Ordering::Relaxed);
@@ -196,32 +196,4 @@ async fn watch(
     drop(timeout(ANSWER, stream.delete()).await);
     drop(client);
     reason
-}
-
-/// Looks whether sound still comes, and asks the server why if not: a source that was removed is
-/// not told of by the client.
-async fn stalled(stream: &RecordStream, counts: &Counts) -> Reason {
-    let mut ticks = interval(LOOK_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut seen, mut unchanged) = (0, 0);
-    loop {
-        ticks.tick().await;
-        let now = counts.chunks.load(Ordering::Relaxed);
-        unchanged = if now == seen { unchanged + 1 } else { 0 };
-        seen = now;
-        if unchanged < 2 {
-            continue;
-        }
-        match answered(ANSWER, stream.timing_info()).await {
-            // A suspended source is silent for a while and no loss.
-            Ok(_) => {}
-            Err(ClientError::ServerError(PulseError::NoEntity)) => {
-                return "the microphone was removed".to_owned();
-            }
-            Err(ClientError::Io(error)) if error.kind() == std::io::ErrorKind::TimedOut => {
-                return "the sound server does not answer".to_owned();
-            }
-            Err(_) => return "the sound server went away".to_owned(),
-        }
-    }
 }
