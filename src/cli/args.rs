@@ -1,6 +1,7 @@
 //! The command line. Every flag has an environment variable; tokens are never arguments, because
 //! arguments can be read by every user of the machine.
 
+mod modes;
 mod steer;
 mod verbs;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use modes::*;
 pub use steer::*;
 pub use verbs::*;
 
@@ -59,6 +61,9 @@ pub struct Global {
     /// For a slow line: fewer repaints, no meters.
     #[arg(long, global = true, env = "WALLBOARD_LOW_BANDWIDTH", value_parser = FalseyValueParser::new())]
     pub low_bandwidth: bool,
+    /// Do not begin with the view the screen was left with.
+    #[arg(long, global = true, env = "WALLBOARD_FRESH", value_parser = FalseyValueParser::new())]
+    pub fresh: bool,
     /// Take mouse clicks; the terminal's own selection then needs shift.
     #[arg(long, global = true, env = "WALLBOARD_MOUSE", value_parser = FalseyValueParser::new())]
     pub mouse: bool,

@@ -65,6 +65,7 @@ pub async fn run(args: &AttachArgs, config: &Config, lines: bool) -> Outcome {
         endpoints: Vec::new(),
         prime: Prime::Network,
         lines,
+        place: Some(whereabouts(&place.url)),
     };
     let exit = screen::show(config, shown, &tasks, clock).await;
     tasks.shutdown(LEAVE_WITHIN).await;
@@ -72,6 +73,13 @@ pub async fn run(args: &AttachArgs, config: &Config, lines: bool) -> Outcome {
         Exit::Demo => super::run::demo(&DemoArgs::default(), config, lines).await,
         _ => Ok(()),
     }
+}
+
+/// What tells this backend from others, without anything a URL may hold that is nobody's business.
+fn whereabouts(url: &url::Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("{host}-{port}{}", url.path().trim_end_matches('/'))
 }
 
 /// The remote room's settings for a URL.

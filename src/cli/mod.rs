@@ -370,6 +370,11 @@ fn screen_flags(global: &Global) -> Vec<(&'static str, String, &'static str)> {
         ("ui.read_only", on(global.read_only), "--read-only"),
         ("ui.mouse", on(global.mouse), "--mouse"),
         (
+            "ui.restore",
+            global.fresh.then(|| "false".into()),
+            "--fresh",
+        ),
+        (
             "ui.low_bandwidth",
             on(global.low_bandwidth),
             "--low-bandwidth",

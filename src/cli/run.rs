@@ -71,6 +71,7 @@ pub async fn with_screen(start: &Start, loaded: &Loaded, config: &Config, lines:
         endpoints: endpoints(&backend, config, &screen_tasks),
         prime: Prime::Local,
         lines,
+        place: Some("run".into()),
     };
     let exit = screen::show(config, shown, &screen_tasks, backend.core.clock).await;
     screen_tasks.shutdown(Duration::from_secs(1)).await;
@@ -212,6 +213,7 @@ pub async fn demo(args: &DemoArgs, config: &Config, lines: bool) -> Outcome {
         endpoints: Vec::new(),
         prime: Prime::Local,
         lines,
+        place: None,
     };
     let clock = demo.backend.core.clock;
     let calls = async {

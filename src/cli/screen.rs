@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use crate::audio::{AudioConfig, Output, Prime, Volume};
 use crate::engine::{Backend, Clock, Tasks};
 use crate::ui::theme::Depth;
-use crate::ui::{self, Exit, Mode, Notify, UiError, UiOptions};
+use crate::ui::{self, Exit, Kept, Mode, Notify, UiError, UiOptions};
 
 use super::config::{Config, user_config_path};
 use super::plain;
@@ -21,6 +21,8 @@ use super::{Failure, Outcome};
 const FILES: &str = "files";
 /// Folder below the data folder for what the screen remembers.
 const SCREEN: &str = "screen";
+/// Of a backend's name in that of its file.
+const FILE_CHARS_MAX: usize = 100;
 
 /// A URL of the empty board, with the counter of requests it has seen.
 pub type Endpoint = (String, String, Arc<AtomicU64>);
@@ -37,6 +39,8 @@ pub struct Shown {
     pub prime: Prime,
     /// Lines of text instead of a screen.
     pub lines: bool,
+    /// Whose view is kept for next time; nobody's in a demo.
+    pub place: Option<String>,
 }
 
 /// Shows the screen until it is left. A panic inside it counts as a lost terminal: the terminal is
@@ -66,6 +70,7 @@ pub async fn show(config: &Config, shown: Shown, tasks: &Tasks, clock: Clock) ->
         files_dir: Some(config.data_dir.join(FILES)),
         views: views_dir.as_deref().map(kept_views).unwrap_or_default(),
         views_dir,
+        last: shown.place.as_deref().and_then(|place| last(config, place)),
         low_bandwidth: config.ui.low_bandwidth,
         mouse: config.ui.mouse,
         paint_background: config.ui.paint_background,
@@ -87,12 +92,37 @@ pub async fn show(config: &Config, shown: Shown, tasks: &Tasks, clock: Clock) ->
 
 /// Views the operator keeps; an unreadable file counts as none.
 fn kept_views(dir: &Path) -> String {
-    let path = dir.join(ui::VIEWS_FILE);
-    let size = std::fs::metadata(&path).map_or(0, |meta| meta.len());
+    small_file(&dir.join(ui::VIEWS_FILE)).unwrap_or_default()
+}
+
+/// What a file of the screen's own holds; `None` where it is missing, or far too large to be one.
+fn small_file(path: &Path) -> Option<String> {
+    let size = std::fs::metadata(path).ok()?.len();
     if size > ui::VIEWS_BYTES_MAX {
-        return String::new();
+        return None;
     }
-    std::fs::read_to_string(path).unwrap_or_default()
+    Some(String::from_utf8_lossy(&std::fs::read(path).ok()?).into_owned())
+}
+
+/// How the screen on this backend was left last time: a file in `$XDG_STATE_HOME/wallboard`.
+fn last(config: &Config, place: &str) -> Option<Kept> {
+    use etcetera::BaseStrategy;
+    let state = etcetera::choose_base_strategy().ok()?.state_dir()?;
+    let dir = state.join("wallboard");
+    let name = format!("{}.toml", file_name(place));
+    let text = config.ui.restore.then(|| small_file(&dir.join(&name)));
+    Some(Kept {
+        dir,
+        name,
+        text: text.flatten(),
+    })
+}
+
+/// A backend's name as that of a file.
+fn file_name(place: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    let name = place.chars().map(|c| if plain(c) { c } else { '_' });
+    format!("last-{}", name.take(FILE_CHARS_MAX).collect::<String>())
 }
 
 /// The operator's own themes.

@@ -11,10 +11,10 @@ use crate::engine::Tasks;
 use crate::providers::vendor::Keys as _;
 use crate::simulator::Stamped;
 use crate::simulator::elevenlabs::{AgentFaults, ElevenLabsSimConfig};
+use crate::simulator::line::{CutHow, Faults};
 use crate::simulator::load::{CarrierLoad, Vendor, run_agent, run_carrier, run_realtime};
 use crate::simulator::openai::OpenAiSimConfig;
 use crate::simulator::pipeline::{PipelineSim, PipelineSimConfig};
-use crate::simulator::twilio::{CutHow, Faults};
 
 use super::args::{AgentName, CarrierName, Remote, SimulateAgent, SimulateCarrier, SimulateVerb};
 use super::config::{Config, Secret, nearest, span};

@@ -15,12 +15,13 @@ use crate::engine::Tasks;
 use super::cast::Cast;
 use super::chat::ChatClient;
 use super::elevenlabs::{AgentFaults, ElevenLabsSim, ElevenLabsSimConfig};
+use super::line::Faults;
 use super::openai::{OpenAiSim, OpenAiSimConfig};
 use super::pipeline::{PipelineSim, PipelineSimConfig};
 use super::plivo::{PlivoCallView, PlivoInbound, PlivoSim, PlivoSimConfig};
 use super::schedule::{Demo, Planned, Schedule};
 use super::speech::library;
-use super::twilio::{CallView, Faults, InboundCall, TwilioSim, TwilioSimConfig};
+use super::twilio::{CallView, InboundCall, TwilioSim, TwilioSimConfig};
 
 /// How long a call of a finished `--once` demo may take to end.
 const LAST_CALL_MAX: Duration = Duration::from_secs(900);

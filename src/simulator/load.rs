@@ -18,11 +18,12 @@ use url::Url;
 use crate::engine::{Clock, Tasks};
 
 use super::elevenlabs::{ElevenLabsSim, ElevenLabsSimConfig};
+use super::line::{FarEnd, FarTick, Faults, Payload};
 use super::openai::{OpenAiSim, OpenAiSimConfig};
 use super::plivo::PlivoSimConfig;
 use super::stamp::{Arrived, BargeIns, STAMP_BYTES, Stamp, Tally, Tracker};
 use super::stamped::AgentLoad;
-use super::twilio::{FarEnd, FarTick, Faults, Payload, TwilioSimConfig};
+use super::twilio::TwilioSimConfig;
 use super::ulaw::{self, FRAME_BYTES};
 
 use carriers::Seen;

@@ -1,14 +1,17 @@
-//! The filter language: words (smart case), `!not`, `~fuzzy`, `key:value`, `turn>2`. All must hold.
+//! The filter language: words (smart case), `!not` (or `-not`), `~fuzzy`, `key:value`, `turn>2`. All must hold.
 //! Quotes hold blanks together: `agent:"front desk"`.
 
-use chrono::{DateTime, TimeDelta, Utc};
-use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
+mod read;
+
+use chrono::{DateTime, FixedOffset, NaiveTime, Offset, TimeDelta, Utc};
+use nucleo_matcher::pattern::Pattern;
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
 use crate::call::{Call, Direction, Pending};
 
 use super::groups::{Dimension, prefix_of, route_of};
 use super::words::{masked, status_word};
+use read::{term, tokens};
 
 /// Longest filter, characters.
 pub const FILTER_MAX: usize = 200;
@@ -18,6 +21,28 @@ pub const FILTER_MAX: usize = 200;
 pub struct Filter {
     text: String,
     terms: Vec<Term>,
+    /// The operator's, where `today` begins; UTC when `None`.
+    zone: Option<FixedOffset>,
+}
+
+/// How far back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    Span(TimeDelta),
+    /// Midnight where the operator is.
+    Today,
+}
+
+impl Since {
+    pub fn begins(self, now: DateTime<Utc>, zone: FixedOffset) -> DateTime<Utc> {
+        match self {
+            Self::Span(span) => now - span,
+            Self::Today => {
+                let local = now.with_timezone(&zone);
+                now - (local.time() - NaiveTime::MIN)
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -49,7 +74,7 @@ enum Test {
         or_equal: bool,
     },
     /// Began at most this long ago.
-    Since(TimeDelta),
+    Since(Since),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +111,7 @@ enum Figure {
 #[derive(Clone, Debug, Default)]
 pub struct PastQuery {
     pub text: Option<String>,
-    pub since: Option<TimeDelta>,
+    pub since: Option<Since>,
     pub lead_id: Option<String>,
     pub rest: Filter,
 }
@@ -99,6 +124,15 @@ impl Filter {
         Self {
             text: text.trim().to_owned(),
             terms,
+            zone: None,
+        }
+    }
+
+    /// The same where the day begins at another hour.
+    pub fn within(self, zone: FixedOffset) -> Self {
+        Self {
+            zone: Some(zone),
+            ..self
         }
     }
 
@@ -139,133 +173,10 @@ impl Filter {
 
     /// Whether a call passes. `score` is the live bridge score.
     pub fn passes(&self, call: &Call, score: Option<f32>, now: DateTime<Utc>) -> bool {
+        let zone = self.zone.unwrap_or_else(|| Utc.fix());
         self.terms
             .iter()
-            .all(|term| term.test.holds(call, score, now) != term.not)
-    }
-}
-
-/// Words at blanks, those in quotes held together and the quotes taken off.
-fn tokens(text: &str) -> Vec<String> {
-    let mut tokens = Vec::new();
-    let mut token = String::new();
-    let mut is_quoted = false;
-    for character in text.chars() {
-        match character {
-            '"' => is_quoted = !is_quoted,
-            blank if blank.is_whitespace() && !is_quoted => {
-                tokens.push(std::mem::take(&mut token));
-            }
-            other => token.push(other),
-        }
-    }
-    tokens.push(token);
-    tokens.retain(|token| !token.is_empty());
-    tokens
-}
-
-/// `90s`, `30m`, `8h`, `2d`.
-fn span(word: &str) -> Option<TimeDelta> {
-    let unit = word.chars().last()?;
-    let count: i64 = word.strip_suffix(unit)?.parse().ok()?;
-    match unit {
-        's' => TimeDelta::try_seconds(count),
-        'm' => TimeDelta::try_minutes(count),
-        'h' => TimeDelta::try_hours(count),
-        'd' => TimeDelta::try_days(count),
-        _ => None,
-    }
-}
-
-fn term(word: &str) -> Option<Term> {
-    let (not, word) = match word.strip_prefix('!') {
-        Some(rest) => (true, rest),
-        None => (false, word),
-    };
-    if word.is_empty() {
-        return None;
-    }
-    Some(Term {
-        not,
-        test: test(word),
-    })
-}
-
-fn test(word: &str) -> Test {
-    if let Some(needle) = word.strip_prefix('~').filter(|needle| !needle.is_empty()) {
-        return Test::Fuzzy(Pattern::new(
-            needle,
-            CaseMatching::Smart,
-            Normalization::Smart,
-            AtomKind::Fuzzy,
-        ));
-    }
-    if let Some((key, needle)) = word.split_once(':') {
-        if let (true, Some(span)) = (key == "since", span(needle)) {
-            return Test::Since(span);
-        }
-        if let Some(key) = Field::parse(key) {
-            return Test::Field {
-                key,
-                needle: needle.to_lowercase(),
-            };
-        }
-    }
-    if let Some(test) = comparison(word) {
-        return test;
-    }
-    let exact_case = word.chars().any(char::is_uppercase);
-    Test::Words {
-        needle: word.to_owned(),
-        exact_case,
-    }
-}
-
-fn comparison(word: &str) -> Option<Test> {
-    let at = word.find(['>', '<'])?;
-    let figure = Figure::parse(word.get(..at)?)?;
-    let is_over = word.get(at..)?.starts_with('>');
-    let rest = word.get(at + 1..)?;
-    let (value, or_equal) = match rest.strip_prefix('=') {
-        Some(value) => (value, true),
-        None => (rest, false),
-    };
-    let value = value.trim_end_matches('s').parse().ok()?;
-    Some(if is_over {
-        Test::Over {
-            figure,
-            value,
-            or_equal,
-        }
-    } else {
-        Test::Under {
-            figure,
-            value,
-            or_equal,
-        }
-    })
-}
-
-impl Field {
-    fn parse(word: &str) -> Option<Self> {
-        Some(match word {
-            "state" | "status" => Self::State,
-            "agent" => Self::Agent,
-            "carrier" => Self::Carrier,
-            "dir" | "direction" => Self::Direction,
-            "name" => Self::Name,
-            "number" => Self::Number,
-            "lead" => Self::Lead,
-            "flag" => Self::Flag,
-            "by" | "claimed" => Self::Claimed,
-            "alert" => Self::Alert,
-            "ear" | "listening" => Self::Ear,
-            "note" => Self::Note,
-            "prefix" => Self::Prefix,
-            "route" => Self::Route,
-            "id" => Self::Id,
-            _ => return None,
-        })
+            .all(|term| term.test.holds(call, score, now, zone) != term.not)
     }
 }
 
@@ -282,20 +193,14 @@ impl Field {
     }
 }
 
-impl Figure {
-    fn parse(word: &str) -> Option<Self> {
-        Some(match word {
-            "turn" => Self::Turn,
-            "score" => Self::Score,
-            "dur" | "duration" => Self::Duration,
-            "risk" | "need" => Self::Risk,
-            _ => return None,
-        })
-    }
-}
-
 impl Test {
-    fn holds(&self, call: &Call, score: Option<f32>, now: DateTime<Utc>) -> bool {
+    fn holds(
+        &self,
+        call: &Call,
+        score: Option<f32>,
+        now: DateTime<Utc>,
+        zone: FixedOffset,
+    ) -> bool {
         match self {
             Self::Words { needle, exact_case } => {
                 let haystack = haystack(call, now);
@@ -333,7 +238,7 @@ impl Test {
                 or_equal,
             } => figure_of(call, *figure, score, now)
                 .is_some_and(|have| have < *value || (*or_equal && have <= *value)),
-            Self::Since(span) => call.started_at >= now - *span,
+            Self::Since(since) => call.started_at >= since.begins(now, zone),
         }
     }
 }
@@ -343,6 +248,7 @@ fn figure_of(call: &Call, figure: Figure, score: Option<f32>, now: DateTime<Utc>
         Figure::Turn => call.turns.last().map(|t| f64::from(t.latency_ms) / 1000.0),
         Figure::Score => score.map(f64::from),
         Figure::Duration => Some(f64::from(call.elapsed_s(now))),
+        Figure::Risk if !call.is_live() => Some(f64::from(super::order::past_risk(call))),
         Figure::Risk => {
             let need = super::order::need(call, &Pending::default(), now);
             Some(f64::from(need.score))
@@ -499,9 +405,38 @@ mod tests {
     fn a_question_about_the_past_is_shared_between_backend_and_screen() {
         let query = Filter::past("refund flag:* since:8h !agent:noah lead:L7 order");
         assert_eq!(query.text.as_deref(), Some("refund order"));
-        assert_eq!(query.since, Some(TimeDelta::hours(8)));
+        assert_eq!(query.since, Some(Since::Span(TimeDelta::hours(8))));
         assert_eq!(query.lead_id.as_deref(), Some("L7"));
         assert_eq!(query.rest.terms.len(), 2);
         assert!(Filter::past("  ").text.is_none());
+        let shift = Filter::past("flag:* shift:today -reviewed");
+        assert_eq!((shift.since, shift.text), (Some(Since::Today), None));
+        assert_eq!(shift.rest.terms.len(), 2);
+    }
+
+    #[test]
+    fn today_begins_at_midnight_where_the_operator_is() {
+        let now = sample::now();
+        let east = FixedOffset::east_opt(5 * 3600 + 1800).unwrap();
+        let midnight = Since::Today.begins(now, east);
+        let local = midnight.with_timezone(&east);
+        assert_eq!(local.time(), NaiveTime::MIN);
+        assert!(now - midnight < TimeDelta::hours(24) && midnight <= now);
+        let mut call = sample::calls(now).remove(0);
+        let today = Filter::parse("since:today").within(east);
+        for (before, passes) in [(TimeDelta::seconds(1), false), (TimeDelta::zero(), true)] {
+            call.started_at = midnight - before;
+            assert_eq!(today.passes(&call, None, now), passes);
+        }
+    }
+
+    #[test]
+    fn what_was_wrong_with_a_call_that_is_over_can_be_asked_for() {
+        let now = sample::now();
+        let mut call = sample::calls(now).remove(0);
+        call.status = crate::call::CallStatus::Completed;
+        assert!(Filter::parse("risk>=85").passes(&call, None, now));
+        call.alerts.clear();
+        assert!(!Filter::parse("risk>0").passes(&call, None, now));
     }
 }

@@ -37,6 +37,7 @@ pub enum Act {
     Wide,
     GroupBy,
     Mark,
+    MarkPast,
     FoldTools,
     Sort,
     Reverse,

@@ -42,7 +42,7 @@ pub use msg::{Effect, Exit, Msg, Now};
 pub use order::{Rank, Sort};
 pub use paint::Painter;
 pub use picture::{Still, svg, text};
-pub use run::{UiError, UiOptions, run};
+pub use run::{Kept, UiError, UiOptions, run};
 pub use sound::{Device, Pan, Sound, SoundState};
 pub use term::{LineKey, Notify, Signal, Signals, StatusLine, one_key, restore};
 pub use theme::{Depth, Theme, ThemeError};

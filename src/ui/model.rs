@@ -2,14 +2,16 @@
 
 mod dialogs;
 mod pages;
+mod settings;
+mod shown;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, Offset, TimeDelta, Utc};
 
-use crate::call::{Board, Call, CallId, CommandId, Epoch, Gauge, Line, Pending, Severity};
-use crate::engine::{Hello, LinkState, Update};
+use crate::call::{Board, Call, CallId, CommandId, Epoch, Line, Pending, Severity};
+use crate::engine::{Hello, LinkState};
 
 use super::filter::Filter;
 use super::keymap::{Act, Keymap};
@@ -22,8 +24,10 @@ use super::watch::Watch;
 
 pub use dialogs::{Ask, Confirm, GroupAsk, Overlay, Picker, Prompt};
 pub use pages::{
-    AlertKey, AlertList, AlertRow, AlertStage, AuditTrail, Groups, LeadPage, PastCalls,
+    AlertKey, AlertList, AlertRow, AlertStage, AuditTrail, Groups, LeadPage, PastCalls, PastOrder,
 };
+pub use settings::{Endpoint, Mode, Settings};
+pub use shown::{Ear, Focus, Frozen, List, Page, Readings, Toast, Totals, Unmasked, View};
 
 /// Ended calls leave the board after this long, unless they are kept with `h`.
 pub const ENDED_FADE: Duration = Duration::from_secs(10);
@@ -45,189 +49,6 @@ pub const LEVELS_MAX: usize = 96;
 pub const SCORES_MAX: usize = 60;
 /// Updates kept while the picture is frozen; more and it thaws by itself.
 pub const FROZEN_MAX: usize = 20_000;
-
-/// Where the backend lives, which decides what leaving means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// In this process, carrying real calls.
-    Run,
-    /// In this process, with practice calls.
-    Demo,
-    /// Elsewhere.
-    #[default]
-    Attach,
-}
-
-/// One URL to paste at a vendor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    pub label: String,
-    pub url: String,
-    /// Requests seen so far.
-    pub hits: u64,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum View {
-    #[default]
-    Cards,
-    Dense,
-    /// Four transcripts at once.
-    Mosaic,
-}
-
-impl View {
-    pub const ALL: [Self; 3] = [Self::Cards, Self::Dense, Self::Mosaic];
-
-    /// The word in the palette and in a file.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Cards => "cards",
-            Self::Dense => "table",
-            Self::Mosaic => "mosaic",
-        }
-    }
-
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|view| view.as_str() == word)
-    }
-
-    pub fn next(self) -> Self {
-        match self {
-            Self::Cards => Self::Dense,
-            Self::Dense => Self::Mosaic,
-            Self::Mosaic => Self::Cards,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Page {
-    #[default]
-    Board,
-    Alerts,
-    History,
-    Quality,
-    Audit,
-    /// Everything said with one lead.
-    Lead,
-    /// One call, full screen.
-    Call,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Focus {
-    #[default]
-    Calls,
-    Transcript,
-    Detail,
-}
-
-/// The list of calls as it is laid out.
-#[derive(Clone, Debug, Default)]
-pub struct List {
-    /// Shown calls, first to last.
-    pub order: Vec<CallId>,
-    pub selected: Option<CallId>,
-    /// Lines scrolled off above; negative while the row under the cursor is held in place.
-    pub offset: i32,
-    /// Line on which each call of `order` starts, and one past the last line.
-    pub tops: Vec<u32>,
-    /// Lines the pane can show.
-    pub height: u16,
-    pub is_stale: bool,
-    /// The operator moved: bring the cursor into view.
-    pub reveal: bool,
-    /// Calls that pass everything but the filter.
-    pub candidates: usize,
-}
-
-/// Latest reading of one call and how it came about.
-#[derive(Clone, Debug)]
-pub struct Readings {
-    pub gauge: Gauge,
-    pub caller: VecDeque<f32>,
-    pub agent: VecDeque<f32>,
-    pub scores: VecDeque<f32>,
-    /// Loudest since the last step of the meters.
-    pub peak: (f32, f32),
-    pub stepped_at: Duration,
-    pub scored_at: Duration,
-}
-
-/// Listening, as the operator asked for it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Ear {
-    pub call: Option<CallId>,
-    /// The audio was opened; before that it is being asked for.
-    pub is_open: bool,
-    /// Percent.
-    pub volume: u8,
-    pub muted: bool,
-    pub pan: Pan,
-}
-
-#[derive(Clone, Debug)]
-pub struct Toast {
-    pub severity: Severity,
-    pub text: String,
-    pub until: Duration,
-}
-
-/// Full numbers of one call, shown for a short while.
-#[derive(Clone, Debug)]
-pub struct Unmasked {
-    pub from: String,
-    pub to: String,
-    pub until: Duration,
-}
-
-/// The picture stands still; what comes in waits here.
-#[derive(Debug)]
-pub struct Frozen {
-    pub at: DateTime<Utc>,
-    pub waiting: Vec<Update>,
-    pub events: usize,
-}
-
-/// The header's figures.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Totals {
-    pub live: usize,
-    pub ringing: usize,
-    pub attention: usize,
-    /// Alerts silenced for a while.
-    pub snoozed: usize,
-    /// Answer of the call in progress that has been going on longest.
-    pub longest_since: Option<DateTime<Utc>>,
-    pub turn_p50_ms: Option<u32>,
-    pub turn_p95_ms: Option<u32>,
-    /// Mean of the bridged calls.
-    pub score: Option<f32>,
-}
-
-/// What the screen is started with.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    pub mode: Mode,
-    /// Shown in the header in place of the backend's own name.
-    pub name: Option<String>,
-    pub endpoints: Vec<Endpoint>,
-    /// Over SSH or a slow link: fewer frames, slower meters.
-    pub is_remote_terminal: bool,
-    pub themes: Vec<String>,
-    pub theme: String,
-    /// Regular expressions of words to light up in transcripts.
-    pub watch_words: Vec<String>,
-    /// The mouse is taken from the start.
-    pub mouse: bool,
-    /// What the file of kept views holds; empty when there is none.
-    pub views: String,
-    /// Whoever opens this screen may be new here.
-    pub offers_tour: bool,
-    /// Random, so that no two screens mint the same command id.
-    pub seed: [u8; 16],
-}
 
 #[derive(Debug)]
 pub struct Model {
@@ -298,6 +119,8 @@ pub struct Model {
     pub notices_read: usize,
     pub watched: Vec<CallId>,
     pub theme_name: String,
+    /// By the operator, at this screen.
+    pub theme_is_chosen: bool,
     pub has_mouse: bool,
     /// Step of the guided tour, from 0.
     pub tour: Option<usize>,
@@ -381,6 +204,7 @@ impl Model {
             notices_read: 0,
             watched: Vec::new(),
             theme_name,
+            theme_is_chosen: false,
             has_mouse,
             tour: None,
             in_burst: false,

@@ -83,6 +83,29 @@ fn score(call: &Call, rank: Rank, now: DateTime<Utc>) -> u8 {
     (base + more).saturating_sub(claimed)
 }
 
+/// What was wrong with a call that is over, in the points of [`Need::score`]; 0: nothing.
+pub fn past_risk(call: &Call) -> u8 {
+    let past = call.past_alerts.iter().map(|past| &past.alert);
+    let mut rules: Vec<(&str, Severity)> = call
+        .alerts
+        .iter()
+        .chain(past)
+        .filter(|alert| alert.severity > Severity::Info)
+        .map(|alert| (alert.rule.as_str(), alert.severity))
+        .collect();
+    rules.sort_unstable();
+    let worst = rules.iter().map(|(_, severity)| *severity).max();
+    rules.dedup_by_key(|(rule, _)| *rule);
+    let rank = match worst {
+        Some(Severity::Critical) => Rank::Critical,
+        Some(_) => Rank::Warn,
+        None => return 0,
+    };
+    let base = POINTS.iter().find(|(known, _)| *known == rank);
+    let more = rules.len().saturating_sub(1).min(3) as u8 * POINTS_MORE;
+    base.map_or(0, |(_, points)| points + more)
+}
+
 /// Judges one call.
 pub fn need<'a>(call: &'a Call, pending: &Pending, now: DateTime<Utc>) -> Need<'a> {
     let of = |rank, reason: Option<&'a str>| Need {

@@ -1,7 +1,10 @@
 //! The loop: wake, drain all that is ready, update, draw if something changed and it is time.
 
+mod attention;
 mod effects;
 mod files;
+mod input;
+mod surroundings;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,16 +13,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::Offset;
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Color;
 use tokio::sync::{mpsc, watch};
 
-use crate::call::text::mask_number;
-use crate::call::{CallEvent, CallId, Fact, Severity};
+use crate::call::CallId;
 use crate::engine::{Backend, Clock, ListenStream, Update, random};
 
 use super::keymap::{KeyError, Keymap};
@@ -27,23 +27,22 @@ use super::model::{Endpoint, Mode, Model, Settings};
 use super::msg::{Exit, Msg, Now};
 use super::paint::Painter;
 use super::sound::{Sound, SoundState};
-use super::term::{self, IN_SCREEN, Input, Manners, Notify, Signal, Signals, Term, TermError};
+use super::term::{self, IN_SCREEN, Manners, Notify, Signal, Signals, Term, TermError};
 use super::theme::{Depth, Theme, ThemeError};
+use super::views::Last;
 use super::{update, view};
+use effects::keep_last;
+use surroundings::{has_background, is_ascii_locale, paint_canvas};
 
 /// At most 30 pictures a second, and 15 over a network.
 const FRAME: Duration = Duration::from_millis(33);
 const FRAME_REMOTE: Duration = Duration::from_millis(66);
 /// On a slow line.
 const FRAME_SLOW: Duration = Duration::from_secs(1);
-/// Calls for attention at most this often.
-const NOTIFY_EVERY: Duration = Duration::from_secs(10);
 /// A key is answered at once, but not more often than this.
 const FRAME_INPUT: Duration = Duration::from_millis(10);
 /// Backend updates taken in before the screen looks at its keys again.
 const DRAIN_MAX: usize = 512;
-/// As many different keys as this in one read is a paste that the terminal did not mark as one.
-const BURST_MIN: usize = 6;
 /// How long a backend that closed its channel is left alone before it is asked again.
 const RESUBSCRIBE: Duration = Duration::from_secs(2);
 
@@ -73,6 +72,8 @@ pub struct UiOptions {
     pub views_dir: Option<PathBuf>,
     /// What the file of kept views holds.
     pub views: String,
+    /// How the screen was left last time, and where that is kept.
+    pub last: Option<Kept>,
     /// For a slow line: a picture a second at most, and no meters. Over SSH there are fewer pictures
     /// anyway.
     pub low_bandwidth: bool,
@@ -82,6 +83,41 @@ pub struct UiOptions {
     pub paint_background: bool,
     /// How a critical alert reaches an operator who looks elsewhere.
     pub notify: Notify,
+}
+
+impl UiOptions {
+    /// What of this the model is to know.
+    fn settings(&self, is_remote_terminal: bool, theme: String) -> Settings {
+        let endpoints = self.endpoints.iter();
+        Settings {
+            mode: self.mode,
+            name: self.name.clone(),
+            endpoints: endpoints
+                .map(|(label, url, hits)| Endpoint {
+                    label: label.clone(),
+                    url: url.clone(),
+                    hits: hits.load(Ordering::Relaxed),
+                })
+                .collect(),
+            is_remote_terminal,
+            themes: Theme::names(self.theme_dir.as_deref()),
+            theme,
+            watch_words: self.watch_words.clone(),
+            mouse: self.mouse,
+            views: self.views.clone(),
+            offers_tour: self.mode == Mode::Demo,
+            seed: random(),
+        }
+    }
+}
+
+/// A small file of this screen's own.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    pub dir: PathBuf,
+    pub name: String,
+    /// What it holds; `None` where there is nothing to begin with.
+    pub text: Option<String>,
 }
 
 /// Why the screen could not be shown.
@@ -112,7 +148,12 @@ pub async fn run(
             let mut screen = Screen::open(backend, sound, options, clock)?;
             let exit = screen.live().await;
             screen.sound.stop();
+            let keeping = screen.last_view();
             screen.term.leave().await;
+            // Given back first: a disk that does not answer holds nobody up.
+            if let Some((kept, text)) = keeping {
+                keep_last(&kept, &text);
+            }
             Ok(exit)
         })
         .await
@@ -140,6 +181,9 @@ struct Screen {
     theme_dir: Option<PathBuf>,
     files_dir: Option<PathBuf>,
     views_dir: Option<PathBuf>,
+    last: Option<Kept>,
+    /// The view it began with.
+    began_with: Last,
     depth: Depth,
     is_ascii: bool,
     /// Nobody chose the theme: it follows the terminal's background.
@@ -187,27 +231,7 @@ impl Screen {
         let is_slow = options.low_bandwidth;
         let remote = is_slow || env("SSH_CONNECTION").is_some();
         let follows_background = options.theme.is_none() && has_background(depth, env("TERM"));
-        let settings = Settings {
-            mode: options.mode,
-            name: options.name.clone(),
-            endpoints: options
-                .endpoints
-                .iter()
-                .map(|(label, url, hits)| Endpoint {
-                    label: label.clone(),
-                    url: url.clone(),
-                    hits: hits.load(Ordering::Relaxed),
-                })
-                .collect(),
-            is_remote_terminal: remote,
-            themes: Theme::names(dir),
-            theme: chosen,
-            watch_words: options.watch_words.clone(),
-            mouse: options.mouse,
-            views: options.views.clone(),
-            offers_tour: options.mode == Mode::Demo,
-            seed: random(),
-        };
+        let settings = options.settings(remote, chosen);
         let term = Term::enter(Manners {
             mouse: options.mouse,
             asks_background: follows_background,
@@ -217,7 +241,8 @@ impl Screen {
         let updates = Some(backend.subscribe());
         let sound_state = sound.state();
         model.sound = sound_state.borrow().clone();
-        Ok(Self {
+        let began_with = update::last(&model);
+        let mut screen = Self {
             backend,
             sound,
             clock,
@@ -231,6 +256,8 @@ impl Screen {
             theme_dir: options.theme_dir.clone(),
             files_dir: options.files_dir.clone(),
             views_dir: options.views_dir.clone(),
+            last: options.last.clone(),
+            began_with,
             depth,
             is_ascii: options.ascii.unwrap_or_else(is_ascii_locale),
             follows_background,
@@ -255,7 +282,9 @@ impl Screen {
             is_dirty: true,
             is_urgent: true,
             exit: None,
-        })
+        };
+        screen.begin(options.theme.is_none());
+        Ok(screen)
     }
 
     async fn live(&mut self) -> Exit {
@@ -364,88 +393,6 @@ impl Screen {
         self.message(Msg::Tick);
     }
 
-    async fn take_input(&mut self, first: Input) {
-        let mut keys: Vec<KeyEvent> = Vec::new();
-        let mut next = Some(first);
-        while let Some(input) = next {
-            match input {
-                Input::Gone => {
-                    self.exit = Some(Exit::Hangup);
-                    return;
-                }
-                Input::Background(rgb) => self.background(rgb),
-                Input::Event(Event::Key(key)) => keys.push(key),
-                Input::Event(event) => {
-                    self.press(std::mem::take(&mut keys));
-                    self.event(event);
-                }
-            }
-            next = self.term.ready().await;
-        }
-        self.press(keys);
-        self.is_urgent = true;
-        if std::mem::take(&mut self.model.wants_suspend) {
-            self.term.suspend().await;
-            self.painter.forget();
-            self.model.size = term::size();
-            self.message(Msg::Tick);
-        }
-    }
-
-    /// Keys of one read. A burst of many different ones may be a paste in disguise.
-    fn press(&mut self, keys: Vec<KeyEvent>) {
-        self.model.in_burst = is_burst(&keys);
-        for key in keys {
-            self.message(Msg::Key(key));
-        }
-        self.model.in_burst = false;
-    }
-
-    fn event(&mut self, event: Event) {
-        match event {
-            Event::Paste(text) => self.message(Msg::Paste(text)),
-            Event::Resize(width, height) => self.resized((width, height)),
-            Event::FocusGained | Event::FocusLost => {
-                self.tells_focus = true;
-                self.message(Msg::Focus(event == Event::FocusGained));
-            }
-            Event::Mouse(event) => self.message(Msg::Mouse(event)),
-            Event::Key(_) => {}
-        }
-    }
-
-    /// The terminal has told its background: the theme follows, unless somebody chose one meanwhile.
-    fn background(&mut self, rgb: [u8; 3]) {
-        let name = Theme::for_background(rgb);
-        let is_untouched = self.model.theme_name == self.model.settings.theme;
-        if !self.follows_background || !is_untouched || self.theme.name == name {
-            return;
-        }
-        if let Ok(theme) = Theme::load(name, self.theme_dir.as_deref(), self.depth) {
-            self.theme = theme;
-            name.clone_into(&mut self.model.settings.theme);
-            name.clone_into(&mut self.model.theme_name);
-            self.is_dirty = true;
-        }
-    }
-
-    /// Calls an operator who looks elsewhere when something has become critical.
-    fn call_for_attention(&mut self, update: &Update) {
-        let looks_elsewhere = !self.tells_focus || !self.model.has_focus;
-        if self.notify == Notify::Off || (self.notify != Notify::Bell && !looks_elsewhere) {
-            return;
-        }
-        let now = self.clock.elapsed();
-        let is_too_soon = self
-            .notified_at
-            .is_some_and(|at| now.saturating_sub(at) < NOTIFY_EVERY);
-        if let Some(words) = attention(update, &self.model).filter(|_| !is_too_soon) {
-            self.notified_at = Some(now);
-            self.term
-                .aside(&term::notification_here(self.notify, &words));
-        }
-    }
-
     fn take_updates(&mut self, first: Option<Update>) {
         let mut next = first;
         let mut taken = 0;
@@ -488,53 +435,6 @@ impl Screen {
     }
 }
 
-/// Whether asking this terminal for its background makes sense: it has colours to follow with, and
-/// is none of those that print the question.
-fn has_background(depth: Depth, term: Option<String>) -> bool {
-    let term = term.unwrap_or_default();
-    matches!(depth, Depth::Indexed | Depth::True)
-        && !term.is_empty()
-        && !["dumb", "linux", "screen"]
-            .iter()
-            .any(|known| term.starts_with(known) && !term.contains("tmux"))
-}
-
-/// The theme's own colours where the terminal's would show.
-fn paint_canvas(theme: &Theme, buffer: &mut Buffer) {
-    let Some((foreground, background)) = theme.canvas else {
-        return;
-    };
-    for cell in &mut buffer.content {
-        if cell.bg == Color::Reset {
-            cell.bg = background;
-        }
-        if cell.fg == Color::Reset {
-            cell.fg = foreground;
-        }
-    }
-}
-
-/// What has just become critical, in words; numbers masked.
-fn attention(update: &Update, model: &Model) -> Option<String> {
-    let Update::Envelopes { items, .. } = update else {
-        return None;
-    };
-    items.iter().find_map(|envelope| {
-        let CallEvent::Known(Fact::AlertRaised { alert }) = &envelope.event else {
-            return None;
-        };
-        let call = model.board.get(envelope.call?)?;
-        let known = call.alerts.iter().find(|known| known.rule == alert.rule);
-        let is_new = alert.severity == Severity::Critical
-            && known.is_none_or(|known| {
-                let is_quiet = known.acknowledged_by.is_some()
-                    || known.snoozed_until.is_some_and(|until| until > envelope.at);
-                known.severity != Severity::Critical && !is_quiet
-            });
-        is_new.then(|| format!("{}: {}", alert.reason, mask_number(call.caller_number())))
-    })
-}
-
 fn now(clock: Clock) -> Now {
     let wall = clock.now();
     Now {
@@ -555,57 +455,5 @@ async fn next_signal(signals: &mut Option<Signals>) -> Signal {
     match signals {
         Some(signals) => signals.next().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Whether these keys of one read are more than a hand types: plain characters, not one held down
-/// (which repeats itself, and over a slow line comes in heaps).
-fn is_burst(keys: &[KeyEvent]) -> bool {
-    let presses = || keys.iter().filter(|key| key.kind != KeyEventKind::Release);
-    let is_text = |key: &KeyEvent| {
-        let plain = (key.modifiers - KeyModifiers::SHIFT).is_empty();
-        plain && matches!(key.code, KeyCode::Char(_) | KeyCode::Enter | KeyCode::Tab)
-    };
-    let first = presses().next().map(|key| key.code);
-    presses().count() >= BURST_MIN
-        && presses().all(is_text)
-        && presses().any(|key| Some(key.code) != first)
-}
-
-/// Whether the locale says that only ASCII can be shown.
-fn is_ascii_locale() -> bool {
-    let term = std::env::var("TERM").unwrap_or_default();
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-        .unwrap_or_default()
-        .to_lowercase();
-    let utf8 = locale.contains("utf-8") || locale.contains("utf8");
-    term == "linux" || !utf8
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn keys(text: &str) -> Vec<KeyEvent> {
-        text.chars()
-            .map(|c| match c {
-                '\n' => KeyCode::Enter.into(),
-                c => KeyCode::Char(c).into(),
-            })
-            .collect()
-    }
-
-    #[test]
-    fn a_burst_of_keys_may_be_a_paste_and_a_held_key_is_not() {
-        assert!(is_burst(&keys("Ey now")));
-        assert!(is_burst(&keys("rm -rf\n")));
-        assert!(!is_burst(&keys("jjjjjjjjjj")));
-        assert!(!is_burst(&keys("Ey")));
-        assert!(!is_burst(&[]));
-        let mut with_arrow = keys("abcdef");
-        with_arrow.push(KeyCode::Down.into());
-        assert!(!is_burst(&with_arrow));
     }
 }

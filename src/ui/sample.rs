@@ -1,17 +1,19 @@
 //! A believable board, for tests, benches and pictures: fixed time, fixed calls, invented people.
 
 mod load;
+mod looper;
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::call::{
-    AgentLink, Alert, AnsweredBy, Band, Call, CallFacts, CallId, CallStatus, Cut, Direction, Epoch,
-    Line, LineBody, Listener, MediaLink, Note, Quality, Recording, RecordingState, Role, Severity,
-    StoreLevel, Track, TurnTiming, Verb,
+    AgentLink, Alert, AnsweredBy, Band, Call, CallFacts, CallId, CallStatus, Direction, Epoch,
+    Line, LineBody, MediaLink, Quality, Role, Severity, StoreLevel, Track, TurnTiming, Verb,
 };
 use crate::engine::{Hello, LinkState, Update};
+
+use looper::looper;
 
 pub use load::{gauges, long_call, many};
 
@@ -128,125 +130,6 @@ fn alert(rule: &str, severity: Severity, reason: &str, since_s: i64, evidence: &
 
 const ELEVEN: (&str, &str) = ("twilio", "elevenlabs");
 const OPENAI: (&str, &str) = ("plivo", "openai");
-
-/// The call that needs somebody: an agent that repeats itself.
-#[expect(clippy::too_many_lines, reason = "one flat list of what was said")]
-fn looper() -> Call {
-    let who = Who {
-        n: 1,
-        number: "+14155550134",
-        name: Some("Maria Lopez"),
-        agent: "ava",
-        vendors: ELEVEN,
-        direction: Direction::Inbound,
-    };
-    let mut call = base(&who, CallStatus::InProgress, 275, Some(271));
-    use Track::{FromAgent, FromCaller};
-    said(
-        &mut call,
-        135,
-        FromCaller,
-        "Hi, I am calling about my refund.",
-        None,
-    );
-    said(
-        &mut call,
-        133,
-        FromAgent,
-        "Of course. Can I have your order number, please?",
-        Some(800),
-    );
-    said(
-        &mut call,
-        128,
-        FromCaller,
-        "It is four one seven, nine —",
-        None,
-    );
-    said(
-        &mut call,
-        126,
-        FromAgent,
-        "Thank you. Let me check the status of that order for you right away.",
-        Some(1_100),
-    );
-    if let Some(LineBody::Speech { cut, .. }) = call.lines.last_mut().map(|line| &mut line.body) {
-        *cut = Some(Cut {
-            heard: "Thank you. Let me ch".into(),
-            cut_at_ms: 600,
-            by: None,
-        });
-    }
-    call.interruptions = 1;
-    said(&mut call, 125, FromCaller, "— nine two. Sorry.", None);
-    said(
-        &mut call,
-        122,
-        FromAgent,
-        "Let me check that for you.",
-        Some(1_300),
-    );
-    call.lines.push(Line {
-        turn: 7,
-        at: now() - TimeDelta::seconds(121),
-        body: LineBody::Tool {
-            tool_call_id: "t1".into(),
-            name: "lookup_order".into(),
-            args: "{\"id\":\"417992\"}".into(),
-            ok: Some(true),
-            result: "{\"state\":\"returned\",\"refund\":null}".into(),
-            took_ms: Some(400),
-        },
-    });
-    said(
-        &mut call,
-        95,
-        FromAgent,
-        "Let me check that for you.",
-        Some(2_200),
-    );
-    said(
-        &mut call,
-        64,
-        FromAgent,
-        "Let me check that for you one more time.",
-        Some(2_400),
-    );
-    said(&mut call, 2, FromCaller, "are you still th", None);
-    if let Some(LineBody::Speech { interim, .. }) = call.lines.last_mut().map(|l| &mut l.body) {
-        *interim = true;
-    }
-    call.alerts = vec![
-        alert(
-            "agent_loop",
-            Severity::Critical,
-            "loop ×3, 41 s",
-            41,
-            &[8, 9],
-        ),
-        alert("slow_turn", Severity::Warn, "slow turns", 60, &[9]),
-    ];
-    call.recordings = vec![Recording {
-        id: "RE1".into(),
-        state: RecordingState::InProgress,
-        duration_s: None,
-        url: None,
-        error: None,
-    }];
-    call.listeners = vec![Listener {
-        listener: "l1".into(),
-        by: "ben".into(),
-    }];
-    call.claimed_by = Some("ben".into());
-    call.quality = Some(bridge_quality(4.1, 6.0, 0.2, Band::Good));
-    call.notes = vec![Note {
-        at: now() - TimeDelta::seconds(30),
-        by: "ben".into(),
-        text: "prompt v12, refund clause".into(),
-    }];
-    call.flags = vec!["hallucination".into()];
-    call
-}
 
 fn bridge_quality(score: f32, jitter_ms: f32, gap_pct: f32, band: Band) -> Quality {
     Quality {

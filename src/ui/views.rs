@@ -1,4 +1,5 @@
-//! Ways of looking that an operator keeps under a name, and the file they are kept in.
+//! Ways of looking: those an operator keeps under a name, the one the screen was left with, and the
+//! files they are kept in.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,7 +14,7 @@ use super::order::Sort;
 
 /// The file, in the folder of this screen's own things.
 pub const FILE: &str = "views.toml";
-/// More than this is not read.
+/// More than this is not read, of either file.
 pub const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Views kept.
 const VIEWS_MAX: usize = 40;
@@ -22,7 +23,7 @@ const NAME_CHARS_MAX: usize = 24;
 const TAKEN: [&str; 3] = ["cards", "table", "mosaic"];
 
 /// One way of looking.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SavedView {
     pub filter: String,
     pub sort: Sort,
@@ -40,6 +41,22 @@ pub struct SavedView {
 pub struct Views {
     pub columns: Columns,
     named: BTreeMap<String, SavedView>,
+}
+
+/// How the screen was left, which is what the next start on the same backend begins with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Last {
+    /// Only a theme an operator has chosen at the screen.
+    pub theme: Option<String>,
+    pub view: SavedView,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LastFile {
+    #[serde(default)]
+    theme: Option<String>,
+    view: Row,
 }
 
 #[derive(Deserialize)]
@@ -96,29 +113,12 @@ impl Views {
 
     /// The file's text.
     pub fn to_text(&self) -> String {
-        let list = |columns: &Columns| {
-            let words: Vec<String> = columns.words().into_iter().map(quoted).collect();
-            format!("[{}]", words.join(", "))
-        };
         let mut out = format!(
             "# Kept by the screen: t, :save-view NAME, :forget-view NAME.\ncolumns = {}\n",
             list(&self.columns)
         );
         for (name, view) in &self.named {
-            let _ = write!(
-                out,
-                "\n[view.{name}]\nfilter = {}\nsort = \"{}\"\nreversed = {}\nlayout = \"{}\"\nwide = {}\nended = {}\ncolumns = {}\n",
-                quoted(view.filter.clone()),
-                view.sort.as_str(),
-                view.reversed,
-                view.layout.as_str(),
-                view.is_wide,
-                view.keep_ended,
-                list(&view.columns),
-            );
-            if let Some(by) = view.group {
-                let _ = writeln!(out, "group = \"{}\"", by.as_str());
-            }
+            let _ = write!(out, "\n[view.{name}]\n{}", view.to_text());
         }
         out
     }
@@ -146,6 +146,50 @@ impl Views {
 
     pub fn forget(&mut self, name: &str) -> bool {
         self.named.remove(name).is_some()
+    }
+}
+
+impl Last {
+    /// Reads the file's text.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a line.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let file: LastFile = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+        Ok(Self {
+            theme: file.theme,
+            view: file.view.read()?,
+        })
+    }
+
+    /// The file's text.
+    pub fn to_text(&self) -> String {
+        let theme = self
+            .theme
+            .clone()
+            .map_or_else(String::new, |theme| format!("theme = {}\n", quoted(theme)));
+        let view = self.view.to_text();
+        format!("# How the screen was left; --fresh begins without it.\n{theme}\n[view]\n{view}")
+    }
+}
+
+impl SavedView {
+    /// The rows of a table of the file.
+    fn to_text(&self) -> String {
+        let mut out = format!(
+            "filter = {}\nsort = \"{}\"\nreversed = {}\nlayout = \"{}\"\nwide = {}\nended = {}\ncolumns = {}\n",
+            quoted(self.filter.clone()),
+            self.sort.as_str(),
+            self.reversed,
+            self.layout.as_str(),
+            self.is_wide,
+            self.keep_ended,
+            list(&self.columns),
+        );
+        if let Some(by) = self.group {
+            let _ = writeln!(out, "group = \"{}\"", by.as_str());
+        }
+        out
     }
 }
 
@@ -200,6 +244,12 @@ fn check(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// As a TOML array.
+fn list(columns: &Columns) -> String {
+    let words: Vec<String> = columns.words().into_iter().map(quoted).collect();
+    format!("[{}]", words.join(", "))
+}
+
 /// As a TOML basic string.
 fn quoted(text: String) -> String {
     toml::Value::String(text).to_string()
@@ -231,6 +281,27 @@ mod tests {
         assert_eq!(again, views);
         assert_eq!(again.get("night"), Some(&night()));
         assert!(views.forget("night") && !views.forget("night"));
+    }
+
+    #[test]
+    fn how_the_screen_was_left_is_read_again() {
+        for theme in [None, Some("li\"ght".to_owned())] {
+            let last = Last {
+                theme,
+                view: night(),
+            };
+            assert_eq!(Last::parse(&last.to_text()), Ok(last));
+        }
+        for broken in [
+            "",
+            "[view]\nsort = 3",
+            "\u{0}",
+            "[view]\nlayout = \"tiles\"",
+            "[view",
+        ] {
+            let why = Last::parse(broken).unwrap_err();
+            assert!(!why.is_empty() && !why.contains('\n'), "{broken:?}: {why}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! happens to the link, the attached board ends up equal to the backend's, without a gap.
 
 mod dial;
+mod keys;
+mod last;
 mod quiet;
 mod slow;
 mod two;

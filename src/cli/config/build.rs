@@ -47,6 +47,7 @@ impl Config {
                     .unwrap_or(80),
                 notify: text("ui.notify"),
                 paint_background: settings.flag("ui.paint_background"),
+                restore: settings.flag("ui.restore"),
                 low_bandwidth: settings.flag("ui.low_bandwidth"),
             },
             alerts: alerts(settings),

@@ -85,6 +85,7 @@ pub struct UiConfig {
     pub volume: u8,
     pub notify: String,
     pub paint_background: bool,
+    pub restore: bool,
     pub low_bandwidth: bool,
 }
 

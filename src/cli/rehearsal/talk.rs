@@ -14,8 +14,8 @@ use crate::bridge::{
 use crate::call::CallId;
 use crate::media::{FRAME_MS, FRAME_SAMPLES, MediaFormat, Thresholds};
 use crate::simulator::Rng;
+use crate::simulator::line::{Pace, Playout};
 use crate::simulator::speech::{AgentActor, Caller, Cut, Did, Progress, Script, ToolVia};
-use crate::simulator::twilio::{Pace, Playout};
 use crate::simulator::ulaw;
 
 use super::News;

@@ -131,9 +131,11 @@ impl Hub {
         let mut again = ticking(AGAIN_EVERY);
         let hello = self.hello();
         self.emit("hello", &hello);
+        // Waited for once, not anew for every fact: all clients share the first one's lock.
+        let (stopping, gone) = (self.app.stopping().clone(), self.gone.clone());
+        let (stopping, gone) = (stopping.cancelled(), gone.cancelled());
+        tokio::pin!(stopping, gone);
         loop {
-            let stopping = self.app.stopping().clone();
-            let gone = self.gone.clone();
             let watching = !self.watched.is_empty();
             let caught_up = self.unsent.is_empty();
             let waiting = !self.outbox.is_empty();
@@ -141,8 +143,8 @@ impl Hub {
             // Every arm is cancel-safe: `Feed::next` keeps what it has not handed out.
             tokio::select! {
                 biased;
-                () = gone.cancelled() => return End::Gone,
-                () = stopping.cancelled() => {
+                () = &mut gone => return End::Gone,
+                () = &mut stopping => {
                     return End::Bye { reason: "the backend is stopping", retry_ms: Some(1_000) };
                 }
                 asked = inbox.asked.recv(), if caught_up => match asked {

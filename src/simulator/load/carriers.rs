@@ -8,10 +8,9 @@ use serde::Serialize;
 
 use crate::call::CallStatus;
 use crate::engine::Tasks;
+use crate::simulator::line::{FarEnd, Reach};
 use crate::simulator::plivo::{PlivoCallView, PlivoInbound, PlivoSim, PlivoSimConfig, PlivoStats};
-use crate::simulator::twilio::{
-    CallView, FarEnd, InboundCall, Reach, TwilioSim, TwilioSimConfig, TwilioStats,
-};
+use crate::simulator::twilio::{CallView, InboundCall, TwilioSim, TwilioSimConfig, TwilioStats};
 
 use super::{CarrierLoad, Vendor};
 

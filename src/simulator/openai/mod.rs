@@ -18,13 +18,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::engine::Tasks;
 
 use super::cast::Cast;
+use super::serve::serve;
 use super::stamped::AgentLoad;
 use state::Shared;
 
@@ -81,22 +81,7 @@ impl OpenAiSim {
         let tasks = tasks.child();
         let shared = Arc::new(Shared::new(cfg, tasks));
         let router = rest::router(Arc::clone(&shared));
-        let listener = listener.tap_io(|tcp| {
-            if let Err(error) = tcp.set_nodelay(true) {
-                tracing::debug!(%error, "no TCP_NODELAY");
-            }
-        });
-        let token = shared.tasks.token().clone();
-        shared.tasks.spawn("simulated agent vendor", async move {
-            tokio::select! {
-                () = token.cancelled() => {}
-                served = async { axum::serve(listener, router).await } => {
-                    if let Err(error) = served {
-                        tracing::warn!(%error, "simulated agent vendor ended");
-                    }
-                }
-            }
-        });
+        serve(&shared.tasks, "simulated agent vendor", listener, router);
         Ok(Self {
             shared,
             realtime_url: format!("ws://{address}/v1/realtime"),

@@ -15,12 +15,13 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::engine::Tasks;
+
+use super::serve::serve;
 
 /// Requests remembered for tests, of each kind.
 const KEPT: usize = 200;
@@ -150,22 +151,7 @@ impl PipelineSim {
             told: Mutex::new(()),
         });
         let router = rest::router(Arc::clone(&shared));
-        let listener = listener.tap_io(|tcp| {
-            if let Err(error) = tcp.set_nodelay(true) {
-                tracing::debug!(%error, "no TCP_NODELAY");
-            }
-        });
-        let token = shared.tasks.token().clone();
-        shared.tasks.spawn("simulated pipeline parts", async move {
-            tokio::select! {
-                () = token.cancelled() => {}
-                served = async { axum::serve(listener, router).await } => {
-                    if let Err(error) = served {
-                        tracing::warn!(%error, "simulated pipeline parts ended");
-                    }
-                }
-            }
-        });
+        serve(&shared.tasks, "simulated pipeline parts", listener, router);
         Ok(Self {
             shared,
             url: format!("http://{address}/v1"),

@@ -7,15 +7,15 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::simulator::line::{FarEnd, Method};
 use crate::simulator::speech::{Caller, LineQuality, Outcome, Script};
-use crate::simulator::twilio::{FarEnd, Method};
 
 use super::document::{self, DialStep, Step, StreamStep};
 use super::ending::Finish;
 use super::news;
-use super::post::Form;
 use super::state::{Entry, Order, PlivoStatus, Shared, Source};
 use super::stream::{Leg, StreamEnd};
+use crate::simulator::line::poster::Form;
 
 /// Documents fetched in one call before it is taken for a redirect loop.
 const DOCUMENTS_MAX: u32 = 50;

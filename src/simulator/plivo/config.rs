@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::simulator::cast::Cast;
-use crate::simulator::twilio::{Faults, Reach, Timing};
+use crate::simulator::line::{Faults, Reach, Timing};
 
 /// One simulated account with one number.
 #[derive(Clone)]

@@ -22,7 +22,6 @@ use crate::simulator::ulaw::FRAME_MS;
 use super::fields::{ApiError, Fields};
 use super::rest::live;
 use super::state::{Entry, PlivoCallView, Shared};
-use super::stream;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const KNOWN: [&str; 8] = [
@@ -106,7 +105,7 @@ pub(super) async fn stop(
 
 /// Until it is stopped, the call is over, or the other side has closed.
 async fn run(shared: &Shared, entry: &Entry, url: &str, id: &str, end: &CancellationToken) {
-    let socket = match timeout(CONNECT_WITHIN, stream::dial(shared, url)).await {
+    let socket = match timeout(CONNECT_WITHIN, shared.poster.dial(url)).await {
         Ok(Ok(socket)) => socket,
         Ok(Err(error)) => return entry.error(format!("copy refused: {error}")),
         Err(_) => return entry.error("copy refused: connection timed out"),

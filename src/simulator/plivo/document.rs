@@ -4,8 +4,8 @@
 
 use url::Url;
 
-use crate::simulator::twilio::Method;
-use crate::simulator::twilio::xml::{self, Node};
+use crate::simulator::line::Method;
+use crate::simulator::line::xml::{self, Node};
 
 /// Longest document.
 const DOCUMENT_MAX: usize = 100_000;

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use crate::simulator::twilio::Method;
+use crate::simulator::line::Method;
 
 use super::call::source;
 use super::document::web_url;

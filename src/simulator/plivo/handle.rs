@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::simulator::twilio::StreamCut;
+use crate::simulator::line::StreamCut;
 
 use super::state::{Entry, Order, PlivoCallView};
 

@@ -9,9 +9,9 @@ mod copies;
 mod document;
 mod ending;
 mod fields;
+mod habits;
 mod handle;
 mod news;
-mod post;
 mod recording;
 mod rest;
 mod signature;
@@ -24,18 +24,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
+use crate::call::Secret;
 use crate::engine::{Clock, Tasks};
 
 use super::cast::Cast;
+use super::line::FarEnd;
+use super::line::Method;
+use super::line::poster::Poster;
 use super::rng::Rng;
-use super::twilio::FarEnd;
-use super::twilio::Method;
+use super::serve::serve;
 use call::{Person, Run, Wishes, source};
-use post::Poster;
+use habits::PlivoHabits;
 use state::{NewCall, Shared, Source};
 
 pub use config::PlivoSimConfig;
@@ -84,7 +86,10 @@ impl PlivoSim {
         let api_base = format!("http://{}", listener.local_addr()?);
         let tasks = tasks.child();
         let rng = Rng::new(cfg.seed).fork("plivo");
-        let poster = Poster::new(cfg.auth_token.clone(), cfg.reach.clone(), cfg.faults, rng)?;
+        let habits = PlivoHabits {
+            auth_token: Secret::new(cfg.auth_token.as_str()),
+        };
+        let poster = Poster::new(Box::new(habits), cfg.reach.clone(), cfg.faults, rng)?;
         let shared = Arc::new(Shared {
             cfg,
             api_base,
@@ -98,22 +103,7 @@ impl PlivoSim {
             rest_refused: AtomicU64::new(0),
         });
         let router = rest::router(Arc::clone(&shared));
-        let listener = listener.tap_io(|tcp| {
-            if let Err(error) = tcp.set_nodelay(true) {
-                tracing::debug!(%error, "no TCP_NODELAY");
-            }
-        });
-        let token = shared.tasks.token().clone();
-        shared.tasks.spawn("simulated carrier REST", async move {
-            tokio::select! {
-                () = token.cancelled() => {}
-                served = async { axum::serve(listener, router).await } => {
-                    if let Err(error) = served {
-                        tracing::warn!(%error, "simulated carrier REST ended");
-                    }
-                }
-            }
-        });
+        serve(&shared.tasks, "simulated carrier REST", listener, router);
         Ok(Self { shared })
     }
 

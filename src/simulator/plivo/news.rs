@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use chrono::FixedOffset;
 
+use crate::simulator::line::Method;
 use crate::simulator::speech::Outcome;
-use crate::simulator::twilio::Method;
 
 use super::document::{DialStep, StreamStep};
 use super::ending::Ended;
-use super::post::{Callback, Form};
 use super::state::{Entry, PlivoStatus, Shared, Source, plain};
+use crate::simulator::line::poster::{Callback, Form};
 
 fn pair(key: &str, value: impl Into<String>) -> (String, String) {
     (key.to_owned(), value.into())

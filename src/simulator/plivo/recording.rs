@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
 
-use crate::simulator::twilio::Method;
+use crate::simulator::line::Method;
 use crate::simulator::ulaw;
 
 /// Ten minutes of both legs; later audio is left out.

@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 use crate::engine::{Clock, Tasks};
+use crate::simulator::line::{Method, StreamCut};
 use crate::simulator::rng::Rng;
-use crate::simulator::twilio::{Method, StreamCut};
 
 use super::config::PlivoSimConfig;
 use super::copies::Copies;
 use super::ending::Ended;
-use super::post::{Callback, Form, Poster};
 use super::recording::Recordings;
+use crate::simulator::line::poster::{self, Callback, Form, Poster};
 
 /// Orders to a call in progress. At most [`ORDERS_MAX`] wait; more are refused.
 #[derive(Clone, Debug)]
@@ -303,25 +303,8 @@ impl Shared {
         });
         self.calls()
             .add(Arc::clone(&entry), self.cfg.timing.kept_calls);
-        self.send_callbacks(outbox);
+        poster::deliver(&self.poster, &self.tasks, outbox);
         (entry, inbox)
-    }
-
-    fn send_callbacks(self: &Arc<Self>, mut outbox: mpsc::Receiver<Callback>) {
-        let (shared, token) = (Arc::clone(self), self.tasks.token().clone());
-        self.tasks.spawn("simulated callbacks", async move {
-            loop {
-                let callback = tokio::select! {
-                    biased;
-                    () = token.cancelled() => return,
-                    next = outbox.recv() => match next {
-                        Some(callback) => callback,
-                        None => return,
-                    },
-                };
-                super::post::send(&shared.poster, &shared.tasks, callback).await;
-            }
-        });
     }
 
     /// The fields every voice request carries.

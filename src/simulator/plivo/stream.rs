@@ -3,8 +3,6 @@
 
 mod connect;
 
-pub(super) use connect::dial;
-
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -19,10 +17,10 @@ use tokio_tungstenite::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
+use crate::simulator::line::{CutHow, FarEnd, Pace, Payload, Playout, StreamCut};
 use crate::simulator::rng::Rng;
 use crate::simulator::socket::Socket;
 use crate::simulator::speech::LineQuality;
-use crate::simulator::twilio::{CutHow, FarEnd, Pace, Payload, Playout, StreamCut};
 use crate::simulator::ulaw::{self, FRAME_BYTES, FRAME_MS};
 
 use super::document::StreamStep;

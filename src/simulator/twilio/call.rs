@@ -10,13 +10,13 @@ use tokio::time::Instant;
 use crate::call::CallStatus;
 use crate::simulator::speech::{LineQuality, Outcome};
 
-use super::config::StreamCut;
 use super::news;
 use super::state::{Entry, Order, Shared, Source};
 use super::stream::{Leg, StreamEnd};
 use super::twiml::{DialVerb, StreamVerb, Verb};
-use super::webhook::Form;
 use super::wishes::{Person, RecordWish, Wishes};
+use crate::simulator::line::StreamCut;
+use crate::simulator::line::poster::Form;
 
 /// Documents fetched in one call before it is taken for a redirect loop.
 const DOCUMENTS_MAX: u32 = 50;

@@ -21,7 +21,6 @@ use crate::simulator::ulaw::FRAME_MS;
 use super::params::{self, StreamWish};
 use super::rest::{ApiError, form_of};
 use super::state::{CallView, Entry, Shared};
-use super::stream;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// Streams one call may have beside a bidirectional one.
@@ -104,7 +103,7 @@ async fn run(
     sid: &str,
     end: &CancellationToken,
 ) {
-    let socket = match timeout(CONNECT_WITHIN, stream::dial(shared, &wish.url)).await {
+    let socket = match timeout(CONNECT_WITHIN, shared.poster.dial(&wish.url)).await {
         Ok(Ok(socket)) => socket,
         Ok(Err(error)) => {
             tracing::debug!(%error, "simulated carrier: copy refused");

@@ -4,7 +4,8 @@ use url::Url;
 
 use super::call::Run;
 use super::state::Source;
-use super::twiml::{self, Method, Verb};
+use super::twiml::{self, Verb};
+use crate::simulator::line::Method;
 
 impl Run {
     /// A document's verbs; on failure the fallback's; else the carrier's error code.

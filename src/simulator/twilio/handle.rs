@@ -6,8 +6,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::call::CallStatus;
 
-use super::config::StreamCut;
 use super::state::{CallView, Entry, Order};
+use crate::simulator::line::StreamCut;
 
 /// Waits end with an error, never with a hang.
 const WAIT_MAX: Duration = Duration::from_secs(20);

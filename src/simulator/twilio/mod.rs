@@ -7,12 +7,10 @@ mod call;
 mod config;
 mod copies;
 mod document;
-mod far_end;
+mod habits;
 mod handle;
 mod news;
-mod pace;
 mod params;
-mod playout;
 mod recording;
 mod rest;
 mod signature;
@@ -20,38 +18,35 @@ mod state;
 mod stream;
 mod told;
 mod twiml;
-mod webhook;
 mod wishes;
-pub(super) mod xml;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use crate::call::CallStatus;
+use crate::call::{CallStatus, Secret};
 use crate::engine::{Clock, Tasks};
 
 use super::cast::Cast;
+use super::line::poster::Poster;
+use super::line::{FarEnd, Method};
 use super::rng::Rng;
+use super::serve::serve;
 use super::stats::Percentiles;
 use call::Run;
+use habits::TwilioHabits;
 use state::{NewCall, RestCounters, Shared, Source};
-use webhook::Poster;
 use wishes::{Person, Wishes};
 
-pub use config::{CutHow, Faults, Reach, StreamCut, Timing, TwilioSimConfig};
-pub(crate) use far_end::{FarEnd, FarTick, Payload};
+pub use config::TwilioSimConfig;
 pub use handle::{GaveUp, TestCall};
-pub use pace::{Pace, Slot};
-pub use playout::Playout;
 pub use signature::sign;
 pub use state::CallView;
-pub use twiml::{DialVerb, Method, RecordVerb, StreamVerb, TwimlError, Verb, parse as parse_twiml};
+pub use twiml::{DialVerb, RecordVerb, StreamVerb, TwimlError, Verb, parse as parse_twiml};
 
 /// A running simulated account. Dropping it ends nothing: call [`TwilioSim::stop`], or end the
 /// task tree it was started under.
@@ -96,7 +91,10 @@ impl TwilioSim {
         let api_base = format!("http://{}", listener.local_addr()?);
         let tasks = tasks.child();
         let rng = Rng::new(cfg.seed).fork("twilio");
-        let poster = Poster::new(cfg.auth_token.clone(), cfg.reach.clone(), cfg.faults, rng)?;
+        let habits = TwilioHabits {
+            auth_token: Secret::new(cfg.auth_token.as_str()),
+        };
+        let poster = Poster::new(Box::new(habits), cfg.reach.clone(), cfg.faults, rng)?;
         let shared = Arc::new(Shared {
             cfg,
             api_base,
@@ -109,22 +107,7 @@ impl TwilioSim {
             rest: RestCounters::default(),
         });
         let router = rest::router(Arc::clone(&shared));
-        let listener = listener.tap_io(|tcp| {
-            if let Err(error) = tcp.set_nodelay(true) {
-                tracing::debug!(%error, "no TCP_NODELAY");
-            }
-        });
-        let token = shared.tasks.token().clone();
-        shared.tasks.spawn("simulated carrier REST", async move {
-            tokio::select! {
-                () = token.cancelled() => {}
-                served = async { axum::serve(listener, router).await } => {
-                    if let Err(error) = served {
-                        tracing::warn!(%error, "simulated carrier REST ended");
-                    }
-                }
-            }
-        });
+        serve(&shared.tasks, "simulated carrier REST", listener, router);
         Ok(Self { shared })
     }
 

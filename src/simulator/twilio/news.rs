@@ -7,9 +7,10 @@ use crate::call::CallStatus;
 
 use super::recording::{NewRecording, State};
 use super::state::{Entry, NewCall, Shared};
-use super::twiml::{DialVerb, Method, StreamVerb};
-use super::webhook::{Callback, Form};
+use super::twiml::{DialVerb, StreamVerb};
 use super::wishes::RecordWish;
+use crate::simulator::line::Method;
+use crate::simulator::line::poster::{Callback, Form};
 
 fn pair(key: &str, value: impl Into<String>) -> (String, String) {
     (key.to_owned(), value.into())

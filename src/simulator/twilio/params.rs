@@ -9,8 +9,8 @@ use crate::call::CallStatus;
 use super::recording::State;
 use super::rest::{ApiError, source};
 use super::state::Order;
-use super::twiml::Method;
 use super::wishes::{Amd, RecordWish, Wishes};
+use crate::simulator::line::Method;
 
 type Form = [(String, String)];
 

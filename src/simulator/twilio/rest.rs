@@ -24,9 +24,9 @@ use super::call::Run;
 use super::params::{self, CreateCall};
 use super::recording::State as RecordingState;
 use super::state::{NewCall, Order, Shared, Source};
-use super::twiml::Method;
 use super::wishes::RecordWish;
 use super::{copies, far_end_for, news};
+use crate::simulator::line::Method;
 
 type App = State<Arc<Shared>>;
 /// `{account}` and a SID of each route.

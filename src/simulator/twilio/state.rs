@@ -13,11 +13,12 @@ use tokio::sync::{mpsc, watch};
 use crate::call::CallStatus;
 use crate::engine::{Clock, Tasks};
 
-use super::config::{StreamCut, TwilioSimConfig};
+use super::config::TwilioSimConfig;
 use super::copies::Copies;
 use super::recording::Recordings;
-use super::twiml::Method;
-use super::webhook::{Callback, Form, Poster};
+use crate::simulator::line::Method;
+use crate::simulator::line::StreamCut;
+use crate::simulator::line::poster::{self, Callback, Form, Poster};
 
 /// Orders to a call in progress. At most [`ORDERS_MAX`] wait; more are refused.
 #[derive(Clone, Debug)]
@@ -263,25 +264,8 @@ impl Shared {
         });
         self.calls()
             .add(Arc::clone(&entry), self.cfg.timing.kept_calls);
-        self.send_callbacks(outbox);
+        poster::deliver(&self.poster, &self.tasks, outbox);
         (entry, inbox)
-    }
-
-    fn send_callbacks(self: &Arc<Self>, mut outbox: mpsc::Receiver<Callback>) {
-        let (shared, token) = (Arc::clone(self), self.tasks.token().clone());
-        self.tasks.spawn("simulated callbacks", async move {
-            loop {
-                let callback = tokio::select! {
-                    biased;
-                    () = token.cancelled() => return,
-                    next = outbox.recv() => match next {
-                        Some(callback) => callback,
-                        None => return,
-                    },
-                };
-                super::webhook::send(&shared.poster, &shared.tasks, callback).await;
-            }
-        });
     }
 
     /// The fields every voice request carries.

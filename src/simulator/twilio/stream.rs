@@ -12,25 +12,22 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::MaybeTlsStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
-use url::Url;
 
 use crate::simulator::rng::Rng;
-use crate::simulator::socket::{self, Socket};
+use crate::simulator::socket::Socket;
 use crate::simulator::speech::LineQuality;
 use crate::simulator::ulaw::{self, FRAME_BYTES, FRAME_MS};
 
-use super::config::{CutHow, StreamCut};
-use super::far_end::{FarEnd, Payload};
-use super::pace::Pace;
-use super::playout::Playout;
 use super::state::{Entry, Order, Shared};
 use super::told::Told;
 use super::twiml::StreamVerb;
+use crate::simulator::line::Pace;
+use crate::simulator::line::Playout;
+use crate::simulator::line::{CutHow, StreamCut};
+use crate::simulator::line::{FarEnd, Payload};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// The peer does not read for this long: the carrier gives the stream up (31930).
@@ -69,14 +66,15 @@ impl Leg<'_> {
         far: &mut dyn FarEnd,
         orders: &mut mpsc::Receiver<Order>,
     ) -> StreamEnd {
-        let mut socket = match timeout(CONNECT_WITHIN, dial(self.shared, &self.verb.url)).await {
-            Ok(Ok(socket)) => socket,
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "simulated carrier: stream refused");
-                return StreamEnd::Failed(31_920);
-            }
-            Err(_) => return StreamEnd::Failed(31_901),
-        };
+        let mut socket =
+            match timeout(CONNECT_WITHIN, self.shared.poster.dial(&self.verb.url)).await {
+                Ok(Ok(socket)) => socket,
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "simulated carrier: stream refused");
+                    return StreamEnd::Failed(31_920);
+                }
+                Err(_) => return StreamEnd::Failed(31_901),
+            };
         self.entry.note(|view| {
             view.streams += 1;
             view.stream_open = true;
@@ -101,22 +99,6 @@ impl Leg<'_> {
         self.entry.note(|view| view.stream_open = false);
         end
     }
-}
-
-/// Opens a stream's socket, signed.
-pub(super) async fn dial(shared: &Shared, url: &str) -> Result<Socket, WsError> {
-    let parsed = Url::parse(url).map_err(|e| WsError::Io(std::io::Error::other(e.to_string())))?;
-    let (target, host) = shared.poster.route(&parsed);
-    let mut request = target.as_str().into_client_request()?;
-    let headers = request.headers_mut();
-    if let Ok(signature) = HeaderValue::from_str(&shared.poster.sign_upgrade(url)) {
-        headers.insert("x-twilio-signature", signature);
-    }
-    headers.insert(
-        header::USER_AGENT,
-        HeaderValue::from_static("Twilio.TmeWs/1.0"),
-    );
-    socket::open(request, host, 1024 * 1024).await
 }
 
 struct Live<'a> {

@@ -5,6 +5,7 @@ mod rig;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::simulator::line::{CutHow, Faults, StreamCut};
 use crate::simulator::speech::{Ending, Outcome, Script};
 use rig::{Play, Rig};
 

@@ -3,7 +3,8 @@
 
 use url::Url;
 
-use super::xml::{self, Node};
+use crate::simulator::line::Method;
+use crate::simulator::line::xml::{self, Node};
 
 /// Longest name or value of a `<Parameter>`.
 const PARAMETER_MAX: usize = 500;
@@ -24,13 +25,6 @@ pub enum Verb {
     Reject { busy: bool },
     Record(RecordVerb),
     Hangup,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Method {
-    Get,
-    #[default]
-    Post,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::simulator::speech::{Caller, LineQuality, Outcome, Script};
 
-use super::far_end::FarEnd;
 use super::state::Source;
-use super::twiml::Method;
+use crate::simulator::line::FarEnd;
+use crate::simulator::line::Method;
 
 /// Everything that was asked for when the call was made.
 #[derive(Clone, Debug, Default)]

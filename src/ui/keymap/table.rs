@@ -64,8 +64,8 @@ pub const BINDINGS: &[Binding] = &[
         .within(Context::Call).foot(6),
     plain(Act::SearchPast, "search-past", &["/"], Group::Look, "search", "search past calls: words, since:8h, flag:*, agent:ava")
         .within(Context::Past).foot(6),
-    plain(Act::NextMatch, "next-match", &["n"], Group::Look, "next", "next match in the transcript"),
-    plain(Act::PreviousMatch, "previous-match", &["N"], Group::Look, "previous", "previous match"),
+    plain(Act::NextMatch, "next-match", &["n"], Group::Look, "next", "next match in the transcript; of a past call without a search: the next call"),
+    plain(Act::PreviousMatch, "previous-match", &["N"], Group::Look, "previous", "previous match, or call"),
     plain(Act::View, "view", &["v"], Group::Look, "view", "cards, dense table, or four transcripts at once; :view NAME: one you kept").foot(13),
     plain(Act::Columns, "columns", &["t"], Group::Look, "columns", "which columns the dense table has")
         .within(Context::Calls),
@@ -75,9 +75,11 @@ pub const BINDINGS: &[Binding] = &[
     plain(Act::GroupBy, "group", &["b"], Group::Look, "group", "one sick call or one sick carrier: group by carrier, agent, prefix, route").foot(12),
     plain(Act::Mark, "mark", &["space"], Group::Look, "mark", "mark the call; what you do then is done to all marked (asks for their number)")
         .within(Context::Calls).on(Needs::Call),
+    plain(Act::MarkPast, "mark-past", &["space"], Group::Look, "mark", "mark the call; a flag or note is then for all marked (asks for their number)")
+        .within(Context::Past).on(Needs::Call),
     plain(Act::FoldTools, "fold-tools", &["t"], Group::Look, "tools", "fold or unfold what tools were told and answered")
         .within(Context::Call),
-    plain(Act::Sort, "sort", &["s"], Group::Look, "sort", "next order: attention, duration, turn, score, newest"),
+    plain(Act::Sort, "sort", &["s"], Group::Look, "sort", "next order: attention, duration, turn, score, newest; of past calls: time, risk"),
     plain(Act::Reverse, "reverse", &["o"], Group::Look, "reverse", "turn the order round"),
     plain(Act::KeepEnded, "keep-ended", &["h"], Group::Look, "ended", "keep ended calls on the board")
         .within(Context::Calls),
@@ -113,7 +115,7 @@ pub const BINDINGS: &[Binding] = &[
     // wallboard itself.
     plain(Act::Palette, "palette", &[":"], Group::App, "commands", "every command by name, with arguments").foot(7),
     plain(Act::Help, "help", &["?"], Group::App, "help", "this help").foot(5),
-    plain(Act::Theme, "theme", &[], Group::App, "theme", "next theme, or :theme NAME"),
+    plain(Act::Theme, "theme", &[], Group::App, "theme", "next theme, or :theme NAME, :theme auto"),
     plain(Act::Tour, "tour", &[], Group::App, "tour", "six steps with the real keys; again leaves it"),
     plain(Act::Mouse, "mouse", &[], Group::App, "mouse", "mouse on or off; while on, shift-drag selects text"),
     plain(Act::Demo, "demo", &["d"], Group::App, "demo", "on an empty board: practice calls instead")

@@ -79,6 +79,24 @@ impl Groups {
     }
 }
 
+/// How past calls are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PastOrder {
+    #[default]
+    Newest,
+    /// Those with which most was wrong first.
+    Risk,
+}
+
+impl PastOrder {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Newest => "time",
+            Self::Risk => "risk",
+        }
+    }
+}
+
 /// Past calls as they were found.
 #[derive(Clone, Debug, Default)]
 pub struct PastCalls {
@@ -87,8 +105,9 @@ pub struct PastCalls {
     /// The part of it that is decided here, on what the backend has found.
     pub filter: Filter,
     pub items: Vec<Call>,
-    /// Which of `items` pass the filter, newest first.
+    /// Which of `items` pass the filter, in the order chosen.
     pub shown: Vec<usize>,
+    pub order: PastOrder,
     pub at: usize,
     /// Where the next page begins, while there is one.
     pub next: Option<String>,

@@ -5,10 +5,10 @@ use crate::engine::HistoryQuery;
 use crate::ui::msg::{Effect, Msg};
 use crate::ui::term::clipboard;
 use crate::ui::theme::Theme;
-use crate::ui::update::AUDIT_ROWS;
+use crate::ui::update::{self, AUDIT_ROWS};
 use crate::ui::views::FILE as VIEWS;
 
-use super::{Done, Screen, files};
+use super::{Done, Kept, Screen, files};
 
 impl Screen {
     pub(super) fn finish(&mut self, done: Done) {
@@ -145,6 +145,23 @@ impl Screen {
         }));
     }
 
+    /// Begins with the view of last time. A theme that was asked for otherwise stays.
+    pub(super) fn begin(&mut self, takes_theme: bool) {
+        let Some(text) = self.last.as_ref().and_then(|kept| kept.text.clone()) else {
+            return;
+        };
+        let effects = update::restore(&mut self.model, &text, takes_theme);
+        self.perform(effects);
+        self.began_with = update::last(&self.model);
+    }
+
+    /// The view the screen is left with, if it is another than it began with, and where it is kept.
+    pub(super) fn last_view(&self) -> Option<(Kept, String)> {
+        let last = update::last(&self.model);
+        let kept = self.last.clone()?;
+        (last != self.began_with).then(|| (kept, last.to_text()))
+    }
+
     /// Writes a file that only this user can read, off the screen's own time.
     fn write(&mut self, what: String, name: String, text: String) {
         let Some(dir) = self.files_dir.clone() else {
@@ -159,5 +176,11 @@ impl Screen {
             };
             Done::Message(Msg::Written { what, result })
         }));
+    }
+}
+
+pub(super) fn keep_last(kept: &Kept, text: &str) {
+    if let Err(why) = files::write(&kept.dir, &kept.name, text) {
+        tracing::warn!(%why, "the view is not kept for next time");
     }
 }

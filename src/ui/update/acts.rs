@@ -12,17 +12,20 @@ use crate::ui::tour;
 use crate::ui::view;
 
 use super::may::{why_not, why_not_at_all};
-use super::{copy, hear, house, lead, list, look, marks, mouse, pages, prompts};
+use super::{copy, ends, hear, house, lead, list, look, marks, mouse, pages, prompts};
 
 /// Does an act. `argument` is what followed its name in the palette.
 pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
     tour::follow(model, act);
-    let for_all = !model.marked.is_empty() && !model.is_past() && marks::takes_all(act);
+    let marked = !marks::here(model).is_empty();
+    let for_all = marked && marks::takes_all(model, act);
     let why = if for_all {
         why_not_at_all(model, act)
-    } else if !model.marked.is_empty() && marks::wants_one(act) {
+    } else if marked && marks::wants_one(act) {
         let back = model.key(Act::Back);
         Some(format!("works on one call; {back} takes the marks off"))
+    } else if let (Some(why), None) = (ends::not_here(model, act), argument) {
+        Some(why)
     } else {
         why_not(model, act)
     };
@@ -40,7 +43,12 @@ pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Ef
     if for_all {
         return marks::run(model, act, argument);
     }
-    perform(model, act, argument)
+    let before = ends::Place::of(model);
+    let effects = perform(model, act, argument);
+    if effects.is_empty() {
+        ends::explain(model, act, &before);
+    }
+    effects
 }
 
 #[expect(clippy::too_many_lines, reason = "one flat match over the acts")]
@@ -70,7 +78,7 @@ fn perform(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
         Act::PageAudit => pages::go(model, Page::Audit),
         Act::Lead => lead::open(model, argument),
         Act::SearchPast => pages::search_past(model, argument),
-        Act::Mark => {
+        Act::Mark | Act::MarkPast => {
             marks::toggle(model, argument);
             Vec::new()
         }
@@ -95,10 +103,7 @@ fn perform(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
             }
             Vec::new()
         }
-        Act::Search | Act::NextMatch | Act::PreviousMatch => {
-            look::search(model, act, argument);
-            Vec::new()
-        }
+        Act::Search | Act::NextMatch | Act::PreviousMatch => look::search(model, act, argument),
         Act::NextTurn | Act::PreviousTurn => {
             model.transcript.step_turn(act == Act::NextTurn);
             Vec::new()
@@ -310,6 +315,8 @@ pub(super) fn back(model: &mut Model) {
         model.list.reveal = true;
     } else if model.focus != Focus::Calls {
         model.focus = Focus::Calls;
+    } else if model.page == Page::History && !marks::here(model).is_empty() {
+        model.marked.clear();
     } else if model.page != Page::Board {
         model.page = Page::Board;
         model.list.reveal = true;
@@ -325,7 +332,7 @@ pub(super) fn back(model: &mut Model) {
 }
 
 pub(super) fn set_filter(model: &mut Model, text: &str) {
-    model.filter = Filter::parse(text);
+    model.filter = Filter::parse(text).within(model.zone());
     model.list.is_stale = true;
     model.groups.made_at = None;
     model.list.reveal = true;

@@ -10,6 +10,13 @@ use super::acts;
 
 pub(super) fn theme(model: &mut Model, argument: Option<&str>) -> Vec<Effect> {
     let themes = &model.settings.themes;
+    if argument.map(str::trim) == Some("auto") {
+        let name = model.settings.theme.clone();
+        model.theme_name.clone_from(&name);
+        model.theme_is_chosen = false;
+        model.say(Severity::Info, format!("theme {name}, as at the start"));
+        return vec![Effect::Theme(name)];
+    }
     let name = match argument.map(str::trim) {
         Some(name) => themes.iter().find(|known| *known == name),
         None => {
@@ -20,12 +27,13 @@ pub(super) fn theme(model: &mut Model, argument: Option<&str>) -> Vec<Effect> {
     match name.cloned() {
         Some(name) => {
             model.theme_name.clone_from(&name);
+            model.theme_is_chosen = true;
             model.say(Severity::Info, format!("theme {name}"));
             vec![Effect::Theme(name)]
         }
         None => {
             let all = themes.join(", ");
-            model.say(Severity::Warn, format!("themes are: {all}"));
+            model.say(Severity::Warn, format!("themes are: auto, {all}"));
             Vec::new()
         }
     }

@@ -32,6 +32,7 @@ pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Ef
             model.say(Severity::Info, text);
         }
         Act::NextFlag | Act::PreviousFlag => flag(model, act == Act::NextFlag),
+        Act::Sort if model.page == Page::History => pages::reorder(model),
         Act::Sort => sort(model, argument),
         Act::Reverse => {
             model.reversed = !model.reversed;
@@ -158,13 +159,19 @@ fn evidence(model: &Model, id: CallId) -> Option<u32> {
     alert.evidence.first().copied()
 }
 
-pub(super) fn search(model: &mut Model, act: Act, argument: Option<&str>) {
+pub(super) fn search(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
+    let turns_leaves = model.page == Page::Call && model.is_past();
     match (act, argument) {
         (Act::Search, Some(text)) => {
             model.transcript.look_for(text);
             model.transcript.show_match();
         }
         (Act::Search, None) => prompts::ask(model, Ask::Search),
+        (Act::NextMatch | Act::PreviousMatch, _)
+            if turns_leaves && model.transcript.search().is_none() =>
+        {
+            return pages::leaf(model, act == Act::NextMatch);
+        }
         _ if model.transcript.search().is_none() => {
             let key = model.key(Act::Search).to_owned();
             model.say(
@@ -174,4 +181,5 @@ pub(super) fn search(model: &mut Model, act: Act, argument: Option<&str>) {
         }
         _ => model.transcript.step_match(act == Act::NextMatch),
     }
+    Vec::new()
 }

@@ -21,9 +21,9 @@ pub(super) const SNOOZE_MINUTES: u32 = 10;
 pub(super) fn toggle(model: &mut Model, argument: Option<&str>) {
     match argument.map(str::trim) {
         Some("all") => {
-            let order = model.list.order.clone();
-            let live = |id: &CallId| model.board.get(*id).is_some_and(Call::is_live);
-            let marked: Vec<CallId> = order.into_iter().filter(live).take(MARKED_MAX).collect();
+            let fits = |id: &CallId| model.is_past() || model.find(*id).is_some_and(Call::is_live);
+            let all = listed(model).into_iter().filter(fits);
+            let marked: Vec<CallId> = all.take(MARKED_MAX).collect();
             model.marked.extend(marked);
         }
         Some("none") => model.marked.clear(),
@@ -41,6 +41,7 @@ pub(super) fn toggle(model: &mut Model, argument: Option<&str>) {
                 model.marked.insert(id);
             }
             match model.page {
+                Page::Call => {}
                 Page::Board => list::step(model, 1),
                 _ => drop(pages::step(model, Act::Down, 1)),
             }
@@ -48,8 +49,38 @@ pub(super) fn toggle(model: &mut Model, argument: Option<&str>) {
     }
 }
 
+/// The calls of the list that is looked at: the board's, or those of the past.
+fn listed(model: &Model) -> Vec<CallId> {
+    if !model.is_past() {
+        return model.list.order.clone();
+    }
+    let items = &model.past.items;
+    let shown = model.past.shown.iter();
+    shown
+        .filter_map(|index| Some(items.get(*index)?.id))
+        .collect()
+}
+
+/// The marked calls of the list that is looked at, in its order. What is marked elsewhere stays out
+/// of what is done here; on the board also those count that a filter hides.
+pub(crate) fn here(model: &Model) -> Vec<CallId> {
+    if model.marked.is_empty() {
+        return Vec::new();
+    }
+    let listed = listed(model);
+    let place = |id: &CallId| listed.iter().position(|known| known == id);
+    let is_past = model.is_past();
+    let counts = |id: &CallId| place(id).is_some() || (!is_past && model.board.get(*id).is_some());
+    let mut ids: Vec<CallId> = model.marked.iter().copied().filter(counts).collect();
+    ids.sort_by_key(|id| (place(id).unwrap_or(usize::MAX), *id));
+    ids
+}
+
 /// Whether an act is done to all marked calls.
-pub(super) fn takes_all(act: Act) -> bool {
+pub(super) fn takes_all(model: &Model, act: Act) -> bool {
+    if model.is_past() {
+        return matches!(act, Act::Flag | Act::Note);
+    }
     matches!(
         act,
         Act::End
@@ -72,14 +103,9 @@ pub(super) fn wants_one(act: Act) -> bool {
     )
 }
 
-/// The marked calls, in the order of the board.
 fn marked(model: &Model) -> Vec<&Call> {
-    let place = |id: &CallId| model.list.order.iter().position(|known| known == id);
-    let mut ids: Vec<CallId> = model.marked.iter().copied().collect();
-    ids.sort_by_key(|id| (place(id).unwrap_or(usize::MAX), *id));
-    ids.into_iter()
-        .filter_map(|id| model.board.get(id))
-        .collect()
+    let ids = here(model).into_iter();
+    ids.filter_map(|id| model.find(id)).collect()
 }
 
 /// Asks for an act on all marked calls.
@@ -211,7 +237,7 @@ fn perform(model: &mut Model, wishes: Vec<(CallId, Action)>) -> Vec<Effect> {
     let count = wishes.len();
     for (id, action) in wishes {
         let writes = matches!(action, Action::Flag { .. } | Action::Note { .. });
-        let call = model.board.get(id);
+        let call = model.find(id);
         if !call.is_some_and(|call| writes || call.is_live()) {
             left_out += 1;
             continue;

@@ -3,6 +3,7 @@
 mod acts;
 mod backend;
 mod copy;
+mod ends;
 mod hear;
 mod house;
 mod input;
@@ -33,10 +34,12 @@ pub(crate) use acts::agent_is_paused;
 pub(crate) use copy::shown_number;
 pub(crate) use house::spoken_for;
 pub(crate) use list::visible;
+pub(crate) use marks::here as marked_here;
 pub(crate) use may::why_not;
 pub(crate) use pages::AUDIT_ROWS;
 pub(crate) use prompts::{Choice, choices, places};
 pub use typed::{Typed, answered, is_about_a_call, typed, typed_commands};
+pub(crate) use views::{last, restore};
 
 /// Takes one message in. The caller has set `model.now`.
 pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
@@ -255,8 +258,11 @@ pub fn prepare(model: &mut Model) -> Vec<Effect> {
     if model.selected().is_none() && model.page == Page::Call {
         model.page = model.opened_from;
     }
-    let board = &model.board;
-    model.marked.retain(|id| board.get(*id).is_some());
+    let (board, past) = (&model.board, &model.past.items);
+    let is_past = |id: CallId| past.iter().any(|call| call.id == id);
+    model
+        .marked
+        .retain(|id| board.get(*id).is_some() || is_past(*id));
     pages::lay(model);
     totals(model);
     sync_transcript(model, &areas);

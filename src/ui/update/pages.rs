@@ -1,14 +1,14 @@
 //! The pages beside the board: alerts, past calls, quality by group, the audit trail.
 
 use crate::call::Refusal;
-use crate::call::{Call, CallStatus, Severity};
+use crate::call::{Call, CallId, CallStatus, Severity};
 use crate::engine::{AuditEntry, HistoryPage, HistoryQuery};
 use crate::ui::filter::Filter;
 use crate::ui::groups::{Member, calls_of, group};
 use crate::ui::keymap::Act;
-use crate::ui::model::{AlertKey, AlertRow, AlertStage, Ask, Focus, Model, Page};
+use crate::ui::model::{AlertKey, AlertRow, AlertStage, Ask, Focus, Model, Page, PastOrder};
 use crate::ui::msg::Effect;
-use crate::ui::order::{Rank, is_open};
+use crate::ui::order::{Rank, is_open, past_risk};
 use crate::ui::view;
 
 use super::{acts, lead, list, prompts};
@@ -53,11 +53,13 @@ fn ask_past(model: &mut Model, cursor: Option<String>) -> Vec<Effect> {
     if cursor.is_none() {
         model.past.next = None;
     }
-    model.past.filter = asked.rest;
+    model.past.filter = asked.rest.within(model.zone());
     let query = HistoryQuery {
         text: asked.text,
         lead_id: asked.lead_id,
-        since: asked.since.map(|span| model.board_now() - span),
+        since: asked
+            .since
+            .map(|since| since.begins(model.board_now(), model.zone())),
         cursor,
         limit: PAST_PAGE,
         ..HistoryQuery::default()
@@ -100,20 +102,7 @@ pub(super) fn found(
             model.past.items.truncate(PAST_MAX);
             let is_full = model.past.items.len() == PAST_MAX;
             model.past.next = page.next.filter(|_| !is_full);
-            let now = model.board_now();
-            let filter = &model.past.filter;
-            model.past.shown = (0..model.past.items.len())
-                .filter(|index| {
-                    let call = model.past.items.get(*index);
-                    call.is_some_and(|call| filter.is_empty() || filter.passes(call, None, now))
-                })
-                .collect();
-            let last = model.past.shown.len().saturating_sub(1);
-            let place = model.past.shown.iter().position(|index| {
-                let call = model.past.items.get(*index);
-                selected.is_some() && call.map(|call| call.id) == selected
-            });
-            model.past.at = place.unwrap_or(model.past.at).min(last);
+            arrange(model, selected);
             // A narrow filter may leave little of a page: look on while the list is short.
             if model.past.shown.len() < usize::from(model.size.1) {
                 return more(model);
@@ -122,6 +111,59 @@ pub(super) fn found(
         Err(refusal) => model.past.error = Some(refusal.message),
     }
     Vec::new()
+}
+
+/// Which of the past calls are shown, and in what order; the cursor stays on its call.
+fn arrange(model: &mut Model, selected: Option<CallId>) {
+    let now = model.board_now();
+    let past = &mut model.past;
+    let filter = &past.filter;
+    let mut shown: Vec<usize> = (0..past.items.len())
+        .filter(|index| {
+            let call = past.items.get(*index);
+            call.is_some_and(|call| filter.is_empty() || filter.passes(call, None, now))
+        })
+        .collect();
+    if past.order == PastOrder::Risk {
+        // Stable: of equals the newest stays first.
+        let risk = |index: &usize| past.items.get(*index).map_or(0, past_risk);
+        shown.sort_by_key(|index| std::cmp::Reverse(risk(index)));
+    }
+    past.shown = shown;
+    let last = past.shown.len().saturating_sub(1);
+    let place = past.shown.iter().position(|index| {
+        let call = past.items.get(*index);
+        selected.is_some() && call.map(|call| call.id) == selected
+    });
+    past.at = place.unwrap_or(past.at).min(last);
+}
+
+/// Past calls by time, or those with which most was wrong first; the cursor goes to the top.
+pub(super) fn reorder(model: &mut Model) {
+    model.past.order = match model.past.order {
+        PastOrder::Newest => PastOrder::Risk,
+        PastOrder::Risk => PastOrder::Newest,
+    };
+    model.past.at = 0;
+    arrange(model, None);
+    let by = model.past.order.as_str();
+    model.say(Severity::Info, format!("past calls by {by}"));
+}
+
+/// To the next or the previous call of the list, while one of them is opened.
+pub(super) fn leaf(model: &mut Model, forward: bool) -> Vec<Effect> {
+    let at = model.past.at;
+    let count = model.past.shown.len();
+    let to = if forward { at + 1 } else { at.wrapping_sub(1) };
+    if to >= count {
+        let text = format!("call {} of {count}: no further", at + 1);
+        model.say(Severity::Info, text);
+        return Vec::new();
+    }
+    model.past.at = to;
+    model.detail_scroll = 0;
+    model.say(Severity::Info, format!("call {} of {count}", to + 1));
+    open_past(model)
 }
 
 /// The next page, if there is one.
@@ -299,20 +341,22 @@ pub(super) fn open(model: &mut Model) -> Vec<Effect> {
             }
             acts::open_call(model)
         }
-        Page::History => {
-            let mut effects = acts::open_call(model);
-            // A review begins where something went wrong, not at the first second.
-            model.jump = model
-                .selected()
-                .filter(|call| !call.is_live())
-                .and_then(|call| call.evidence().first().copied());
-            if let Some(call) = model.selected().filter(|call| call.lines_dropped > 0) {
-                effects.push(Effect::History(call.id));
-            }
-            effects
-        }
+        Page::History => open_past(model),
         Page::Board | Page::Call => acts::open_call(model),
     }
+}
+
+fn open_past(model: &mut Model) -> Vec<Effect> {
+    let mut effects = acts::open_call(model);
+    // A review begins where something went wrong, not at the first second.
+    model.jump = model
+        .selected()
+        .filter(|call| !call.is_live())
+        .and_then(|call| call.evidence().first().copied());
+    if let Some(call) = model.selected().filter(|call| call.lines_dropped > 0) {
+        effects.push(Effect::History(call.id));
+    }
+    effects
 }
 
 /// Brings what the pages show up to date.

@@ -10,6 +10,7 @@ use crate::ui::keymap::{BINDINGS, Binding, Context};
 use crate::ui::line_edit::{Edited, LineEdit};
 use crate::ui::model::{ANSWER_MIN, Ask, GRACE, Model, Overlay, Picker, Prompt};
 use crate::ui::msg::Effect;
+use crate::ui::view;
 
 use super::input::cancel;
 use super::may::why_not;
@@ -98,6 +99,12 @@ pub(super) fn picker_key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
                 Some(choice) => acts::run(model, choice.binding.act, choice.argument.as_deref()),
                 None => Vec::new(),
             };
+        }
+        KeyCode::Home if picker.query.text().is_empty() => picker.at = 0,
+        KeyCode::End if picker.query.text().is_empty() => picker.at = count.saturating_sub(1),
+        // Help stands in columns; what is typed has the arrows once there is something.
+        KeyCode::Right | KeyCode::Left if !is_palette && picker.query.text().is_empty() => {
+            picker.at = view::beside(model, &picker, key.code == KeyCode::Right);
         }
         KeyCode::Down | KeyCode::Tab => picker.at = (picker.at + 1).min(count.saturating_sub(1)),
         KeyCode::Up | KeyCode::BackTab => picker.at = picker.at.saturating_sub(1),
@@ -325,7 +332,7 @@ fn submit(model: &mut Model) -> Vec<Effect> {
             }
             Vec::new()
         }
-        Ok(action) if !model.marked.is_empty() && is_for_all(&action) => {
+        Ok(action) if is_for_all(&action) && !marks::here(model).is_empty() => {
             let wishes = marks::all_of(model, &action);
             if wishes.is_empty() {
                 model.say(Severity::Info, "none of the marked calls is in a call now");

@@ -1,9 +1,13 @@
 //! The screen's behaviour as scripts of messages.
 
+mod every_key;
 mod hands;
+mod lead;
 mod looking;
 mod marking;
 mod paging;
+mod review;
+mod taking;
 mod views;
 
 use std::sync::Arc;

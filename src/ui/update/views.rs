@@ -7,7 +7,7 @@ use crate::ui::columns::Column;
 use crate::ui::keymap::Act;
 use crate::ui::model::{Model, Overlay, Page, View};
 use crate::ui::msg::Effect;
-use crate::ui::views::{FILE, SavedView};
+use crate::ui::views::{FILE, Last, SavedView};
 
 use super::acts::set_filter;
 use super::pages;
@@ -87,6 +87,12 @@ pub(super) fn turn(model: &mut Model, argument: Option<&str>) -> Vec<Effect> {
         model.say(Severity::Warn, text);
         return Vec::new();
     };
+    let effects = show(model, view);
+    model.say(Severity::Info, format!("view {word}"));
+    effects
+}
+
+fn show(model: &mut Model, view: SavedView) -> Vec<Effect> {
     model.view = view.layout;
     model.sort = view.sort;
     model.reversed = view.reversed;
@@ -101,8 +107,52 @@ pub(super) fn turn(model: &mut Model, argument: Option<&str>) -> Vec<Effect> {
         }
         None => Page::Board,
     };
-    model.say(Severity::Info, format!("view {word}"));
     pages::go(model, page)
+}
+
+/// How the screen is left: what the next start begins with.
+pub(crate) fn last(model: &Model) -> Last {
+    Last {
+        theme: model
+            .theme_is_chosen
+            .then(|| model.theme_name.clone())
+            .filter(|name| model.settings.themes.contains(name)),
+        view: present(model),
+    }
+}
+
+/// Begins with the view the screen was left with, told in the text of its file. One that cannot be
+/// read is left out and said so; a theme that no longer exists likewise.
+pub(crate) fn restore(model: &mut Model, text: &str, takes_theme: bool) -> Vec<Effect> {
+    let mut last = match Last::parse(text) {
+        Ok(last) => last,
+        Err(why) => {
+            let text = format!("the view of last time was not read: {why}");
+            model.say(Severity::Warn, text);
+            return Vec::new();
+        }
+    };
+    let themes = &model.settings.themes;
+    last.theme = last
+        .theme
+        .filter(|name| takes_theme && themes.contains(name));
+    if last.view == present(model) && last.theme.is_none() {
+        return Vec::new();
+    }
+    let mut effects = show(model, last.view);
+    let filter = crate::call::text::clean_label(model.filter.text()).into_owned();
+    let mut said = "your view of last time".to_owned();
+    if !filter.is_empty() {
+        let back = model.key(Act::Back);
+        said = format!("{said}, filter {filter}; {back} shows all");
+    }
+    model.say(Severity::Info, said);
+    if let Some(theme) = last.theme {
+        model.theme_name.clone_from(&theme);
+        model.theme_is_chosen = true;
+        effects.push(Effect::Theme(theme));
+    }
+    effects
 }
 
 /// The next layout that looks different on this screen: a list too narrow for the table has one line

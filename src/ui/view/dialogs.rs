@@ -163,7 +163,7 @@ pub(super) fn group(pen: &mut Pen<'_>, model: &Model, ask: &GroupAsk, screen: Re
     let mut rows: Vec<Vec<Seg<'_>>> = vec![Vec::new()];
     let room = usize::from(screen.height.saturating_sub(10)).clamp(1, 8);
     for (id, _) in ask.wishes.iter().take(room) {
-        if let Some(call) = model.board.get(*id) {
+        if let Some(call) = model.find(*id) {
             let mut segs = vec![pen.seg("◆ ", Role::Accent)];
             segs.extend(naming(pen, model, call));
             rows.push(segs);

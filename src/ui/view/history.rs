@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::call::{Call, CallReport, Numbers};
 use crate::ui::keymap::Act;
-use crate::ui::model::{Focus, Model};
+use crate::ui::model::{Focus, Model, PastOrder};
 use crate::ui::pen::{Pen, Seg};
 use crate::ui::theme::Role;
 use crate::ui::words::{direction_word, duration, seconds, status_glyph};
@@ -33,6 +33,10 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, areas: &Areas) {
         title.push(pen.seg(" · ", Role::Dim));
         title.push(pen.outside(&past.query, Role::Accent));
     }
+    if past.order == PastOrder::Risk {
+        title.push(pen.seg(" · by risk", Role::Dim));
+    }
+    title.extend(super::marked(pen, model));
     if past.is_loading {
         title.push(pen.seg(" · looking…", Role::Info));
     }
@@ -66,6 +70,10 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, areas: &Areas) {
         line(pen, model, call, row);
         if index == past.at {
             mark(pen, row);
+        }
+        if model.marked.contains(&call.id) {
+            let style = pen.style(Role::Accent);
+            pen.put(row.x, row.y, "◆", style);
         }
     }
 }

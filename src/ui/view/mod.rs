@@ -32,10 +32,12 @@ use crate::engine::LinkState;
 use super::model::{Focus, Model, Overlay, Page};
 use super::pen::{Pen, Seg, to_ascii};
 use super::theme::{Role, Theme};
+use super::update::marked_here;
 
 pub(crate) use areas::{Areas, CallsStyle, areas, card_height};
 pub(crate) use banner::is_shown as has_banner;
 pub(crate) use detail::scroll_max as detail_scroll_max;
+pub(crate) use picker::beside;
 
 /// Draws the whole screen. The model must have been prepared (see `update::prepare`).
 pub fn draw(model: &Model, theme: &Theme, is_ascii: bool, buffer: &mut Buffer) {
@@ -172,11 +174,14 @@ fn calls_title<'a>(pen: &Pen<'_>, model: &'a Model) -> Vec<Seg<'a>> {
     if model.keep_ended {
         title.push(pen.seg(" · ended kept", Role::Dim));
     }
-    if !model.marked.is_empty() {
-        let text = format!(" · {} marked", model.marked.len());
-        title.push(pen.seg(text, Role::Accent));
-    }
+    title.extend(marked(pen, model));
     title
+}
+
+/// How many calls of this list are marked.
+fn marked<'a>(pen: &Pen<'_>, model: &Model) -> Option<Seg<'a>> {
+    let count = marked_here(model).len();
+    (count > 0).then(|| pen.seg(format!(" · {count} marked"), Role::Accent))
 }
 
 fn overlays(pen: &mut Pen<'_>, model: &Model, areas: &Areas) {

@@ -33,39 +33,95 @@ enum Line<'a> {
     Choice(usize, &'a Choice),
 }
 
+/// How help is laid out: it flows down one column and on to the next.
+struct Flow {
+    form: Form,
+    columns: u16,
+    /// Lines in one column.
+    rows: u16,
+    size: (u16, u16),
+}
+
+impl Flow {
+    fn of(screen: (u16, u16), lines: usize, searching: bool) -> Self {
+        let room = screen.0.saturating_sub(4);
+        let (form, column) = if room >= 2 * COLUMN || searching {
+            (Form::Sentence, COLUMN.min(room))
+        } else {
+            (Form::Word, COLUMN_SMALL)
+        };
+        let columns = (room / column.max(1)).clamp(1, 4).min(lines.max(1) as u16);
+        let per_column = lines.div_ceil(usize::from(columns)) as u16;
+        let wide = (columns * column + 4).max(60);
+        let size = (
+            wide.min(screen.0.saturating_sub(2)),
+            (per_column + 6).min(screen.1.saturating_sub(2)),
+        );
+        // The frame, the line to type in, and the whole sentence of the chosen one below.
+        let rows = size.1.saturating_sub(5).max(1);
+        Self {
+            form,
+            columns,
+            rows,
+            size,
+        }
+    }
+
+    /// The first line shown when `at` is the chosen one: whole columns go, so that the others stand
+    /// where they stood.
+    fn from(&self, at: usize) -> usize {
+        let rows = usize::from(self.rows);
+        let column = at / rows;
+        (column + 1).saturating_sub(usize::from(self.columns)) * rows
+    }
+}
+
+/// The choice beside the chosen one, in the next or the previous column of help.
+pub(crate) fn beside(model: &Model, picker: &Picker, forward: bool) -> usize {
+    let list = choices(model, picker, false);
+    let lines = grouped(&list, false);
+    let flow = Flow::of(model.size, lines.len(), false);
+    let at = line_of(&lines, picker.at);
+    let to = if forward {
+        at + usize::from(flow.rows)
+    } else {
+        at.saturating_sub(usize::from(flow.rows))
+    };
+    let choice = |line: &Line<'_>| match line {
+        Line::Choice(index, _) => Some(*index),
+        Line::Blank | Line::Head(_) => None,
+    };
+    let below = lines.iter().skip(to).find_map(choice);
+    below.unwrap_or(list.len().saturating_sub(1))
+}
+
+/// The line on which the chosen one stands.
+fn line_of(lines: &[Line<'_>], chosen: usize) -> usize {
+    lines
+        .iter()
+        .position(|line| matches!(line, Line::Choice(index, _) if *index == chosen))
+        .unwrap_or(0)
+}
+
 pub(super) fn help(pen: &mut Pen<'_>, model: &Model, picker: &Picker, screen: Rect) {
     let list = choices(model, picker, false);
     let searching = !picker.query.text().trim().is_empty();
     let lines = grouped(&list, searching);
-    let room = screen.width.saturating_sub(4);
-    let (form, column) = if room >= 2 * COLUMN || searching {
-        (Form::Sentence, COLUMN.min(room))
-    } else {
-        (Form::Word, COLUMN_SMALL)
-    };
-    let columns = (room / column).clamp(1, 4).min(lines.len().max(1) as u16);
-    let per_column = lines.len().div_ceil(usize::from(columns)) as u16;
-    let size = (
-        (columns * column + 4)
-            .max(60)
-            .min(screen.width.saturating_sub(2)),
-        (per_column + 6).min(screen.height.saturating_sub(2)),
-    );
+    let flow = Flow::of((screen.width, screen.height), lines.len(), searching);
     let title = "Help · type to search, enter runs, esc closes";
-    let inside = dialog(pen, screen, size, title, Role::Title);
-    search_line(pen, picker, inside);
-    // The last line is for the whole sentence of the chosen one.
-    let height = inside.height.saturating_sub(3);
-    let area = Rect::new(inside.x, inside.y + 1, inside.width, height.max(1));
-    let rows = usize::from(area.height);
-    // The chosen line stays in view when not everything fits.
-    let at = lines
-        .iter()
-        .position(|line| matches!(line, Line::Choice(index, _) if *index == picker.at))
-        .unwrap_or(0);
-    let capacity = rows * usize::from(columns);
-    let from = (at + 1).saturating_sub(capacity);
-    let column = area.width / columns;
+    let inside = dialog(pen, screen, flow.size, title, Role::Title);
+    let rows = usize::from(flow.rows);
+    let area = Rect::new(inside.x, inside.y + 1, inside.width, flow.rows);
+    let capacity = rows * usize::from(flow.columns);
+    let from = flow.from(line_of(&lines, picker.at));
+    let left_out = |lines: &[Line<'_>]| {
+        let choices = lines.iter().filter(|line| matches!(line, Line::Choice(..)));
+        choices.count()
+    };
+    let above = left_out(lines.get(..from).unwrap_or_default());
+    let below = left_out(lines.get(from + capacity..).unwrap_or_default());
+    search_line(pen, picker, inside, list.len(), (above, below));
+    let column = area.width / flow.columns;
     for (index, line) in lines.iter().skip(from).take(capacity).enumerate() {
         let x = area.x + (index / rows) as u16 * column;
         let y = area.y + (index % rows) as u16;
@@ -76,18 +132,22 @@ pub(super) fn help(pen: &mut Pen<'_>, model: &Model, picker: &Picker, screen: Re
                 let style = pen.style(Role::Title);
                 pen.text(cell.x, cell.y, cell.width, title, style);
             }
-            Line::Choice(index, choice) => row(pen, choice, *index == picker.at, form, cell),
+            Line::Choice(index, choice) => row(pen, choice, *index == picker.at, flow.form, cell),
         }
     }
+    let y = inside.bottom() - 1;
     if let Some(choice) = list.get(picker.at) {
-        let y = inside.bottom() - 1;
         let style = pen.style(Role::Accent);
         let name = match choice.keys.as_str() {
             "" => format!(":{} · ", choice.binding.name),
             _ => String::new(),
         };
         let whole = format!("{name}{}", sentence(choice));
-        pen.text(inside.x, y, inside.width, &whole, style);
+        pen.text(inside.x, y, inside.width, &cut(&whole, inside.width), style);
+    } else {
+        let style = pen.style(Role::Dim);
+        let text = "nothing by that name; backspace, or esc";
+        pen.text(inside.x, y, inside.width, text, style);
     }
 }
 
@@ -107,11 +167,34 @@ fn grouped(list: &[Choice], searching: bool) -> Vec<Line<'_>> {
     lines
 }
 
-fn search_line(pen: &mut Pen<'_>, picker: &Picker, inside: Rect) {
+/// What is typed, and where in the list one is: the chosen one's place, and what has no room.
+fn search_line(
+    pen: &mut Pen<'_>,
+    picker: &Picker,
+    inside: Rect,
+    count: usize,
+    (above, below): (usize, usize),
+) {
     let accent = pen.style(Role::Accent);
     pen.text(inside.x, inside.y, 2, "› ", accent);
-    let field = Rect::new(inside.x + 2, inside.y, inside.width.saturating_sub(2), 1);
-    input(pen, &picker.query, field);
+    let mut place = match count {
+        0 => "none".to_owned(),
+        count => format!("{} of {count}", picker.at + 1),
+    };
+    for (more, glyph) in [(above, "▲"), (below, "▼")] {
+        if more > 0 {
+            place = format!("{place} · {glyph} {more} more");
+        }
+    }
+    let used = width(&place) + 1;
+    let segs = [pen.seg(place, Role::Dim)];
+    pen.segs_right(inside.right(), inside.y, used, &segs);
+    let room = inside.width.saturating_sub(2 + used);
+    input(
+        pen,
+        &picker.query,
+        Rect::new(inside.x + 2, inside.y, room, 1),
+    );
 }
 
 /// What it does, with what argument, or why not now.
@@ -178,7 +261,6 @@ pub(super) fn palette(pen: &mut Pen<'_>, model: &Model, picker: &Picker, screen:
     );
     let title = "Commands · sort score · filter agent:ava · note …";
     let inside = dialog(pen, screen, size, title, Role::Title);
-    search_line(pen, picker, inside);
     let area = Rect::new(
         inside.x,
         inside.y + 2,
@@ -187,6 +269,8 @@ pub(super) fn palette(pen: &mut Pen<'_>, model: &Model, picker: &Picker, screen:
     );
     let room = usize::from(area.height);
     let from = (picker.at + 1).saturating_sub(room);
+    let below = list.len().saturating_sub(from + room);
+    search_line(pen, picker, inside, list.len(), (from, below));
     for (index, choice) in list.iter().enumerate().skip(from).take(room) {
         let cell = Rect::new(area.x, area.y + (index - from) as u16, area.width, 1);
         row(pen, choice, index == picker.at, Form::Command, cell);

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use wallboard::call::{Applied, Board, Call, ErrorCode, Role, Secret};
 use wallboard::engine::{Backend as _, Clock, LinkState, Tasks, Update};
 use wallboard::remote::{RemoteBackend, RemoteSettings};
-use wallboard::simulator::twilio::Timing;
+use wallboard::simulator::line::Timing;
 
 use super::process::{Extra, Serve};
 use super::rig::{ADMIN, House, Peers, Plot, Proxy, chat};

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use wallboard::call::{AgentLink, CallStatus, Fact, MediaLink};
 use wallboard::engine::Fallback;
 use wallboard::simulator::elevenlabs::AgentFaults;
+use wallboard::simulator::line::{CutHow, StreamCut, Timing};
 use wallboard::simulator::speech::{Cut, Line};
-use wallboard::simulator::twilio::{CutHow, StreamCut, TestCall, Timing};
+use wallboard::simulator::twilio::TestCall;
 
 use super::rig::{House, Plot, chat, comes_true, dying};
 

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
-use wallboard::simulator::twilio::{TestCall, Timing};
+use wallboard::simulator::line::Timing;
+use wallboard::simulator::twilio::TestCall;
 
 use super::process::{Extra, Serve};
 use super::rig::{AUTH_TOKEN, Peers, Plot, chat, client, comes_true, webhook};

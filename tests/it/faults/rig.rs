@@ -22,10 +22,9 @@ use wallboard::providers::twilio::{TwilioDesk, TwilioSettings, sign};
 use wallboard::server::{Auth, CarrierRoutes, Server, ServerParts, ServerSettings, TokenStore};
 use wallboard::simulator::Cast;
 use wallboard::simulator::elevenlabs::{AgentFaults, ElevenLabsSim, ElevenLabsSimConfig};
+use wallboard::simulator::line::{Faults, Timing};
 use wallboard::simulator::speech::{Cut, Ending, Line, Script};
-use wallboard::simulator::twilio::{
-    Faults, InboundCall, TestCall, Timing, TwilioSim, TwilioSimConfig,
-};
+use wallboard::simulator::twilio::{InboundCall, TestCall, TwilioSim, TwilioSimConfig};
 use wallboard::store::{self, Recordings};
 
 use crate::it::support::socketio::SioClient;

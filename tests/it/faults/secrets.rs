@@ -5,7 +5,7 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use serde_json::json;
 use wallboard::simulator::elevenlabs::AgentFaults;
-use wallboard::simulator::twilio::Faults;
+use wallboard::simulator::line::Faults;
 
 use super::process::{Extra, Serve, read};
 use super::rig::{ADMIN, API_KEY, AUTH_TOKEN, Peers, Plot, WEBHOOK_SECRET, chat, webhook};

@@ -7,10 +7,11 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use tokio_tungstenite::tungstenite::Message;
 use wallboard::call::{AgentLink, Fact, MediaLink};
 use wallboard::simulator::elevenlabs::AgentFaults;
+use wallboard::simulator::line::{CutHow, StreamCut};
 use wallboard::simulator::openai::OpenAiSimConfig;
 use wallboard::simulator::plivo::{PlivoCall, sign_post};
 use wallboard::simulator::speech::{Cut, Ending, Line, Script};
-use wallboard::simulator::twilio::{CutHow, StreamCut, TestCall};
+use wallboard::simulator::twilio::TestCall;
 
 use crate::it::support::peers::SECRET;
 

@@ -24,11 +24,12 @@ use wallboard::providers::twilio::{TwilioDesk, TwilioSettings};
 use wallboard::server::{Auth, CarrierRoutes, Server, ServerParts, ServerSettings};
 use wallboard::simulator::Cast;
 use wallboard::simulator::elevenlabs::{ElevenLabsSim, ElevenLabsSimConfig};
+use wallboard::simulator::line::Timing;
 use wallboard::simulator::openai::{OpenAiSim, OpenAiSimConfig};
 use wallboard::simulator::pipeline::{PipelineSim, PipelineSimConfig};
 use wallboard::simulator::plivo::{PlivoCall, PlivoInbound, PlivoSim, PlivoSimConfig};
 use wallboard::simulator::speech::{Line, Script};
-use wallboard::simulator::twilio::{InboundCall, TestCall, Timing, TwilioSim, TwilioSimConfig};
+use wallboard::simulator::twilio::{InboundCall, TestCall, TwilioSim, TwilioSimConfig};
 
 use crate::it::support::peers::{SECRET, free_address};
 use crate::it::support::pipeline;

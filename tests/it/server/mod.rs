@@ -6,6 +6,7 @@ mod conversations;
 mod copies;
 mod faults;
 mod hub;
+mod leads;
 mod levels;
 mod listen;
 mod media;

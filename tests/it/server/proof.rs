@@ -31,6 +31,17 @@ async fn on_disk(dir: &std::path::Path) -> (Backend, SqliteJournal) {
     (backend, kept.unwrap())
 }
 
+/// The same backend's next life on the same folder.
+async fn restarted(
+    backend: Backend,
+    journal: SqliteJournal,
+    dir: &std::path::Path,
+) -> (Backend, SqliteJournal) {
+    journal.close().await.unwrap();
+    backend.core.tasks.cancel();
+    on_disk(dir).await
+}
+
 fn now(backend: &Backend) -> u64 {
     u64::try_from(backend.core.clock.now().timestamp()).unwrap()
 }
@@ -40,6 +51,12 @@ async fn post(backend: &Backend, body: &str, signature: &str) -> u16 {
     let request = request.header("elevenlabs-signature", signature);
     let answer = request.body(body.to_owned()).send().await.unwrap();
     answer.status().as_u16()
+}
+
+/// A conversation of lead L1 begins.
+async fn begin(backend: &Backend) {
+    let answer = backend.event(EVENTS, &started("conv_1", Some("L1"))).await;
+    assert_eq!(answer.status(), 200);
 }
 
 #[tokio::test]
@@ -107,13 +124,7 @@ async fn a_refusal_names_its_cause_and_what_mends_it() {
 async fn a_signed_webhook_that_is_sent_again_after_a_restart_says_nothing_twice() {
     let dir = tempfile::tempdir().unwrap();
     let (backend, journal) = on_disk(dir.path()).await;
-    assert_eq!(
-        backend
-            .event(EVENTS, &started("conv_1", Some("L1")))
-            .await
-            .status(),
-        200
-    );
+    begin(&backend).await;
     // One with a time of its own, and one that only its signature tells from another.
     let bare = json!({"type": "user_message", "data":
         {"conversation_id": "conv_1", "message": "Send me the money"}});
@@ -131,10 +142,7 @@ async fn a_signed_webhook_that_is_sent_again_after_a_restart_says_nothing_twice(
     }
     let lines = |backend: &Backend| backend.call("conv_1").unwrap().lines.len();
     assert_eq!(lines(&backend), 2);
-    journal.close().await.unwrap();
-    backend.core.tasks.cancel();
-
-    let (backend, _journal) = on_disk(dir.path()).await;
+    let (backend, _journal) = restarted(backend, journal, dir.path()).await;
     assert_eq!(lines(&backend), 2, "the call is back");
     for (body, signature) in &signed {
         assert_eq!(post(&backend, body, signature).await, 200);
@@ -171,13 +179,7 @@ async fn join(backend: &Backend, token: &str) -> SioClient {
 async fn who_did_what_is_told_to_admins_alone_and_survives_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let (backend, journal) = on_disk(dir.path()).await;
-    assert_eq!(
-        backend
-            .event(EVENTS, &started("conv_1", Some("L1")))
-            .await
-            .status(),
-        200
-    );
+    begin(&backend).await;
     let ana = backend.token(Grant::of("ana", Role::Operator));
     let call = backend.call("conv_1").unwrap().id;
     let path = format!("/api/calls/{call}/note?wait=true");
@@ -191,10 +193,7 @@ async fn who_did_what_is_told_to_admins_alone_and_survives_a_restart() {
     let mut bea = join(&backend, &backend.token(scoped)).await;
     let refused = ask(&mut bea, "b1", json!({ "audit": true })).await;
     assert_eq!(refused["ok"], false, "{refused}");
-    journal.close().await.unwrap();
-    backend.core.tasks.cancel();
-
-    let (backend, _journal) = on_disk(dir.path()).await;
+    let (backend, _journal) = restarted(backend, journal, dir.path()).await;
     let mut admin = join(&backend, ADMIN).await;
     let told = ask(&mut admin, "c1", json!({ "audit": true })).await;
     let rows = told["result"]["audit"].as_array().unwrap();
@@ -210,13 +209,7 @@ async fn who_did_what_is_told_to_admins_alone_and_survives_a_restart() {
 #[tokio::test]
 async fn the_timeline_of_a_lead_is_told_over_the_attach_protocol_to_those_who_see_it() {
     let backend = Backend::start().await;
-    assert_eq!(
-        backend
-            .event(EVENTS, &started("conv_1", Some("L1")))
-            .await
-            .status(),
-        200
-    );
+    begin(&backend).await;
     let heard = said("user_message", "conv_1", "About the refund");
     assert_eq!(backend.event(EVENTS, &heard).await.status(), 200);
     let text = json!({ "text": "On its way", "channel": "chat" });
@@ -257,13 +250,7 @@ async fn the_connection_of_a_viewer_that_takes_nothing_is_closed() {
         |_| {},
     )
     .await;
-    assert_eq!(
-        backend
-            .event(EVENTS, &started("conv_1", Some("L1")))
-            .await
-            .status(),
-        200
-    );
+    begin(&backend).await;
     let call = backend.call("conv_1").unwrap().id;
     let address = backend.server.local_addr();
     let socket = tokio::net::TcpSocket::new_v4().unwrap();

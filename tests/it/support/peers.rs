@@ -7,11 +7,12 @@ use serde_json::Value;
 use wallboard::engine::Tasks;
 use wallboard::simulator::Cast;
 use wallboard::simulator::elevenlabs::{ElevenLabsSim, ElevenLabsSimConfig};
+use wallboard::simulator::line::Timing;
 use wallboard::simulator::openai::{OpenAiSim, OpenAiSimConfig};
 use wallboard::simulator::pipeline::{PipelineSim, PipelineSimConfig};
 use wallboard::simulator::plivo::{PlivoCall, PlivoInbound, PlivoSim, PlivoSimConfig};
 use wallboard::simulator::speech::Script;
-use wallboard::simulator::twilio::{InboundCall, TestCall, Timing, TwilioSim, TwilioSimConfig};
+use wallboard::simulator::twilio::{InboundCall, TestCall, TwilioSim, TwilioSimConfig};
 
 use crate::it::cli_rig::{Home, Running, until};
 

@@ -39,6 +39,9 @@ impl Screen {
             ("TERM", "xterm-256color"),
             ("LANG", "C.UTF-8"),
             ("WALLBOARD_AUDIO", "none"),
+            // What one test leaves behind is not for the next.
+            ("WALLBOARD_UI__RESTORE", "false"),
+            ("XDG_STATE_HOME", "/nonexistent"),
         ] {
             command.env(name, value);
         }
@@ -137,6 +140,27 @@ impl Screen {
             .unwrap();
         let mut parser = self.parser.lock().unwrap_or_else(PoisonError::into_inner);
         parser.screen_mut().set_size(cells(rows), cells(columns));
+    }
+
+    /// Waits until nothing has been written for so many milliseconds, five times as long at most.
+    pub fn settle(&self, quiet_ms: u64) {
+        let quiet = Duration::from_millis(quiet_ms);
+        let deadline = Instant::now() + quiet * 5;
+        let (mut seen, mut since) = (self.written(), Instant::now());
+        while since.elapsed() < quiet && Instant::now() < deadline {
+            std::thread::park_timeout(Duration::from_millis(2));
+            let now = self.written();
+            if now != seen {
+                (seen, since) = (now, Instant::now());
+            }
+        }
+    }
+
+    fn written(&self) -> usize {
+        self.raw
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 
     /// Whether this text comes up within so many milliseconds.

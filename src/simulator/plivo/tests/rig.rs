@@ -14,8 +14,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::super::*;
+use crate::simulator::line::{Faults, Timing};
 use crate::simulator::speech::Script;
-use crate::simulator::twilio::{Faults, Timing};
 use crate::simulator::ulaw;
 
 pub(super) const CUSTOMER: &str = "+15555550142";

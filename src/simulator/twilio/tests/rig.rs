@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::super::*;
+use crate::simulator::line::{Faults, Timing};
 use crate::simulator::speech::Script;
 use crate::simulator::ulaw;
 

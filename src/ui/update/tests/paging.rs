@@ -1,11 +1,11 @@
-//! The pages beside the board, the worst call, groups, copies and exports.
+//! The pages beside the board, the worst call, groups.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::call::{Action, CallStatus, Fact, Reply, Severity};
-use crate::engine::{AuditEntry, HistoryPage, Said};
+use crate::call::{Action, CallStatus, Fact};
+use crate::engine::{AuditEntry, HistoryPage};
 use crate::ui::model::{AlertStage, Page, View};
 use crate::ui::picture::{Still, text};
 use crate::ui::{Effect, Msg, sample};
@@ -13,7 +13,7 @@ use crate::ui::{Effect, Msg, sample};
 use super::{ended, fact, sent, still, wait};
 
 /// The last thing asked of the world, looking at calls aside.
-fn asked(still: &Still) -> Option<&Effect> {
+pub(super) fn asked(still: &Still) -> Option<&Effect> {
     let mut all = still.effects.iter().rev();
     all.find(|effect| !matches!(effect, Effect::Watch(_)))
 }
@@ -309,61 +309,6 @@ fn the_audit_trail_is_for_those_who_manage_tokens_and_backends_that_have_it() {
 }
 
 #[test]
-fn copies_name_what_and_exports_ask_for_leave_first() {
-    let mut still = still();
-    for (key, part) in [
-        ("i", sample::id(1).to_string()),
-        ("n", "+1 415 ••• 0134".to_owned()),
-        ("t", "caller: are you still th".to_owned()),
-        (
-            "a",
-            "agent: Of course. Can I have your order number, please?".to_owned(),
-        ),
-        ("s", "loop ×3, 41 s".to_owned()),
-    ] {
-        still.keys("y");
-        still.keys(key);
-        match asked(&still) {
-            Some(Effect::Copy { text, .. }) => assert!(text.contains(&part), "{key}: {text}"),
-            other => panic!("{key}: {other:?}"),
-        }
-    }
-    let what = "copied the id".to_owned();
-    let result = Ok("/home/ana/copied.txt".to_owned());
-    still.message(Msg::Written { what, result });
-    assert!(text(&still.draw(120, 40)).contains("copied the id: /home/ana/copied.txt"));
-    still.keys("y m");
-    let command = sent(&still).pop().unwrap();
-    assert_eq!(command.action.name(), "export");
-    assert!(
-        !still
-            .effects
-            .iter()
-            .any(|effect| matches!(effect, Effect::Write { .. }))
-    );
-    still.update(crate::engine::Update::Reply(Reply::accepted(
-        command.id, None,
-    )));
-    match asked(&still) {
-        Some(Effect::Write { name, text }) => {
-            assert!(name.contains(".md"));
-            assert!(text.contains("# Maria Lopez") && !text.contains("4155550134"));
-        }
-        other => panic!("{other:?}"),
-    }
-    let mut hello = sample::hello();
-    hello
-        .verbs
-        .retain(|verb| *verb != crate::call::Verb::Export);
-    still.update(crate::engine::Update::Hello(hello));
-    still.effects.clear();
-    still.keys("y j");
-    assert!(sent(&still).is_empty());
-    let toast = still.model.toast.take().unwrap();
-    assert_eq!(toast.severity, Severity::Warn);
-}
-
-#[test]
 fn four_transcripts_follow_the_cursor_or_the_marks() {
     let mut still = still();
     still.keys("v v");
@@ -418,90 +363,6 @@ fn a_click_on_a_list_goes_to_its_row() {
         "dead_air"
     );
     assert_eq!(still.model.list.selected, Some(sample::id(2)));
-}
-
-#[test]
-fn a_leads_timeline_shows_text_and_voice_follows_what_is_said_and_opens_the_call() {
-    let mut still = still();
-    let mut hello = sample::hello();
-    hello.features.push("timeline".into());
-    still.update(crate::engine::Update::Hello(hello));
-    let lead = |still: &mut Still, typed: &str| {
-        still.keys(":");
-        still.type_text(typed);
-        still.keys("enter");
-    };
-    lead(&mut still, "lead L\u{1b}9");
-    assert!(matches!(asked(&still), Some(Effect::Lead(1, lead)) if lead.starts_with('L')));
-    // Without an id: whose call it is.
-    still.keys("1");
-    lead(&mut still, "lead");
-    let Some(Effect::Lead(serial, id)) = asked(&still).cloned() else {
-        panic!("not asked");
-    };
-    assert_eq!(id, "lead-1");
-    let said = |id: &str, channel: &str, text: &str, call| Said {
-        id: id.into(),
-        at: sample::now(),
-        sent_by: "user".into(),
-        channel: channel.into(),
-        text: text.into(),
-        call,
-    };
-    let page = |said: Vec<Said>| HistoryPage {
-        said,
-        ..HistoryPage::default()
-    };
-    let rows = vec![
-        said("m1", "sms", "Where is my \u{1b}[2Jorder?", None),
-        said("v1", "voice", "About the refund", Some(sample::id(1))),
-    ];
-    let late = page(vec![said("m9", "sms", "of another lead", None)]);
-    still.message(Msg::Lead {
-        serial: serial - 1,
-        result: Ok(late),
-    });
-    still.message(Msg::Lead {
-        serial,
-        result: Ok(page(rows)),
-    });
-    let shown = text(&still.draw(120, 40));
-    for part in [
-        "lead-1",
-        "sms",
-        "voice",
-        "About the refund",
-        "2 of 2",
-        "WHEN",
-    ] {
-        assert!(shown.contains(part), "{part}: {shown}");
-    }
-    assert!(!shown.contains("another lead"));
-    // Something is said: it is asked again, a second later and not before.
-    still.effects.clear();
-    let new = Fact::UtteranceFinal {
-        turn: 99,
-        track: crate::call::Track::FromCaller,
-        text: "One more thing".into(),
-        latency_ms: None,
-    };
-    fact(&mut still, sample::id(1), new);
-    still.message(Msg::Tick);
-    still.after(Duration::from_secs(2));
-    still.message(Msg::Tick);
-    let again = still
-        .effects
-        .iter()
-        .filter(|effect| matches!(effect, Effect::Lead(..)));
-    assert_eq!(again.count(), 1);
-    still.keys("k enter");
-    let toast = still.model.toast.take().unwrap().text;
-    assert!(toast.contains("no call belongs to it"), "{toast}");
-    still.keys("j enter");
-    assert_eq!(
-        (still.model.page, still.model.list.selected),
-        (Page::Call, Some(sample::id(1)))
-    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What news costs: signed webhook → event at a hundred subscribers, a snapshot of 500 calls, and a
 //! cold start, on the real binary and real sockets. Run with `cargo bench --bench events`; prints
-//! one JSON line. The server is pinned to core 0 where `taskset` is there.
+//! one JSON line: wallboard's figures beside those of the least a server can do (`floor`), for
+//! machines differ. The server is pinned to core 0 where `taskset` is there.
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -19,10 +20,12 @@ use serde_json::{Value, json};
 use wallboard::call::Secret;
 use wallboard::providers::twilio::{SIGNATURE_HEADER, sign};
 
-#[path = "../tests/it/support/socketio.rs"]
+#[path = "../../tests/it/support/socketio.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod socketio;
 use socketio::SioClient;
+
+mod floor;
 
 const TOKEN: &str = "wb_bench_admin_token";
 const AUTH_TOKEN: &str = "bench_auth_token_0123456789abcdef";
@@ -30,6 +33,14 @@ const CALLS: usize = 500;
 const SUBSCRIBERS: usize = 100;
 const PER_SECOND: u64 = 50;
 const SECONDS: u64 = 10;
+
+/// What is measured.
+#[derive(Clone, Copy)]
+enum Server {
+    Wallboard,
+    /// See `floor`.
+    Floor,
+}
 
 /// The backend as a process of its own.
 struct Backend {
@@ -41,22 +52,28 @@ struct Backend {
 
 impl Backend {
     /// Starts it and returns how long its first webhook took from the start of the process.
-    async fn start() -> (Self, Duration) {
+    async fn start(server: Server) -> (Self, Duration) {
         let dir = tempfile::tempdir().unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let listen = port.local_addr().unwrap().to_string();
         drop(port);
-        let binary = env!("CARGO_BIN_EXE_wallboard");
+        let binary = match server {
+            Server::Wallboard => env!("CARGO_BIN_EXE_wallboard").into(),
+            Server::Floor => std::env::current_exe().unwrap(),
+        };
         let pinned = Command::new("taskset").arg("-V").output().is_ok();
         let mut command = if pinned {
             let mut command = Command::new("taskset");
-            command.args(["-c", "0", binary]);
+            command.args(["-c", "0"]).arg(binary);
             command
         } else {
             Command::new(binary)
         };
+        match server {
+            Server::Wallboard => command.arg("serve"),
+            Server::Floor => command.arg("--bench"),
+        };
         command
-            .arg("serve")
             .env_clear()
             .env("PATH", std::env::var("PATH").unwrap_or_default())
             .env("HOME", dir.path())
@@ -64,9 +81,11 @@ impl Backend {
             .env("WALLBOARD_SERVER__LISTEN", &listen)
             .env("WALLBOARD_TOKEN", TOKEN)
             .env("WALLBOARD_LOG", "error")
-            .env("TWILIO_AUTH_TOKEN", AUTH_TOKEN)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+            .env("TWILIO_AUTH_TOKEN", AUTH_TOKEN);
+        if matches!(server, Server::Floor) {
+            command.env(floor::ADDRESS, &listen);
+        }
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         let began = Instant::now();
         let child = command.spawn().unwrap();
         let backend = Self {
@@ -229,7 +248,12 @@ fn main() {
 
 async fn run() {
     let _set_already = rustls::crypto::ring::default_provider().install_default();
-    let (backend, cold) = Backend::start().await;
+    if let Ok(address) = std::env::var(floor::ADDRESS) {
+        return floor::serve(&address).await;
+    }
+    let (floor, _) = Backend::start(Server::Floor).await;
+    let floor = news(floor).await;
+    let (backend, cold) = Backend::start(Server::Wallboard).await;
     for n in 0..CALLS {
         assert!(backend.status(&format!("CAboard{n}"), "in-progress").await);
     }
@@ -237,7 +261,23 @@ async fn run() {
     for _ in 0..50 {
         snapshots.push(snapshot(&backend).await.1);
     }
+    let wallboard = news(backend).await;
+    println!(
+        "{}",
+        json!({
+            "cold_start_to_first_webhook_ms": (cold.as_secs_f64() * 10_000.0).round() / 10.0,
+            "snapshot_500_calls_ms": {
+                "p50": percentile_ms(&mut snapshots, 0.5),
+                "p99": percentile_ms(&mut snapshots, 0.99),
+            },
+            "wallboard": wallboard,
+            "floor": floor,
+        })
+    );
+}
 
+/// Callbacks at a steady rate, and what reaches a hundred subscribers of them.
+async fn news(backend: Backend) -> Value {
     let posted: Posted = Arc::default();
     let facts = (PER_SECOND * SECONDS) as usize;
     let mut readers = Vec::new();
@@ -275,25 +315,17 @@ async fn run() {
         repeated += found.repeated;
     }
     let cpu = backend.cpu_s() - cpu;
-    println!(
-        "{}",
-        json!({
-            "cold_start_to_first_webhook_ms": (cold.as_secs_f64() * 10_000.0).round() / 10.0,
-            "snapshot_500_calls_ms": {
-                "p50": percentile_ms(&mut snapshots, 0.5),
-                "p99": percentile_ms(&mut snapshots, 0.99),
-            },
-            "webhook_to_event_ms": {
-                "subscribers": SUBSCRIBERS,
-                "p50": percentile_ms(&mut delays, 0.5),
-                "p99": percentile_ms(&mut delays, 0.99),
-                "max": percentile_ms(&mut delays, 1.0),
-            },
-            "webhooks_refused": refused,
-            "deliveries_missing": SUBSCRIBERS * facts - delays.len(),
-            "deliveries_repeated": repeated,
-            "cpu_us_per_delivery": (cpu / delays.len() as f64 * 1e7).round() / 10.0,
-            "bytes_per_s_to_one_subscriber": (bytes as f64 / SUBSCRIBERS as f64 / seconds).round(),
-        })
-    );
+    json!({
+        "webhook_to_event_ms": {
+            "subscribers": SUBSCRIBERS,
+            "p50": percentile_ms(&mut delays, 0.5),
+            "p99": percentile_ms(&mut delays, 0.99),
+            "max": percentile_ms(&mut delays, 1.0),
+        },
+        "webhooks_refused": refused,
+        "deliveries_missing": SUBSCRIBERS * facts - delays.len(),
+        "deliveries_repeated": repeated,
+        "cpu_us_per_delivery": (cpu / delays.len() as f64 * 1e7).round() / 10.0,
+        "bytes_per_s_to_one_subscriber": (bytes as f64 / SUBSCRIBERS as f64 / seconds).round(),
+    })
 }

@@ -1,0 +1,63 @@
+//! Copies and exports.
+
+use crate::call::{Reply, Severity};
+use crate::ui::picture::text;
+use crate::ui::{Effect, Msg, sample};
+
+use super::paging::asked;
+use super::{sent, still};
+
+#[test]
+fn copies_name_what_and_exports_ask_for_leave_first() {
+    let mut still = still();
+    for (key, part) in [
+        ("i", sample::id(1).to_string()),
+        ("n", "+1 415 ••• 0134".to_owned()),
+        ("t", "caller: are you still th".to_owned()),
+        (
+            "a",
+            "agent: Of course. Can I have your order number, please?".to_owned(),
+        ),
+        ("s", "loop ×3, 41 s".to_owned()),
+    ] {
+        still.keys("y");
+        still.keys(key);
+        match asked(&still) {
+            Some(Effect::Copy { text, .. }) => assert!(text.contains(&part), "{key}: {text}"),
+            other => panic!("{key}: {other:?}"),
+        }
+    }
+    let what = "copied the id".to_owned();
+    let result = Ok("/home/ana/copied.txt".to_owned());
+    still.message(Msg::Written { what, result });
+    assert!(text(&still.draw(120, 40)).contains("copied the id: /home/ana/copied.txt"));
+    still.keys("y m");
+    let command = sent(&still).pop().unwrap();
+    assert_eq!(command.action.name(), "export");
+    assert!(
+        !still
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Write { .. }))
+    );
+    still.update(crate::engine::Update::Reply(Reply::accepted(
+        command.id, None,
+    )));
+    match asked(&still) {
+        Some(Effect::Write { name, text }) => {
+            assert!(name.contains(".md"));
+            assert!(text.contains("# Maria Lopez") && !text.contains("4155550134"));
+        }
+        other => panic!("{other:?}"),
+    }
+    let mut hello = sample::hello();
+    hello
+        .verbs
+        .retain(|verb| *verb != crate::call::Verb::Export);
+    still.update(crate::engine::Update::Hello(hello));
+    still.effects.clear();
+    still.keys("y j");
+    assert!(sent(&still).is_empty());
+    let toast = still.model.toast.take().unwrap();
+    assert_eq!(toast.severity, Severity::Warn);
+}
