@@ -145,7 +145,7 @@ async fn realtime(args: &SimulateAgent, config: &Config, tasks: &Tasks) -> Outco
         ..OpenAiSimConfig::default()
     };
     if let Some(key) = config.settings.secret("openai.api_key") {
-        cfg.api_key = key.expose().to_owned();
+        key.expose().clone_into(&mut cfg.api_key);
     }
     let figures = run_realtime(cfg, tasks, |sim| {
         let _gone = out::json(&json!({"realtime_url": sim.realtime_url()}));
@@ -172,7 +172,7 @@ async fn agent(args: &SimulateAgent, config: &Config) -> Outcome {
         ..ElevenLabsSimConfig::default()
     };
     if let Some(key) = config.settings.secret("elevenlabs.api_key") {
-        cfg.api_key = key.expose().to_owned();
+        key.expose().clone_into(&mut cfg.api_key);
     }
     if let Some(format) = &args.format {
         cfg.output_format.clone_from(format);

@@ -329,7 +329,7 @@ mod tests {
     fn a_backend_that_floods_is_not_kept() {
         let mut speech = Speech::default();
         for _ in 0..10 {
-            speech.push(&[0; 100_000], false);
+            speech.push(&vec![0; 100_000], false);
         }
         assert_eq!(speech.waiting.len(), SPEECH_MAX);
     }

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use crate::call::{CallStatus, Direction};
+use crate::providers::RestFailure;
 use crate::providers::plivo::{
     read_call, read_dialled, read_ended, read_failure, read_ids, read_recording, read_recording_url,
 };
