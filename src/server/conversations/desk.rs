@@ -11,7 +11,7 @@ use crate::call::{
 };
 use crate::engine::{Core, HistoryQuery, PostError, Target};
 use crate::providers::elevenlabs::{Clues, ConversationEvent, EventKind, VENDOR, normal_number};
-use crate::providers::{plivo, twilio};
+use crate::providers::vendor::registry::CARRIER_NAMES;
 
 use super::facts::{Scene, about, described, facts};
 use super::sources::{Source, Sources};
@@ -209,7 +209,7 @@ async fn past(core: &Core, event: &ConversationEvent) -> Option<Call> {
     if let Some(conversation) = &event.conversation_id {
         id = core.journal.conversation_call(conversation.clone()).await;
     }
-    for carrier in [twilio::CARRIER, plivo::CARRIER] {
+    for carrier in CARRIER_NAMES {
         if let (None, Some(sid)) = (id, &event.call_sid) {
             id = core
                 .journal

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use wallboard::call::{Call, Grant, LineBody, Role};
-use wallboard::server::WebhookVerdict;
+use wallboard::providers::vendor::WebhookVerdict;
 
 use super::conversations::{EVENTS, ended, said, stamp, started};
 use crate::it::support::backend::{ADMIN, Backend};

@@ -9,7 +9,7 @@ use wallboard::engine::{Tasks, VendorCalls, Vendors};
 use wallboard::providers::elevenlabs::ElevenLabsSettings;
 use wallboard::providers::elevenlabs::shell_calls::ElevenLabsCalls;
 use wallboard::providers::elevenlabs::shell_monitor::ElevenLabsMonitor;
-use wallboard::server::WebhookVerdict;
+use wallboard::providers::vendor::WebhookVerdict;
 use wallboard::simulator::elevenlabs::{ElevenLabsSim, ElevenLabsSimConfig, Webhooks};
 
 use crate::it::support::backend::{Backend, ELEVENLABS_SECRET};

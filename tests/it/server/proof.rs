@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wallboard::call::{Fact, Grant, Role, Secret, Track};
 use wallboard::engine::Target;
 use wallboard::providers::elevenlabs::sign_webhook;
-use wallboard::server::WebhookVerdict;
+use wallboard::providers::vendor::WebhookVerdict;
 use wallboard::store::{self, SqliteJournal};
 
 use crate::it::support::backend::{ADMIN, Backend, ELEVENLABS_SECRET};
@@ -302,9 +302,9 @@ const PLIVO_TOKEN: &str = "plivo_test_token_0123456789abcdef0123456";
 
 /// Both carriers' secrets are set, and a Twilio agent answers.
 async fn both_carriers(dir: &std::path::Path) -> (Backend, SqliteJournal) {
-    use wallboard::providers::plivo::PlivoSettings;
-    use wallboard::providers::twilio::TwilioSettings;
-    use wallboard::server::{CarrierRoutes, PlivoDesk, TwilioDesk};
+    use wallboard::providers::plivo::{PlivoDesk, PlivoSettings};
+    use wallboard::providers::twilio::{TwilioDesk, TwilioSettings};
+    use wallboard::server::CarrierRoutes;
 
     let mut kept = None;
     let backend = Backend::build(
