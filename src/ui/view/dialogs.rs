@@ -235,11 +235,11 @@ pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, screen: 
         ),
         Ask::Dial => (
             "Place a call",
-            "Number with + and country code; “+1… via elevenlabs” dials on its line.",
+            "With + and country code; “+1… via elevenlabs”: on its own line.",
         ),
         Ask::Transfer => (
             "Transfer the caller to",
-            "A place of the list by name or figure, a number with + and country code, or sip:…",
+            "A place of the list, a number with + and country code, or sip:…",
         ),
         Ask::HandBack => (
             "Back to the agent",
