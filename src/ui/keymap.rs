@@ -84,6 +84,7 @@ pub enum Act {
     Unmask,
     Copy,
     Export,
+    HandOver,
     Theme,
     Demo,
     Mouse,

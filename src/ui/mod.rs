@@ -13,6 +13,7 @@ mod columns;
 mod export;
 mod filter;
 mod groups;
+mod handover;
 pub mod keymap;
 mod line_edit;
 mod model;

@@ -16,7 +16,7 @@ use crate::engine::{Hello, LinkState};
 use super::filter::Filter;
 use super::keymap::{Act, Keymap};
 use super::msg::Now;
-use super::order::{Need, Sort, need};
+use super::order::{Need, Rank, Sort, need};
 use super::sound::{Pan, SoundState};
 use super::transcript::Transcript;
 use super::views::Views;
@@ -35,6 +35,8 @@ pub const ENDED_FADE: Duration = Duration::from_secs(10);
 pub const GRACE: Duration = Duration::from_secs(3);
 /// A yes this soon after its question was not meant for it: a key held down, or a paste.
 pub const ANSWER_MIN: Duration = Duration::from_millis(250);
+/// A text that is typed although its prompt was refused is over after a pause of this length.
+pub const TYPING_PAUSE: Duration = Duration::from_secs(1);
 /// An unmasked number is shown this long.
 pub const UNMASKED_FOR: Duration = Duration::from_secs(30);
 /// How long a line of news stays in the footer.
@@ -84,8 +86,8 @@ pub struct Model {
     pub lead: LeadPage,
     /// Calls that what is done next is done to.
     pub marked: BTreeSet<CallId>,
-    /// Where `!` has led; pressed again there, it goes on to the next.
-    pub worst_at: Option<CallId>,
+    /// Where `!` has led, and how bad it was there; pressed again, it goes on to the worst of the others.
+    pub worst_round: Vec<(CallId, Rank)>,
     pub is_wide: bool,
     pub watch: Watch,
     /// An export that waits for the lines the board no longer holds.
@@ -127,6 +129,8 @@ pub struct Model {
     /// The keys being taken in came in one read, too many for a hand: perhaps a paste that the
     /// terminal did not mark. They may move and type, but not act.
     pub in_burst: bool,
+    /// What cannot be typed into now was asked for: until then what is typed is nobody's order.
+    pub swallows_until: Option<Duration>,
     /// The loop is asked to give the terminal back for a while.
     pub wants_suspend: bool,
     minted: u64,
@@ -167,7 +171,7 @@ impl Model {
             audit: AuditTrail::default(),
             lead: LeadPage::default(),
             marked: BTreeSet::new(),
-            worst_at: None,
+            worst_round: Vec::new(),
             is_wide: false,
             watch,
             exporting: None,
@@ -208,6 +212,7 @@ impl Model {
             has_mouse,
             tour: None,
             in_burst: false,
+            swallows_until: None,
             wants_suspend: false,
             minted: 0,
         }

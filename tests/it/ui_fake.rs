@@ -18,6 +18,8 @@ use pty::{Pty, strange_escapes};
 
 /// Set in the child process that shows the screen.
 const CHILD: &str = "WALLBOARD_TEST_SCREEN";
+/// Escape as newer terminals tell it: no following key can change it.
+const ESCAPE: &str = "\u{1b}[27u";
 /// What it is started with, words.
 const OPTIONS: &str = "WALLBOARD_TEST_OPTIONS";
 
@@ -370,6 +372,45 @@ fn hostile_texts_in_every_field_steer_nothing() {
     pty.see("summary");
     pty.press("\u{3}");
     pty.see_no("summary");
+    // Every page that shows what others wrote: alerts, past calls (and one opened), groups and what
+    // they make of the filter, the audit trail, a lead's timeline.
+    for (keys, seen) in [
+        ("2", "Alerts"),
+        ("3", "History"),
+        ("\r", "said"),
+        (ESCAPE, "History"),
+        ("4", "Quality by"),
+        ("b", "Quality by agent"),
+        ("\r", "agent:="),
+        (ESCAPE, board),
+        ("5", "Audit"),
+        ("1", board),
+        (":", "Commands"),
+        ("lead", "› lead"),
+        (" L1", "› lead L1"),
+        ("\r", "WHEN"),
+        ("1", board),
+        ("t", "Columns"),
+        (ESCAPE, board),
+        ("X", "Transfer"),
+        (ESCAPE, board),
+        ("W", "Whisper"),
+        ("hint", "› hint"),
+    ] {
+        pty.press(keys);
+        pty.see(seen);
+    }
+    // What a backend says when it refuses, or answers.
+    pty.press_until("\r", |screen| screen.contains("refused"));
+    pty.press("M");
+    pty.see("Why do you need");
+    pty.press("why");
+    pty.see("› why");
+    pty.press_until("\r", |screen| !screen.contains("Why do you need"));
+    pty.press("L");
+    pty.see("No sound on this host");
+    pty.press("\r");
+    pty.see_no("No sound on this host");
     pty.press("q");
     pty.see("left with Ok(Quit)");
     let raw = pty.raw();

@@ -19,7 +19,7 @@ pub const BINDINGS: &[Binding] = &[
         .may(Verb::Pause).if_backend("pause").on(Needs::InCall),
     plain(Act::TakeOver, "take-over", &["T"], Group::Act, "take over", "take over: the agent is silent, what you type is spoken to the caller")
         .may(Verb::Takeover).if_backend("takeover").on(Needs::InCall),
-    plain(Act::HandBack, "hand-back", &["B"], Group::Act, "hand back", "give the call back to the agent with a note, so that it goes on and does not greet")
+    plain(Act::HandBack, "hand-back", &["B"], Group::Act, "hand back", "give the call back with a note: the agent goes on and does not greet")
         .may(Verb::Takeover).if_backend("takeover").on(Needs::InCall),
     plain(Act::Transfer, "transfer", &["X"], Group::Act, "transfer", "hand the caller to a number (asks)")
         .may(Verb::Transfer).if_backend("transfer").on(Needs::InCall).foot(9),
@@ -43,6 +43,7 @@ pub const BINDINGS: &[Binding] = &[
         .on(Needs::Call),
     plain(Act::Export, "export", &[], Group::Act, "export", "write the call to a file: :export markdown, :export jsonl")
         .may(Verb::Export).on(Needs::Call),
+    plain(Act::HandOver, "handover", &[], Group::Look, "hand-over", "draft the note for the next shift: what is open, silenced, and the past calls listed"),
     plain(Act::Dial, "dial", &["D"], Group::Act, "dial", "place a call")
         .may(Verb::Dial).if_backend("dial"),
     plain(Act::StopDialing, "stop-dialing", &[], Group::Act, "halt dial", "no more outbound calls; those in progress go on")

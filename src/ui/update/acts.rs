@@ -5,7 +5,7 @@ use crate::call::{
 };
 use crate::ui::filter::Filter;
 use crate::ui::keymap::{Act, binding};
-use crate::ui::model::{Ask, Confirm, Focus, Model, Overlay, Page, Picker};
+use crate::ui::model::{Ask, Confirm, Focus, Model, Overlay, Page, Picker, TYPING_PAUSE};
 use crate::ui::msg::Effect;
 use crate::ui::order::worst_alert;
 use crate::ui::tour;
@@ -32,6 +32,9 @@ pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Ef
     if let Some(why) = why {
         let name = binding(act).name.replace('-', " ");
         model.say(Severity::Warn, format!("{name}: {why}"));
+        if argument.is_none() && is_typed_into(act) {
+            model.swallows_until = Some(model.now.mono + TYPING_PAUSE);
+        }
         return Vec::new();
     }
     if model.in_burst && acts_at_once(act) {
@@ -134,6 +137,7 @@ fn perform(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
             Vec::new()
         }
         Act::Export => copy::export(model, argument),
+        Act::HandOver => copy::hand_over(model),
         Act::Theme => house::theme(model, argument),
         Act::Help => {
             model.overlays.push(Overlay::Help(Picker::default()));
@@ -155,12 +159,11 @@ fn perform(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
     }
 }
 
-/// Acts that touch the world with no dialog in between.
-fn acts_at_once(act: Act) -> bool {
-    let has_dialog = matches!(
+/// Acts after whose key a text is typed.
+fn is_typed_into(act: Act) -> bool {
+    let opens_prompt = matches!(
         act,
-        Act::End
-            | Act::Transfer
+        Act::Transfer
             | Act::Whisper
             | Act::Say
             | Act::HandBack
@@ -169,6 +172,12 @@ fn acts_at_once(act: Act) -> bool {
             | Act::Dial
             | Act::Unmask
     );
+    opens_prompt || act == Act::TakeOver
+}
+
+/// Acts that touch the world with no dialog in between.
+fn acts_at_once(act: Act) -> bool {
+    let has_dialog = act == Act::End || (is_typed_into(act) && act != Act::TakeOver);
     let leaves = matches!(act, Act::Quit | Act::Suspend);
     leaves || (binding(act).verb.is_some() && !has_dialog)
 }

@@ -4,6 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::call::{Action, Call, CallId, Line, Numbers, Severity};
 use crate::ui::export::{Export, Format};
+use crate::ui::handover::Handover;
 use crate::ui::keymap::{Act, binding};
 use crate::ui::model::Model;
 use crate::ui::msg::Effect;
@@ -139,5 +140,33 @@ fn write(model: &mut Model, id: CallId, format: Format) -> Vec<Effect> {
     vec![Effect::Write {
         name: export.file_name(format),
         text: export.write(format),
+    }]
+}
+
+/// Drafts the note for the next shift, into a file.
+pub(super) fn hand_over(model: &Model) -> Vec<Effect> {
+    let live: Vec<&Call> = model.board.live().collect();
+    let shown = model.past.shown.iter();
+    let past: Vec<&Call> = shown
+        .filter_map(|index| model.past.items.get(*index))
+        .collect();
+    let backend = model.hello.as_ref().map(|hello| hello.backend_id.as_str());
+    let note = Handover {
+        user: model.user(),
+        backend: model
+            .settings
+            .name
+            .as_deref()
+            .or(backend)
+            .unwrap_or_default(),
+        live: &live,
+        past: &past,
+        query: &model.past.query,
+        now: model.board_now(),
+        zone: model.zone(),
+    };
+    vec![Effect::Write {
+        name: note.file_name(),
+        text: note.draft(),
     }]
 }

@@ -2,10 +2,13 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use crate::ui::model::{Mode, Model, Overlay};
+use crate::ui::model::{Mode, Model, Overlay, TOAST_FOR, TYPING_PAUSE};
 use crate::ui::msg::{Effect, Exit};
 
 use super::{acts, copy, marks, prompts, views};
+
+/// Before the reason of a refusal, once somebody types on.
+const NOT_TAKEN: &str = "what you type is not taken · ";
 
 pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
     if key.kind == KeyEventKind::Release {
@@ -14,6 +17,9 @@ pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
     model.touched_at = Some(model.now.mono);
     let is_interrupt =
         key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
+    if model.overlays.is_empty() && is_typed_on(model, key) {
+        return Vec::new();
+    }
     match model.overlays.last() {
         None => match model.keymap.act(key, model.context()) {
             Some(act) => acts::run(model, act, None),
@@ -45,6 +51,32 @@ pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
             Vec::new()
         }
     }
+}
+
+/// Whether this key belongs to a text whose prompt was refused. An operator who types looks at the
+/// keys or the caller's words, and their letters must not become orders.
+fn is_typed_on(model: &mut Model, key: &KeyEvent) -> bool {
+    let now = model.now.mono;
+    let Some(until) = model.swallows_until.take() else {
+        return false;
+    };
+    let plain = (key.modifiers - KeyModifiers::SHIFT).is_empty();
+    let is_text = plain
+        && matches!(
+            key.code,
+            KeyCode::Char(_) | KeyCode::Enter | KeyCode::Backspace
+        );
+    if now >= until || !is_text {
+        return false;
+    }
+    model.swallows_until = Some(now + TYPING_PAUSE);
+    if let Some(toast) = &mut model.toast {
+        toast.until = toast.until.max(now + TOAST_FOR);
+        if !toast.text.starts_with(NOT_TAKEN) {
+            toast.text.insert_str(0, NOT_TAKEN);
+        }
+    }
+    true
 }
 
 /// Text is text: it goes into an input if one is open, and nowhere else.

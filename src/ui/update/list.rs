@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use crate::call::{Alert, Call, CallId, CallStatus, PendingState};
 use crate::ui::model::{ENDED_FADE, Model, Page};
-use crate::ui::order::{Sort, SortKey, score_of};
+use crate::ui::order::{Rank, Sort, SortKey, score_of};
 use crate::ui::view::{Areas, CallsStyle, card_height};
 
 /// Blank lines at most above the first call while the cursor's row is held in place.
@@ -262,7 +262,7 @@ pub(super) fn page(model: &Model) -> i32 {
 }
 
 /// The calls that need somebody, the one that does most first.
-pub(super) fn queue(model: &Model) -> Vec<CallId> {
+pub(super) fn queue(model: &Model) -> Vec<(CallId, Rank)> {
     let mut queue: Vec<_> = model
         .board
         .calls()
@@ -274,5 +274,5 @@ pub(super) fn queue(model: &Model) -> Vec<CallId> {
         })
         .collect();
     queue.sort();
-    queue.into_iter().map(|(.., id)| id).collect()
+    queue.into_iter().map(|(rank, .., id)| (id, rank)).collect()
 }

@@ -5,7 +5,7 @@ use crate::ui::groups::Dimension;
 use crate::ui::keymap::Act;
 use crate::ui::model::{Ask, Focus, Frozen, Model, Page};
 use crate::ui::msg::Effect;
-use crate::ui::order::{Sort, worst_alert};
+use crate::ui::order::{Rank, Sort, worst_alert};
 use crate::ui::transcript::Tools;
 use crate::ui::view;
 
@@ -113,12 +113,23 @@ fn flag(model: &mut Model, forward: bool) {
 /// To the worst call, at the turn that shows why. Pressed again there, to the next.
 fn worst(model: &mut Model) {
     let queue = list::queue(model);
-    let was = model.worst_at.filter(|id| model.list.selected == Some(*id));
-    let at = was
-        .and_then(|id| queue.iter().position(|known| *known == id))
-        .map_or(0, |at| (at + 1) % queue.len().max(1));
-    let Some(id) = queue.get(at).copied() else {
-        model.worst_at = None;
+    let last = model.worst_round.last().map(|(id, _)| *id);
+    if last.is_none() || model.list.selected != last {
+        model.worst_round.clear();
+    }
+    // One that has come, or has become worse, meanwhile is seen before the round goes on.
+    let is_new = |(_, stop): &(usize, &(CallId, Rank))| {
+        let (id, rank) = stop;
+        let seen = model.worst_round.iter().find(|(known, _)| known == id);
+        seen.is_none_or(|(_, before)| rank < before)
+    };
+    let next = queue.iter().enumerate().find(is_new);
+    let next = next.map(|(at, stop)| (at, *stop));
+    if next.is_none() {
+        model.worst_round.clear();
+    }
+    let first = || queue.first().map(|stop| (0, *stop));
+    let Some((at, (id, rank))) = next.or_else(first) else {
         model.say(Severity::Info, "no call needs you now");
         return;
     };
@@ -143,7 +154,8 @@ fn worst(model: &mut Model) {
     list::select(model, Some(id));
     // A jump is the moment to put the others into order, too.
     model.list.is_stale = true;
-    model.worst_at = Some(id);
+    model.worst_round.retain(|(known, _)| *known != id);
+    model.worst_round.push((id, rank));
     model.list.reveal = true;
     model.jump = turn;
     // Where only one pane fits, it is the one with the evidence.

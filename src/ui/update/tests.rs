@@ -285,6 +285,7 @@ fn what_a_token_may_not_do_is_refused_with_the_missing_role() {
             "{key}: {}",
             toast.text
         );
+        still.after(Duration::from_secs(2));
     }
     assert!(sent(&still).is_empty());
     let footer = text(&still.draw(120, 40));

@@ -12,7 +12,7 @@ use crate::ui::pen::{Pen, Seg, fit, fit_end, width};
 use crate::ui::sound::Device;
 use crate::ui::theme::Role;
 
-use crate::ui::update::{places, shown_number, spoken_for};
+use crate::ui::update::{marked_here, places, shown_number, spoken_for};
 use crate::ui::words::{action_words, agent_name, arrow, duration, masked, status_word};
 use crate::ui::wrap::wrap;
 
@@ -204,6 +204,20 @@ pub(super) fn group(pen: &mut Pen<'_>, model: &Model, ask: &GroupAsk, screen: Re
     input(pen, &ask.input, Rect::new(inside.x + 2, y, 12, 1));
 }
 
+/// Whom the words of a prompt are for or about: the call looked at, or all that are marked.
+fn about<'a>(pen: &Pen<'_>, model: &'a Model, prompt: &Prompt) -> Vec<Seg<'a>> {
+    let for_all = matches!(prompt.ask, Ask::Whisper | Ask::Say | Ask::Note | Ask::Flag);
+    let marked = marked_here(model).len();
+    if for_all && marked > 0 {
+        let plural = if marked == 1 { "call" } else { "calls" };
+        let text = format!("◆ {marked} marked {plural}; their number is asked for next");
+        return vec![pen.seg(text, Role::Strong)];
+    }
+    let call = prompt.call.and_then(|id| model.find(id));
+    call.filter(|_| prompt.ask != Ask::Dial)
+        .map_or_else(Vec::new, |call| naming(pen, model, call))
+}
+
 pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, screen: Rect) {
     let (title, help) = match prompt.ask {
         Ask::Whisper => (
@@ -258,11 +272,8 @@ pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, screen: 
         ];
         pen.segs(inside.x, y, inside.width, &segs);
     }
-    let call = prompt.call.and_then(|id| model.board.get(id));
-    if let Some(call) = call.filter(|_| prompt.ask != Ask::Dial) {
-        let segs = naming(pen, model, call);
-        pen.segs(inside.x, inside.y, inside.width, &segs);
-    }
+    let segs = about(pen, model, prompt);
+    pen.segs(inside.x, inside.y, inside.width, &segs);
     let dim = pen.style(Role::Dim);
     pen.text(inside.x, inside.y + 1, inside.width, help, dim);
     let accent = pen.style(Role::Accent);

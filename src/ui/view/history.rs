@@ -29,14 +29,14 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, areas: &Areas) {
         format!("{} of {}{more} calls", past.shown.len(), past.items.len())
     };
     title.push(pen.seg(count, Role::Title));
-    if !past.query.is_empty() {
-        title.push(pen.seg(" · ", Role::Dim));
-        title.push(pen.outside(&past.query, Role::Accent));
-    }
     if past.order == PastOrder::Risk {
         title.push(pen.seg(" · by risk", Role::Dim));
     }
     title.extend(super::marked(pen, model));
+    if !past.query.is_empty() {
+        title.push(pen.seg(" · ", Role::Dim));
+        title.push(pen.outside(&past.query, Role::Accent));
+    }
     if past.is_loading {
         title.push(pen.seg(" · looking…", Role::Info));
     }

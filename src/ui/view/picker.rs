@@ -45,8 +45,10 @@ struct Flow {
 impl Flow {
     fn of(screen: (u16, u16), lines: usize, searching: bool) -> Self {
         let room = screen.0.saturating_sub(4);
-        let (form, column) = if room >= 2 * COLUMN || searching {
-            (Form::Sentence, COLUMN.min(room))
+        let (form, column) = if room >= 2 * COLUMN {
+            (Form::Sentence, COLUMN)
+        } else if searching {
+            (Form::Sentence, room)
         } else {
             (Form::Word, COLUMN_SMALL)
         };

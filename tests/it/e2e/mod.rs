@@ -1,5 +1,7 @@
 //! The whole product on a pseudo terminal: start the demo, watch a call, listen, end one, leave.
 
+mod rehearsals;
+
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;

@@ -218,6 +218,8 @@ impl Screen {
 
     /// Whether the terminal was left as it was found: main screen, cursor shown, no modes on.
     pub fn assert_restored(&self) {
+        // The last it wrote may not have been read yet when the program is gone.
+        self.settle(100);
         let parser = self.parser.lock().unwrap_or_else(PoisonError::into_inner);
         let screen = parser.screen();
         assert!(

@@ -6,10 +6,12 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use wallboard::call::{
-    CallId, CallStatus, Command, Envelope, ErrorCode, Fact, Refusal, Reply, Source,
+    ActionState, Alert, Analysis, Call, CallId, CallStatus, Command, CommandId, Cut, Envelope,
+    ErrorCode, Fact, Line, LineBody, Note, OperatorAction, PastAlert, Recording, RecordingState,
+    Refusal, Reply, Severity, Source, Track, Transfer, Trouble,
 };
 use wallboard::engine::{
-    Backend, Clock, HistoryPage, HistoryQuery, LinkState, ListenStream, Update,
+    AuditEntry, Backend, Clock, HistoryPage, HistoryQuery, LinkState, ListenStream, Said, Update,
 };
 use wallboard::ui::{Pan, Sound, SoundState, sample};
 
@@ -64,9 +66,134 @@ pub(super) fn hostile(calls: &mut [wallboard::call::Call]) {
         }
     }
     for call in calls {
+        fill(call);
         let mut value = serde_json::to_value(&*call).unwrap();
         poison(&mut value, "");
         *call = serde_json::from_value(value).unwrap();
+    }
+}
+
+/// Gives a call something in every field that holds a text.
+fn fill(call: &mut Call) {
+    let (at, text) = (call.started_at, || "said".to_owned());
+    call.agent_link_reason = Some(text());
+    call.end_cause = Some(text());
+    call.ended_by = call.ended_at.map(|_| text());
+    call.cost_usd = Some(0.2);
+    call.cost_source = Some(text());
+    call.stream_id = Some(text());
+    call.conversation_id = Some(text());
+    call.flags.push(text());
+    call.notes.push(Note {
+        at,
+        by: text(),
+        text: text(),
+    });
+    call.troubles.push(Trouble {
+        at,
+        code: text(),
+        message: text(),
+    });
+    call.actions.push(OperatorAction {
+        command: CommandId::from_parts(1, [1; 10]),
+        verb: text(),
+        by: text(),
+        at,
+        state: ActionState::Failed,
+        message: Some(text()),
+    });
+    call.analysis = Some(Analysis {
+        summary: Some(text()),
+        sentiment: Some(text()),
+        topics: vec![text()],
+    });
+    call.transfer = Some(Transfer {
+        to: text(),
+        state: "failed".into(),
+        reason: Some(text()),
+    });
+    call.recordings.push(Recording {
+        id: "RE9".into(),
+        state: RecordingState::Failed,
+        duration_s: Some(3),
+        url: Some(text()),
+        error: Some(text()),
+    });
+    let alert = Alert {
+        rule: text(),
+        severity: Severity::Critical,
+        reason: text(),
+        value: 1.0,
+        threshold: 1.0,
+        since: at,
+        evidence: vec![1],
+        acknowledged_by: Some(text()),
+        snoozed_until: None,
+    };
+    call.past_alerts.push(PastAlert {
+        alert: alert.clone(),
+        cleared_at: at,
+    });
+    call.alerts.push(alert);
+    for body in [
+        LineBody::Tool {
+            tool_call_id: text(),
+            name: text(),
+            args: text(),
+            ok: Some(false),
+            result: text(),
+            took_ms: None,
+        },
+        LineBody::Mark {
+            text: text(),
+            command: None,
+            state: None,
+        },
+        LineBody::Speech {
+            track: Track::FromAgent,
+            text: text(),
+            interim: false,
+            latency_ms: None,
+            cut: Some(Cut {
+                heard: text(),
+                cut_at_ms: 100,
+                by: None,
+            }),
+        },
+    ] {
+        let turn = call.lines.last().map_or(1, |line| line.turn + 1);
+        call.lines.push(Line { turn, at, body });
+    }
+}
+
+/// Past calls, the audit trail and a lead's timeline, every text of them hostile.
+fn hostile_page(now: chrono::DateTime<chrono::Utc>) -> HistoryPage {
+    let text = || format!("said{HOSTILE}");
+    let mut items = sample::calls(now);
+    hostile(&mut items);
+    let row = AuditEntry {
+        at: now,
+        by: text(),
+        from: Some(text()),
+        verb: text(),
+        call: Some(sample::id(1)),
+        command: None,
+        reason: Some(text()),
+        result: text(),
+    };
+    let said = Said {
+        id: text(),
+        at: now,
+        sent_by: text(),
+        channel: text(),
+        text: text(),
+        call: Some(sample::id(1)),
+    };
+    HistoryPage {
+        items,
+        audit: vec![row],
+        said: vec![said],
+        next: None,
     }
 }
 
@@ -112,10 +239,6 @@ impl Fake {
             .find(|call| call.facts.name.as_deref() == Some("Grace Kim"));
         self.fact(well.unwrap().id, Fact::AlertRaised { alert });
     }
-
-    pub(super) fn refusal() -> Refusal {
-        Refusal::new(ErrorCode::Unsupported, "not in this test", "")
-    }
 }
 
 impl Backend for Fake {
@@ -128,6 +251,10 @@ impl Backend for Fake {
         if self.hostile {
             hello.user = HOSTILE.into();
             hello.backend_id = HOSTILE.into();
+            hello.transfers = vec![HOSTILE.into()];
+            hello
+                .features
+                .extend(["audit", "timeline", "listen"].map(str::to_owned));
         }
         self.say(Update::Link(LinkState::Up));
         self.say(Update::Hello(hello.clone()));
@@ -140,11 +267,31 @@ impl Backend for Fake {
             seq: *self.seq.lock().unwrap(),
             calls,
         });
+        if self.hostile {
+            let notice = Fact::Notice {
+                severity: Severity::Warn,
+                code: HOSTILE.into(),
+                text: HOSTILE.into(),
+            };
+            self.fact(sample::id(1), notice);
+        }
         updates
     }
 
     fn send(&self, command: Command) -> Result<(), Refusal> {
-        self.say(Update::Reply(Reply::accepted(command.id, None)));
+        let refuses = self.hostile && !matches!(command.action, wallboard::call::Action::Unmask {});
+        let reply = if refuses {
+            let mut refusal = Refusal::new(ErrorCode::Conflict, HOSTILE, HOSTILE);
+            refusal.by = Some(HOSTILE.into());
+            Reply::refused(command.id, refusal)
+        } else {
+            let numbers = serde_json::json!({"from": HOSTILE, "to": HOSTILE});
+            Reply::accepted(command.id, self.hostile.then_some(numbers))
+        };
+        self.say(Update::Reply(reply));
+        if refuses {
+            return Ok(());
+        }
         if let (wallboard::call::Action::Terminate {}, Some(call)) = (command.action, command.call)
         {
             self.fact(
@@ -166,11 +313,16 @@ impl Backend for Fake {
     }
 
     fn listen(&self, _: CallId) -> BoxFuture<'static, Result<ListenStream, Refusal>> {
-        async { Err(Self::refusal()) }.boxed()
+        async { Err(Refusal::new(ErrorCode::Unsupported, HOSTILE, HOSTILE)) }.boxed()
     }
 
     fn history(&self, _: HistoryQuery) -> BoxFuture<'static, Result<HistoryPage, Refusal>> {
-        async { Ok(HistoryPage::default()) }.boxed()
+        let page = if self.hostile {
+            hostile_page(self.clock.now())
+        } else {
+            HistoryPage::default()
+        };
+        async { Ok(page) }.boxed()
     }
 
     fn listen_url(&self, _: CallId) -> BoxFuture<'static, Result<String, Refusal>> {

@@ -109,6 +109,24 @@ impl Pty {
         }
     }
 
+    /// Presses a key that does not count while its question is fresh, until it was heard.
+    pub(super) fn press_until(&mut self, key: &str, is_so: impl Fn(&str) -> bool) {
+        for _ in 0..40 {
+            self.press(key);
+            while let Ok(bytes) = self.bytes.recv_timeout(Duration::from_millis(100)) {
+                self.raw.extend_from_slice(&bytes);
+                self.parser.process(&bytes);
+            }
+            if is_so(&self.parser.screen().contents()) {
+                return;
+            }
+        }
+        panic!(
+            "{key:?} was not heard:\n{}",
+            self.parser.screen().contents()
+        );
+    }
+
     pub(super) fn raw(&self) -> String {
         String::from_utf8_lossy(&self.raw).into_owned()
     }

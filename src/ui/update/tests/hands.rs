@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::call::{Action, CallId, CommandId, Fact, Limit, Track};
+use crate::call::{Action, CallId, CallStatus, CommandId, Fact, Limit, Track};
 use crate::engine::{LinkState, Update};
 use crate::ui::model::{Ask, Mode, Overlay};
 use crate::ui::picture::{Still, text};
 use crate::ui::{Effect, Exit, sample};
 
-use super::{fact, sent, still, wait};
+use super::{ended, fact, sent, still, wait};
 
 /// The sample board with its cursor on the first call.
 fn call() -> CallId {
@@ -342,4 +342,39 @@ fn leaving_while_a_caller_hears_us_asks_first_and_says_what_becomes_of_them() {
         screen.contains("A caller hears you: the agent takes over 10 s"),
         "{screen}"
     );
+}
+
+/// The call ended just before: the sentence that was meant for the caller is none for the key table.
+#[test]
+fn what_is_typed_although_its_prompt_was_refused_does_nothing() {
+    let mut still = still();
+    fact(&mut still, sample::id(1), ended(CallStatus::Completed));
+    for key in ["T", "W", "S", "B", "X"] {
+        still.effects.clear();
+        still.keys(key);
+        for letter in "Please, EPR hold on".chars() {
+            still.after(Duration::from_millis(300));
+            still.type_text(&letter.to_string());
+        }
+        still.keys("enter");
+        assert!(
+            sent(&still).is_empty() && still.model.overlays.is_empty(),
+            "{key}"
+        );
+        let shown = text(&still.draw(120, 40));
+        assert!(
+            shown.contains("what you type is not taken"),
+            "{key}: {shown}"
+        );
+        assert!(still.model.frozen.is_none() && still.model.marked.is_empty());
+        // After a pause, or esc, keys are keys again.
+        still.after(Duration::from_secs(2));
+        still.keys("?");
+        assert!(!still.model.overlays.is_empty());
+        still.keys("esc");
+        still.keys(key);
+        still.keys("esc ?");
+        assert!(!still.model.overlays.is_empty(), "{key}");
+        still.keys("esc");
+    }
 }

@@ -105,7 +105,9 @@ fn what_works_on_one_call_only_says_so_while_several_are_marked() {
         assert!(still.model.overlays.is_empty(), "{key}");
         let toast = still.model.toast.take().unwrap();
         assert!(toast.text.contains("works on one call"), "{}", toast.text);
+        still.after(Duration::from_secs(2));
     }
+
     assert!(sent(&still).is_empty());
     // Claims go to all of them, each with its own command.
     still.keys("c");

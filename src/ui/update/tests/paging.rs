@@ -48,6 +48,32 @@ fn worst_leads_through_all_that_need_you_and_opens_the_evidence() {
 }
 
 #[test]
+fn one_that_becomes_worse_meanwhile_comes_before_the_round_goes_on() {
+    let mut still = still();
+    still.keys("! !");
+    let second = still.model.list.selected;
+    let fresh = sample::id(3);
+    assert!(second.is_some() && second != Some(fresh));
+    let alert = crate::call::Alert {
+        rule: "help_request".into(),
+        severity: crate::call::Severity::Critical,
+        reason: "asks for a human".into(),
+        value: 1.0,
+        threshold: 1.0,
+        since: sample::now(),
+        evidence: Vec::new(),
+        acknowledged_by: None,
+        snoozed_until: None,
+    };
+    fact(&mut still, fresh, Fact::AlertRaised { alert });
+    still.keys("!");
+    assert_eq!(still.model.list.selected, Some(fresh));
+    still.keys("!");
+    let third = still.model.list.selected;
+    assert!(third != second && third != Some(sample::id(1)));
+}
+
+#[test]
 fn worst_opens_the_transcript_where_only_one_pane_fits() {
     let mut still = still();
     still.draw(60, 14);
