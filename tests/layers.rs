@@ -72,11 +72,15 @@ fn room_of(file: &str) -> &str {
     file.split('/').next().unwrap_or(file)
 }
 
-/// Vendor shells dial out: they stand a level above the pure codecs beside them.
+/// Vendor shells dial out, desks and vendor files know the engine's ports: they stand a level above the
+/// pure codecs beside them.
 fn level_of(file: &str, levels: &BTreeMap<&str, u8>) -> Option<u8> {
     let room = room_of(file);
-    let shell = room == "providers" && file.contains("shell");
-    levels.get(room).map(|level| if shell { 3 } else { *level })
+    let above = ["shell", "/vendor", "/desk.rs"];
+    let is_above = room == "providers" && above.iter().any(|part| file.contains(part));
+    levels
+        .get(room)
+        .map(|level| if is_above { 3 } else { *level })
 }
 
 /// The rooms named after `crate::` in a file, nested `use crate::{a, b}` included.
@@ -234,4 +238,82 @@ fn only_the_terminal_file_touches_the_terminal() {
         "only ui/term.rs touches the terminal:\n{}",
         wrong.join("\n")
     );
+}
+
+/// Files outside the vendors' folders that may name one, each with its reason. Whoever adds a vendor
+/// touches none of them but the first two, which hold one line each.
+const MAY_NAME_VENDORS: &[(&str, &str)] = &[
+    ("providers/mod.rs", "`mod` line of each folder"),
+    (
+        "providers/vendor/registry.rs",
+        "the registry: one line each",
+    ),
+    // The conversations a vendor tells of by webhook: the contract's own routes
+    // (`/api/webhooks/elevenlabs/…`) and the words of that one family of events.
+    ("server/conversations/audio.rs", "published ingest"),
+    ("server/conversations/desk.rs", "published ingest"),
+    ("server/conversations/door.rs", "published ingest"),
+    ("server/conversations/facts.rs", "published ingest"),
+    ("server/conversations/initiation.rs", "published ingest"),
+    (
+        "server/conversations/mod.rs",
+        "published ingest: its routes",
+    ),
+    ("server/conversations/monitor.rs", "published ingest"),
+    ("remote/translator.rs", "a status word of foreign backends"),
+    // Rehearsals play the vendors there are; the product does without them.
+    ("cli/demo.rs", "stages the simulated vendors"),
+    ("cli/simulate.rs", "starts the simulated vendors"),
+    ("cli/args/modes.rs", "`simulate --vendor`"),
+    ("cli/args/verbs.rs", "examples in help texts"),
+    (
+        "cli/rehearsal/line.rs",
+        "plays the simulated vendors without sockets",
+    ),
+    ("ui/sample.rs", "invented calls for pictures"),
+    // Stand-ins of tests.
+    ("engine/testing.rs", "a stand-in"),
+    ("engine/attention/scenarios.rs", "a stand-in"),
+];
+
+#[test]
+fn outside_its_folder_nothing_names_a_vendor() {
+    const VENDORS: [&str; 5] = ["twilio", "plivo", "elevenlabs", "openai", "pipeline"];
+    let own_folder = |file: &str| {
+        VENDORS
+            .iter()
+            .any(|vendor| file.starts_with(&format!("providers/{vendor}/")))
+    };
+    let mut wrong = Vec::new();
+    let mut idle: Vec<&str> = MAY_NAME_VENDORS.iter().map(|(file, _)| *file).collect();
+    for (file, code) in tree() {
+        let is_test = file.ends_with("tests.rs") || file.contains("/tests/");
+        if own_folder(&file) || file.starts_with("simulator/") || is_test {
+            continue;
+        }
+        // A test module in the file itself; one declared at the top hides nothing.
+        let code = code.split("#[cfg(test)]\nmod tests {").next();
+        let code = code.unwrap_or_default();
+        let named: Vec<&str> = code
+            .lines()
+            .filter(|line| {
+                let line = line.to_lowercase();
+                VENDORS.iter().any(|vendor| line.contains(vendor))
+            })
+            .collect();
+        if named.is_empty() {
+            continue;
+        }
+        if MAY_NAME_VENDORS.iter().any(|(known, _)| *known == file) {
+            idle.retain(|known| *known != file);
+        } else {
+            wrong.extend(named.iter().map(|line| format!("{file}: {}", line.trim())));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "what a vendor is belongs into its folder (ARCHITECTURE.md, \"Adding a vendor\"):\n{}",
+        wrong.join("\n")
+    );
+    assert!(idle.is_empty(), "these need no leave any more: {idle:?}");
 }

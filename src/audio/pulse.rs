@@ -4,6 +4,8 @@
 //! report a removed output or a hung server, so both are looked for here; every request has a
 //! timeout. Crate facts were measured with `pulseaudio` 0.3.2 against PulseAudio 16.1.
 
+pub(super) mod mic;
+
 use std::ffi::CString;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
@@ -253,7 +255,7 @@ async fn watch(
             Ok(()) => "the sound output failed inside".to_owned(),
             Err(_) => "the sound server went away".to_owned(),
         },
-        reason = stalled(&stream, &pulls) => reason,
+        reason = stalled(&pulls, "sound output", || stream.timing_info()) => reason,
         () = close.cancelled() => "closed".to_owned(),
     };
     // Without an answer the connection is closed all the same when the client is dropped.
@@ -262,24 +264,29 @@ async fn watch(
     reason
 }
 
-/// Looks whether samples are still asked for, and asks the server why if not.
-async fn stalled(stream: &PlaybackStream, pulls: &AtomicU64) -> Reason {
+/// Looks whether sound still flows, and asks the server by `ask` why if not: what was removed is not
+/// told of by the client. `what` stood still.
+async fn stalled<T, F: Future<Output = Result<T, ClientError>>>(
+    flow: &AtomicU64,
+    what: &str,
+    ask: impl Fn() -> F,
+) -> Reason {
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut seen, mut unchanged) = (0, 0);
     loop {
         ticks.tick().await;
-        let now = pulls.load(Ordering::Relaxed);
+        let now = flow.load(Ordering::Relaxed);
         unchanged = if now == seen { unchanged + 1 } else { 0 };
         seen = now;
         if unchanged < 2 {
             continue;
         }
-        // A suspended or idle output also stops asking; the server then answers and we wait.
-        match answered(ANSWER, stream.timing_info()).await {
+        // What is suspended or idle also stands still; the server then answers and we wait.
+        match answered(ANSWER, ask()).await {
             Ok(_) => {}
             Err(ClientError::ServerError(PulseError::NoEntity)) => {
-                return "the sound output was removed".to_owned();
+                return format!("the {what} was removed");
             }
             Err(ClientError::Io(e)) if e.kind() == ErrorKind::TimedOut => {
                 return "the sound server does not answer".to_owned();

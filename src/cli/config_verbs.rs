@@ -39,7 +39,7 @@ fn path(loaded: &Loaded, as_json: bool) -> Outcome {
 
 fn print(loaded: &Loaded, origin: bool, as_json: bool) -> Outcome {
     let mut table = Table::default();
-    for key in keys::KEYS {
+    for key in keys::all() {
         let Some(value) = loaded.settings.get(key.name) else {
             continue;
         };

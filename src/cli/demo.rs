@@ -161,27 +161,15 @@ impl DemoRun {
 
 /// Calls the vendor places itself (`--via elevenlabs`) are told of by its webhooks.
 fn place_webhooks(config: &mut Config, stage: &Stage, port: u16) {
-    let secret = Secret::new(Stage::WEBHOOK_SECRET);
     stage.elevenlabs.tell(Webhooks {
         base: format!("http://127.0.0.1:{port}"),
-        secret: secret.clone(),
+        secret: Secret::new(Stage::WEBHOOK_SECRET),
         pace: std::time::Duration::from_millis(1_500),
         live: true,
     });
-    config.elevenlabs.webhook_secret = Some(secret);
-    config.elevenlabs.phone_number_id = Some("phnum_demo".into());
-}
-
-/// The pipeline agent's three servers are one here.
-fn place_parts(config: &mut Config, stage: &Stage) {
-    let parts = Some(stage.parts.url().to_owned());
-    for service in [
-        &mut config.chat.asr,
-        &mut config.chat.llm,
-        &mut config.chat.tts,
-    ] {
-        service.url.clone_from(&parts);
-    }
+    let keys = &mut config.settings;
+    keys.put("elevenlabs.webhook_secret", Stage::WEBHOOK_SECRET);
+    keys.put("elevenlabs.phone_number_id", "phnum_demo");
 }
 
 /// The configuration of a backend whose vendors are the simulated ones.
@@ -198,38 +186,31 @@ fn place_backend(config: &mut Config, stage: &Stage) -> Outcome {
     config.server.name = Some("demo".into());
     config.server.listen = format!("127.0.0.1:{port}");
     config.server.public_url = Some(format!("http://127.0.0.1:{port}"));
-    config.twilio.account_sid = Some(stage.twilio.account_sid().to_owned());
-    config.twilio.auth_token = Some(Secret::new(Stage::AUTH_TOKEN));
-    config.twilio.phone_number = Some(stage.twilio.number().to_owned());
-    stage
-        .twilio
-        .api_base()
-        .clone_into(&mut config.twilio.api_base);
-    config.plivo.auth_id = Some(stage.plivo.auth_id().to_owned());
-    config.plivo.auth_token = Some(Secret::new(Stage::AUTH_TOKEN));
-    config.plivo.phone_number = Some(stage.plivo.number().to_owned());
-    stage
-        .plivo
-        .api_base()
-        .clone_into(&mut config.plivo.api_base);
-    config.openai.api_key = Some(Secret::new(Stage::API_KEY));
-    config.openai.api_base = stage.openai.api_base();
-    config.openai.instructions = Some(Stage::INSTRUCTIONS.to_owned());
-    stage
-        .openai
-        .realtime_url()
-        .clone_into(&mut config.openai.realtime_url);
-    config.elevenlabs.api_key = Some(Secret::new(Stage::API_KEY));
-    config.elevenlabs.agent_id = Some(Stage::AGENT_ID.to_owned());
-    stage
-        .elevenlabs
-        .api_base()
-        .clone_into(&mut config.elevenlabs.api_base);
-    stage
-        .elevenlabs
-        .ws_base()
-        .clone_into(&mut config.elevenlabs.ws_base);
-    place_parts(config, stage);
+    let openai = stage.openai.api_base();
+    for (key, value) in [
+        ("twilio.account_sid", stage.twilio.account_sid()),
+        ("twilio.auth_token", Stage::AUTH_TOKEN),
+        ("twilio.phone_number", stage.twilio.number()),
+        ("twilio.api_base", stage.twilio.api_base()),
+        ("plivo.auth_id", stage.plivo.auth_id()),
+        ("plivo.auth_token", Stage::AUTH_TOKEN),
+        ("plivo.phone_number", stage.plivo.number()),
+        ("plivo.api_base", stage.plivo.api_base()),
+        ("openai.api_key", Stage::API_KEY),
+        ("openai.api_base", openai.as_str()),
+        ("openai.instructions", Stage::INSTRUCTIONS),
+        ("openai.realtime_url", stage.openai.realtime_url()),
+        ("elevenlabs.api_key", Stage::API_KEY),
+        ("elevenlabs.agent_id", Stage::AGENT_ID),
+        ("elevenlabs.api_base", stage.elevenlabs.api_base()),
+        ("elevenlabs.ws_base", stage.elevenlabs.ws_base()),
+        // The pipeline agent's three servers are one here.
+        ("chat.asr.url", stage.parts.url()),
+        ("chat.llm.url", stage.parts.url()),
+        ("chat.tts.url", stage.parts.url()),
+    ] {
+        config.settings.put(key, value);
+    }
     place_webhooks(config, stage, port);
     config.auth.admin_token = None;
     config.agents = vec![

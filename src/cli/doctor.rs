@@ -11,64 +11,12 @@ use serde_json::json;
 use crate::audio;
 use crate::engine::Clock;
 
-use super::config::{Config, Loaded, is_loopback};
+use crate::providers::shell::is_loopback_url;
+use crate::providers::vendor::{Check, State, fail, ok, registry, warn};
+
+use super::config::{Config, Loaded};
 use super::out;
-use super::{Exit, Failure, Outcome, local, vendors};
-
-/// How a check came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Ok,
-    /// Works, but something could be better or is not set up.
-    Warn,
-    Fail,
-}
-
-impl State {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warn => "warn",
-            Self::Fail => "fail",
-        }
-    }
-}
-
-/// One line of the report.
-#[derive(Debug)]
-pub struct Check {
-    name: String,
-    state: State,
-    message: String,
-    fix: String,
-}
-
-pub fn ok(name: impl Into<String>, message: impl Into<String>) -> Check {
-    Check {
-        name: name.into(),
-        state: State::Ok,
-        message: message.into(),
-        fix: String::new(),
-    }
-}
-
-pub fn warn(name: impl Into<String>, message: impl Into<String>, fix: impl Into<String>) -> Check {
-    Check {
-        name: name.into(),
-        state: State::Warn,
-        message: message.into(),
-        fix: fix.into(),
-    }
-}
-
-pub fn fail(name: impl Into<String>, message: impl Into<String>, fix: impl Into<String>) -> Check {
-    Check {
-        name: name.into(),
-        state: State::Fail,
-        message: message.into(),
-        fix: fix.into(),
-    }
-}
+use super::{Exit, Failure, Outcome, local};
 
 /// Exit 0: fine, 1: something fails, 2: the configuration is wrong.
 pub async fn run(loaded: &Loaded, live: bool, as_json: bool) -> Outcome {
@@ -229,7 +177,7 @@ fn public_url(config: &Config) -> Check {
             "server.public_url is not set: carriers cannot reach this backend",
             "give the https address of your proxy or tunnel; not needed for the demo",
         ),
-        Some(url) if url.starts_with("https://") || is_loopback(url) => ok(NAME, url.clone()),
+        Some(url) if url.starts_with("https://") || is_loopback_url(url) => ok(NAME, url.clone()),
         Some(url) => fail(
             NAME,
             format!("{url} is not https: carriers open media streams with TLS only"),
@@ -239,29 +187,15 @@ fn public_url(config: &Config) -> Check {
 }
 
 fn vendors(config: &Config) -> Vec<Check> {
-    let mut checks: Vec<Check> = vendors::shown_carriers(config)
-        .into_iter()
-        .map(|carrier| (carrier.check)(config))
-        .collect();
-    checks.extend(
-        vendors::shown_agents(config)
-            .into_iter()
-            .map(|agent| (agent.check)(config)),
-    );
-    let uses_elevenlabs = vendors::shown_agents(config)
-        .iter()
-        .any(|agent| agent.kind == crate::providers::elevenlabs::VENDOR);
-    if uses_elevenlabs {
-        checks.push(match &config.elevenlabs.webhook_secret {
-            Some(_) => ok("webhooks", "the ElevenLabs webhook secret is set"),
-            None => warn(
-                "webhooks",
-                "no ElevenLabs webhook secret: its webhooks answer 503",
-                "set elevenlabs.webhook_secret_file; not needed while wallboard bridges the calls",
-            ),
-        });
-    }
-    checks
+    let setup = &config.setup();
+    let carriers = registry::shown_carriers(setup).into_iter();
+    let agents = registry::shown_agents(setup);
+    let lines = agents.iter().filter_map(|agent| agent.own_lines.as_ref());
+    carriers
+        .map(|carrier| (carrier.check)(setup))
+        .chain(agents.iter().map(|agent| (agent.check)(setup)))
+        .chain(lines.map(|lines| (lines.check)(setup)))
+        .collect()
 }
 
 fn terminal() -> Vec<Check> {
@@ -364,14 +298,14 @@ async fn live_checks(config: &Config) -> Vec<Check> {
         )];
     };
     let mut checks = Vec::new();
-    let carriers = vendors::CARRIERS
+    let carriers = registry::CARRIERS
         .iter()
         .map(|carrier| (carrier.name, carrier.title, carrier.probe));
-    let agents = vendors::AGENTS
+    let agents = registry::AGENTS
         .iter()
         .map(|agent| (agent.kind, agent.title, agent.probe));
     for (name, title, probe) in carriers.chain(agents) {
-        if let Some(request) = probe(config, &http) {
+        if let Some(request) = probe(&config.setup(), &http) {
             checks.extend(ask(&format!("live-{name}"), title, request).await);
         }
     }

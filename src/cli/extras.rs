@@ -8,15 +8,14 @@ use std::time::Duration;
 use crate::bridge::CostMax;
 use crate::call::Secret;
 use crate::engine::{AgentExtras, AgentTool, Clock, Speaker};
-use crate::providers::elevenlabs;
 use crate::providers::hooks::HookSettings;
 use crate::providers::hooks::shell::HookTool;
-use crate::providers::openai::{TRANSFER_CALL, Tool};
 use crate::providers::speech::SpeechSettings;
-use crate::providers::speech::shell::{ElevenLabsVoice, SpeechService};
+use crate::providers::speech::shell::SpeechService;
+use crate::providers::tools::{TRANSFER_CALL, Tool};
+use crate::providers::vendor::{Agent, Keys as _};
 
 use super::config::{AgentConfig, Config, ToolConfig};
-use super::vendors::elevenlabs_settings;
 use super::{Failure, Outcome};
 
 /// The agent raises its hand; known to every agent.
@@ -28,17 +27,14 @@ const SPEECH_MODEL: &str = "gpt-4o-mini-tts";
 const SPEECH_VOICE: &str = "shimmer";
 
 /// What the engine needs to know of one agent.
-pub fn of(config: &Config, agent: &AgentConfig) -> Outcome<AgentExtras> {
-    let usd_minute = match agent.kind.as_str() {
-        // Named by what was used, as far as prices are known; else by the minute.
-        "openai" if config.pricing.openai.is_none() => 0.0,
-        "openai" => config.pricing.openai.unwrap_or_default(),
-        "elevenlabs" => config.pricing.elevenlabs.unwrap_or_default(),
-        _ => 0.0,
-    };
+pub fn of(config: &Config, vendor: &Agent, agent: &AgentConfig) -> Outcome<AgentExtras> {
+    // Where it is not sold by the minute, what was used names the price as far as that is known.
+    let by_minute = vendor.minute_price;
+    let usd_minute = by_minute.and_then(|key| config.settings.figure(key.name));
+    let usd_minute = usd_minute.unwrap_or_default();
     Ok(AgentExtras {
         cost_max: agent.limits.usd.map(|usd| CostMax { usd, usd_minute }),
-        speaker: speaker(config, agent)?,
+        speaker: speaker(config, vendor, agent)?,
         tools: hooks(config, agent)?,
     })
 }
@@ -88,32 +84,26 @@ fn named<'c>(
     config.tools.iter().filter(names)
 }
 
-fn speaker(config: &Config, agent: &AgentConfig) -> Outcome<Option<Arc<dyn Speaker>>> {
-    let tts = &config.chat.tts;
-    if let Some(url) = &tts.url {
-        let settings = SpeechSettings {
-            url: url.clone(),
-            model: tts.model.clone().unwrap_or_else(|| SPEECH_MODEL.into()),
-            voice: tts.voice.clone().unwrap_or_else(|| SPEECH_VOICE.into()),
-            api_key: tts.api_key.clone(),
-        };
-        let service = SpeechService::new(settings).map_err(|reason| not_set_up(&reason))?;
-        return Ok(Some(Arc::new(service)));
-    }
-    if agent.kind != elevenlabs::VENDOR {
-        return Ok(None);
-    }
-    let agent_id = agent
-        .agent_id
-        .as_ref()
-        .or(config.elevenlabs.agent_id.as_ref());
-    let Some(agent_id) = agent_id else {
-        return Ok(None);
+/// The speech service of the house, else the vendor's own voice.
+fn speaker(
+    config: &Config,
+    vendor: &Agent,
+    agent: &AgentConfig,
+) -> Outcome<Option<Arc<dyn Speaker>>> {
+    let keys = &config.settings;
+    let Some(url) = keys.text("chat.tts.url") else {
+        let own = (vendor.speaker)(&config.setup(), agent);
+        return own.map_err(|reason| not_set_up(&reason));
     };
-    let settings = elevenlabs_settings(config);
-    let voice = ElevenLabsVoice::new(&settings, agent_id, agent.voice.as_deref())
-        .map_err(|reason| not_set_up(&reason))?;
-    Ok(voice.map(|voice| Arc::new(voice) as Arc<dyn Speaker>))
+    let or = |key: &str, usual: &str| keys.text(key).unwrap_or_else(|| usual.to_owned());
+    let service = SpeechService::new(SpeechSettings {
+        url,
+        model: or("chat.tts.model", SPEECH_MODEL),
+        voice: or("chat.tts.voice", SPEECH_VOICE),
+        api_key: keys.secret("chat.tts.api_key"),
+    });
+    let service = service.map_err(|reason| not_set_up(&reason))?;
+    Ok(Some(Arc::new(service)))
 }
 
 fn hooks(config: &Config, agent: &AgentConfig) -> Outcome<BTreeMap<String, Arc<dyn AgentTool>>> {

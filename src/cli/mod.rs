@@ -28,7 +28,6 @@ mod sound;
 mod start_screen;
 mod token;
 mod trigger;
-mod vendors;
 mod verbs;
 mod wiring;
 

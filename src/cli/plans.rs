@@ -1,7 +1,6 @@
 //! Configuration → carriers, agents, routes and detector thresholds. Opens no socket by itself.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use regex::{RegexBuilder, RegexSetBuilder};
@@ -9,22 +8,24 @@ use regex::{RegexBuilder, RegexSetBuilder};
 use crate::bridge::AgentBrief;
 use crate::call::{Direction, StoreLevel};
 use crate::engine::{
-    AgentPlan, Amd, Bounds, Carriers, ConversationMonitor, Fallback, OnMachine, Plans, Rates,
-    Route, Thresholds, Vendors, WatchWords,
+    AgentPlan, Amd, Bounds, Carriers, Fallback, Hints, OnMachine, Plans, Rates, Route, Thresholds,
+    Vendors, WatchWords,
 };
 use crate::media;
+use crate::providers::vendor::{Key, Keys as _, registry};
+use crate::server::ConversationSettings;
 
 use super::config::{
-    AgentConfig, AlertsConfig, Config, FallbackConfig, PricingConfig, QualityConfig, RouteConfig,
+    AgentConfig, AlertsConfig, Config, FallbackConfig, QualityConfig, RouteConfig,
 };
-use super::{Failure, Outcome, extras, vendors};
+use super::{Failure, Outcome, extras};
 
 /// The carriers that are configured well enough to be given orders.
 pub fn carriers(config: &Config) -> Outcome<Carriers> {
     let mut carriers = Carriers::new();
-    for carrier in vendors::CARRIERS {
-        let control =
-            (carrier.control)(config).map_err(|reason| not_set_up(carrier.title, &reason))?;
+    for carrier in registry::CARRIERS {
+        let control = (carrier.control)(&config.setup())
+            .map_err(|reason| not_set_up(carrier.title, &reason))?;
         if let Some(control) = control {
             carriers.insert(carrier.name, control);
         }
@@ -34,18 +35,63 @@ pub fn carriers(config: &Config) -> Outcome<Carriers> {
 
 /// The agent vendors that can place calls on lines of their own.
 pub fn callers(config: &Config) -> Outcome<Vendors> {
-    vendors::callers(config).map_err(|(title, reason)| not_set_up(title, &reason))
+    let mut callers = Vendors::new();
+    for (agent, lines) in registry::with_own_lines() {
+        let calls = (lines.calls)(&config.setup());
+        let calls = calls.map_err(|reason| not_set_up(agent.title, &reason))?;
+        callers.extend(calls.map(|calls| (calls.name(), calls)));
+    }
+    Ok(callers)
 }
 
-/// What follows conversations an agent vendor runs by itself, where that is wanted.
-pub fn monitor(config: &Config) -> Outcome<Option<Arc<dyn ConversationMonitor>>> {
-    vendors::monitor(config).map_err(|(title, reason)| not_set_up(title, &reason))
+/// The webhooks of conversations an agent vendor runs by itself, and what follows those where that
+/// is wanted.
+pub fn conversations(config: &Config) -> Outcome<ConversationSettings> {
+    let setup = &config.setup();
+    let mut settings = ConversationSettings::default();
+    for (agent, lines) in registry::with_own_lines() {
+        let monitor = (lines.monitor)(setup).map_err(|reason| not_set_up(agent.title, &reason))?;
+        settings.monitor = settings.monitor.or(monitor);
+        settings.webhook_secret = settings.webhook_secret.or_else(|| (lines.secret)(setup));
+        settings.has_agent |= (lines.has_agent)(setup);
+    }
+    Ok(settings)
+}
+
+/// What messages name as missing: the keys that would mend it.
+fn hints() -> Hints {
+    let carriers: Vec<&str> = registry::CARRIERS
+        .iter()
+        .map(|carrier| carrier.account_key)
+        .collect();
+    let agents: Vec<&str> = registry::AGENTS
+        .iter()
+        .filter_map(|agent| agent.main_key)
+        .collect();
+    let lines: Vec<&str> = registry::with_own_lines()
+        .map(|(_, lines)| lines.needs)
+        .collect();
+    let voices = registry::AGENTS
+        .iter()
+        .filter_map(|agent| agent.speaker_needs);
+    Hints {
+        carrier: format!("set {} in config.toml", carriers.join(" or ")),
+        agent: format!(
+            "set {}, or add an [[agent]] and a [[route]]",
+            agents.join(" or ")
+        ),
+        own_line: format!("set {}", lines.join(", or ")),
+        speech: std::iter::once("chat.tts")
+            .chain(voices)
+            .collect::<Vec<_>>()
+            .join(", or "),
+    }
 }
 
 /// The carrier of calls placed without naming one, where there is one.
 pub fn default_carrier(config: &Config, carriers: &Carriers) -> Option<String> {
     let wanted = config.server.default_carrier.as_deref();
-    let names = || vendors::CARRIERS.iter().map(|carrier| carrier.name);
+    let names = || registry::CARRIERS.iter().map(|carrier| carrier.name);
     wanted
         .into_iter()
         .chain(names())
@@ -56,16 +102,16 @@ pub fn default_carrier(config: &Config, carriers: &Carriers) -> Option<String> {
 /// Agents and routes.
 pub fn plans(config: &Config) -> Outcome<Plans> {
     let mut agents = BTreeMap::new();
-    let built_in = vendors::AGENTS
+    let built_in = registry::AGENTS
         .iter()
-        .filter_map(|vendor| (vendor.built_in)(config));
+        .filter_map(|vendor| (vendor.built_in)(&config.setup()));
     // The user's own last: one that is called like a built-in agent takes its place.
     for agent in built_in.chain(config.agents.iter().cloned()) {
         if let Some(plan) = agent_plan(config, &agent)? {
             agents.insert(plan.id.clone(), plan);
         }
     }
-    let default_by_carrier = vendors::CARRIERS
+    let default_by_carrier = registry::CARRIERS
         .iter()
         .filter(|carrier| agents.contains_key(carrier.usual_agent))
         .map(|carrier| (carrier.name.to_owned(), carrier.usual_agent.to_owned()))
@@ -92,22 +138,24 @@ pub fn plans(config: &Config) -> Outcome<Plans> {
         default_by_carrier,
         default_agent: config.server.default_agent.clone(),
         fallback,
+        hints: hints(),
     })
 }
 
 /// `None` for agents that cannot be dialled; `config check` says what they lack, and their calls get
 /// the fallback.
 fn agent_plan(config: &Config, agent: &AgentConfig) -> Outcome<Option<AgentPlan>> {
-    let Some(vendor) = vendors::agent(&agent.kind) else {
+    let Some(vendor) = registry::agent(&agent.kind) else {
         tracing::warn!(agent = %agent.id, kind = %agent.kind, "this kind of agent is not bridged");
         return Ok(None);
     };
-    if let Some((message, _)) = (vendor.lacks)(config, agent) {
+    if let Some((message, _)) = (vendor.lacks)(&config.setup(), agent) {
         tracing::warn!("{message}");
         return Ok(None);
     }
-    let dialer =
-        (vendor.dialer)(config, agent).map_err(|reason| not_set_up(vendor.title, &reason))?;
+    let tools = extras::declared(config, agent);
+    let dialer = (vendor.dialer)(&config.setup(), agent, tools)
+        .map_err(|reason| not_set_up(vendor.title, &reason))?;
     Ok(Some(AgentPlan {
         id: agent.id.clone(),
         kind: vendor.kind,
@@ -121,7 +169,7 @@ fn agent_plan(config: &Config, agent: &AgentConfig) -> Outcome<Option<AgentPlan>
         },
         minutes_max: agent.limits.minutes,
         concurrent_max: agent.limits.concurrent,
-        extras: extras::of(config, agent)?,
+        extras: extras::of(config, vendor, agent)?,
     }))
 }
 
@@ -240,16 +288,17 @@ pub fn quality(config: &QualityConfig) -> media::Thresholds {
 }
 
 /// What a minute costs.
-pub fn rates(config: &PricingConfig) -> Rates {
-    let known = |pairs: [(&str, Option<f64>); 2]| {
-        pairs
-            .into_iter()
-            .filter_map(|(name, rate)| Some((name.to_owned(), rate?)))
-            .collect()
-    };
+pub fn rates(config: &Config) -> Rates {
+    let figure = |key: Key| config.settings.figure(key.name);
+    let carriers = registry::CARRIERS.iter();
+    let agents = registry::AGENTS.iter();
     Rates {
-        carriers: known([("twilio", config.twilio), ("plivo", config.plivo)]),
-        agents: known([("elevenlabs", config.elevenlabs), ("openai", config.openai)]),
+        carriers: carriers
+            .filter_map(|carrier| Some((carrier.name.to_owned(), figure(carrier.minute_price)?)))
+            .collect(),
+        agents: agents
+            .filter_map(|agent| Some((agent.kind.to_owned(), figure(agent.minute_price?)?)))
+            .collect(),
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::audio::Prime;
 use crate::engine::Tasks;
+use crate::providers::vendor::registry;
 use crate::server::WebhookLog;
 use crate::ui::{Exit, Mode};
 
@@ -18,7 +19,7 @@ use super::logging::{self, Sink};
 use super::screen::{self, Endpoint, Shown};
 use super::serve::{self, Signals};
 use super::wiring::{Backend, StartOptions, user_name};
-use super::{Failure, Outcome, config_verbs, vendors};
+use super::{Failure, Outcome, config_verbs};
 
 /// How often a backend without a screen looks whether it is still needed.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -31,10 +32,7 @@ pub fn on_a_terminal() -> bool {
 
 /// Nothing is configured that a backend could take calls with.
 pub fn is_bare(loaded: &Loaded, config: &Config) -> bool {
-    loaded.file.is_none()
-        && config.twilio.account_sid.is_none()
-        && config.twilio.auth_token.is_none()
-        && config.elevenlabs.agent_id.is_none()
+    loaded.file.is_none() && !registry::is_anything_wanted(&config.setup())
 }
 
 /// What a screen without a terminal is told.
@@ -159,13 +157,16 @@ fn endpoints(backend: &Backend, config: &Config, tasks: &Tasks) -> Vec<Endpoint>
         .clone()
         .unwrap_or_else(|| backend.url.clone());
     let mut all: Vec<(String, String)> = Vec::new();
-    for carrier in vendors::shown_carriers(config) {
+    let setup = &config.setup();
+    for carrier in registry::shown_carriers(setup) {
         let pastes = carrier.pastes(&base).into_iter();
         all.extend(pastes.map(|(label, url)| (format!("{}: {label}", carrier.title), url)));
     }
-    if config.elevenlabs.webhook_secret.is_some() {
-        let pastes = serve::elevenlabs_urls(&base).into_iter();
-        all.extend(pastes.map(|(label, url)| (label.to_owned(), url)));
+    for (_, lines) in registry::with_own_lines() {
+        if (lines.secret)(setup).is_some() {
+            let pastes = lines.pastes(&base).into_iter();
+            all.extend(pastes.map(|(label, url)| (label.to_owned(), url)));
+        }
     }
     let endpoints: Vec<Endpoint> = all
         .into_iter()

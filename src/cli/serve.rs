@@ -4,12 +4,13 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::engine::Tasks;
+use crate::providers::vendor::registry;
 
 use super::args::Start;
 use super::config::{Config, Loaded};
 use super::logging::{self, Sink};
 use super::wiring::{Backend, StartOptions};
-use super::{Failure, Outcome, config_verbs, vendors};
+use super::{Failure, Outcome, config_verbs};
 
 /// After a second SIGTERM.
 const HURRY: Duration = Duration::from_secs(5);
@@ -55,18 +56,6 @@ fn announce(backend: &Backend, config: &Config, options: StartOptions) -> Outcom
     Ok(())
 }
 
-/// What to paste into ElevenLabs' console: label and URL.
-pub fn elevenlabs_urls(base: &str) -> Vec<(&'static str, String)> {
-    [
-        ("Post-call webhook", "post-call"),
-        ("Conversation events", "conversation-events"),
-        ("Conversation initiation", "conversation-initiation"),
-    ]
-    .into_iter()
-    .map(|(label, path)| (label, format!("{base}/api/webhooks/elevenlabs/{path}")))
-    .collect()
-}
-
 fn vendor_urls(base: &str, config: &Config) -> Vec<String> {
     let block = |title: &str, urls: &[(&str, String)]| {
         let width = urls.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
@@ -85,21 +74,22 @@ fn vendor_urls(base: &str, config: &Config) -> Vec<String> {
         }
     };
     let mut blocks = Vec::new();
-    for carrier in vendors::shown_carriers(config) {
+    let setup = &config.setup();
+    for carrier in registry::shown_carriers(setup) {
         let title = format!("Paste into {} ({}):", carrier.title, carrier.console);
         blocks.push(block(&title, &carrier.pastes(base)));
-        blocks.push(closed(!(carrier.is_open)(config), carrier.secret_key));
+        blocks.push(closed(!(carrier.is_open)(setup), carrier.secret_key));
     }
-    if config.elevenlabs.agent_id.is_some() || config.elevenlabs.webhook_secret.is_some() {
-        let mut elevenlabs = block(
-            "Paste into ElevenLabs (Agents → Settings → Webhooks), if you want its analysis:",
-            &elevenlabs_urls(base),
+    for (agent, lines) in registry::with_own_lines() {
+        let is_closed = (lines.secret)(setup).is_none();
+        if is_closed && !(lines.has_agent)(setup) {
+            continue;
+        }
+        let title = format!(
+            "Paste into {} ({}), if you want its analysis:",
+            agent.title, lines.console
         );
-        elevenlabs.push_str(&closed(
-            config.elevenlabs.webhook_secret.is_none(),
-            "elevenlabs.webhook_secret",
-        ));
-        blocks.push(elevenlabs);
+        blocks.push(block(&title, &lines.pastes(base)) + &closed(is_closed, lines.secret_key));
     }
     blocks
 }

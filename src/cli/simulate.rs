@@ -8,6 +8,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::engine::Tasks;
+use crate::providers::vendor::Keys as _;
 use crate::simulator::Stamped;
 use crate::simulator::elevenlabs::{AgentFaults, ElevenLabsSimConfig};
 use crate::simulator::line::{CutHow, Faults};
@@ -72,28 +73,14 @@ async fn carrier(args: &SimulateCarrier, config: &Config) -> Outcome {
         Some(url) => parse_url(url)?,
         None => Place::find(&Remote::default(), config)?.url,
     };
-    let (vendor, account_key, account, token, number) = match args.vendor {
-        CarrierName::Twilio => {
-            let own = &config.twilio;
-            (
-                Vendor::Twilio,
-                "account_sid",
-                &own.account_sid,
-                &own.auth_token,
-                &own.phone_number,
-            )
-        }
-        CarrierName::Plivo => {
-            let own = &config.plivo;
-            (
-                Vendor::Plivo,
-                "auth_id",
-                &own.auth_id,
-                &own.auth_token,
-                &own.phone_number,
-            )
-        }
+    let (vendor, name, account_key) = match args.vendor {
+        CarrierName::Twilio => (Vendor::Twilio, "twilio", "account_sid"),
+        CarrierName::Plivo => (Vendor::Plivo, "plivo", "auth_id"),
     };
+    let keys = &config.settings;
+    let account = keys.text(&format!("{name}.{account_key}"));
+    let token = keys.secret(&format!("{name}.auth_token"));
+    let number = keys.text(&format!("{name}.phone_number"));
     let mut load = CarrierLoad::new(vendor, target);
     load.public_url = match &config.server.public_url {
         Some(url) => Some(Url::parse(url).map_err(|error| {
@@ -109,7 +96,7 @@ async fn carrier(args: &SimulateCarrier, config: &Config) -> Outcome {
         load.auth_token = token;
     }
     if let Some(number) = number {
-        load.number.clone_from(number);
+        load.number = number;
     }
     load.calls = args.calls as usize;
     load.ramp = duration(&args.ramp)?;
@@ -154,11 +141,11 @@ async fn realtime(args: &SimulateAgent, config: &Config, tasks: &Tasks) -> Outco
         faults: agent_faults(&args.fault)?,
         load: stamped(args)?,
         seed: args.seed,
-        beta: config.openai.dialect == "beta",
+        beta: config.settings.text_or_default("openai.dialect") == "beta",
         ..OpenAiSimConfig::default()
     };
-    if let Some(key) = &config.openai.api_key {
-        cfg.api_key = key.expose().to_owned();
+    if let Some(key) = config.settings.secret("openai.api_key") {
+        key.expose().clone_into(&mut cfg.api_key);
     }
     let figures = run_realtime(cfg, tasks, |sim| {
         let _gone = out::json(&json!({"realtime_url": sim.realtime_url()}));
@@ -184,8 +171,8 @@ async fn agent(args: &SimulateAgent, config: &Config) -> Outcome {
         seed: args.seed,
         ..ElevenLabsSimConfig::default()
     };
-    if let Some(key) = &config.elevenlabs.api_key {
-        cfg.api_key = key.expose().to_owned();
+    if let Some(key) = config.settings.secret("elevenlabs.api_key") {
+        key.expose().clone_into(&mut cfg.api_key);
     }
     if let Some(format) = &args.format {
         cfg.output_format.clone_from(format);

@@ -9,16 +9,17 @@ use url::Url;
 
 use crate::call::{Grant, Role, Secret};
 use crate::engine::{Clock, Core, CoreParts, EmbeddedBackend, RecordingVault, Tasks, watch_calls};
+use crate::providers::vendor::registry;
 use crate::server::{
-    Auth, CarrierRoutes, ChatDesk, ConversationSettings, Network, Server, ServerParts,
-    ServerSettings, StartError, TlsFiles, TokenStore,
+    Auth, CarrierRoutes, ChatDesk, Network, Server, ServerParts, ServerSettings, StartError,
+    TlsFiles, TokenStore,
 };
 
 use crate::store::{self, Recordings, Retention, SqliteJournal};
 
 use super::config::{Config, RetentionConfig};
 use super::local::DataDir;
-use super::{Failure, Outcome, plans, vendors};
+use super::{Failure, Outcome, plans};
 
 /// How long stopping may take once calls are dealt with.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -102,11 +103,7 @@ impl Backend {
         let parts = ServerParts {
             carriers: carrier_routes(config),
             chat,
-            conversations: ConversationSettings {
-                webhook_secret: config.elevenlabs.webhook_secret.clone(),
-                has_agent: config.elevenlabs.agent_id.is_some(),
-                monitor: plans::monitor(config)?,
-            },
+            conversations: plans::conversations(config)?,
             metrics: metrics(&tasks),
             ..ServerParts::new(
                 core.clone(),
@@ -123,7 +120,7 @@ impl Backend {
             }
         };
         core.keep_house();
-        core.keep_prices(plans::rates(&config.pricing));
+        core.keep_prices(plans::rates(config));
         let url = match &config.server.public_url {
             // A certificate is good for its own name only.
             Some(public) if has_tls => public.clone(),
@@ -187,8 +184,8 @@ fn machine_name() -> String {
 /// Every carrier's routes, set up or not: one that is not says what it lacks.
 fn carrier_routes(config: &Config) -> CarrierRoutes {
     let mut routes = CarrierRoutes::new();
-    for carrier in vendors::CARRIERS {
-        routes.add((carrier.desk)(config));
+    for carrier in registry::CARRIERS {
+        routes.add((carrier.desk)(&config.setup()));
     }
     routes
 }

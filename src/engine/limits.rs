@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::call::{Call, Limit};
+use crate::call::{Call, CallFacts, Limit};
 
 use super::ports::{CarrierControl, Speaker};
 use super::{AgentPlan, Core};
@@ -17,20 +17,24 @@ pub(super) enum Mouth {
     Speaker(Arc<dyn Speaker>),
     /// The carrier says them.
     Carrier(Arc<dyn CarrierControl>),
+    /// Nobody: they are read.
+    Written,
 }
 
 /// Not an action of an operator's: what taking over cannot do to this agent.
 const HUSH: &str = "hush_agent";
-const NO_MOUTH: &str = "this agent speaks no given text and no speech service is configured \
-    (chat.tts, or elevenlabs.api_key and a voice)";
-
 const NO_HUSH: &str = "goes on unheard: cannot be hushed";
 
-/// The limits of calls of this carrier with this agent.
-pub(super) fn of(core: &Core, carrier: &str, agent: &AgentPlan) -> Vec<Limit> {
+/// The limits of this call with this agent.
+pub(super) fn of(core: &Core, facts: &CallFacts, agent: &AgentPlan) -> Vec<Limit> {
+    let carrier = facts.carrier.as_str();
     let mut limits = Vec::new();
-    if mouth(core, carrier, agent, false).is_none() {
-        limits.extend(["say", "take_over"].map(|action| limit(action, NO_MOUTH)));
+    if mouth(core, facts, agent, false).is_none() {
+        let why = format!(
+            "this agent speaks no given text and no speech service is configured ({})",
+            core.plans.hints.speech
+        );
+        limits.extend(["say", "take_over"].map(|action| limit(action, &why)));
     }
     if let Some(control) = core.carriers.get(carrier) {
         if !control.transfers() {
@@ -49,16 +53,22 @@ pub(super) fn of(core: &Core, carrier: &str, agent: &AgentPlan) -> Vec<Limit> {
     limits
 }
 
-/// Who says given words. `by_operator`: verbatim counts more than the agent's own voice.
+/// Who says given words. `by_operator`: verbatim counts more than the agent's own voice. Where nobody
+/// listens no speech is made.
 pub(super) fn mouth(
     core: &Core,
-    carrier: &str,
+    facts: &CallFacts,
     agent: &AgentPlan,
     by_operator: bool,
 ) -> Option<Mouth> {
-    let speaker = agent.extras.speaker.clone().map(Mouth::Speaker);
+    let control = core.carriers.get(facts.carrier.as_str());
+    let id = facts.carrier_call_id.as_deref().unwrap_or_default();
+    let speaker = if control.is_some_and(|control| control.is_read(id)) {
+        Some(Mouth::Written)
+    } else {
+        agent.extras.speaker.clone().map(Mouth::Speaker)
+    };
     let itself = agent.dialer.can_say().then_some(Mouth::Agent);
-    let control = core.carriers.get(carrier);
     let control = control.filter(|control| control.can_speak());
     let carrier = control.cloned().map(Mouth::Carrier);
     if by_operator {
@@ -71,12 +81,7 @@ pub(super) fn mouth(
 /// The mouth of a call on the board.
 pub(super) fn mouth_of(core: &Core, call: &Call) -> Option<Mouth> {
     let plan = core.plans.decide(call).ok()?;
-    mouth(
-        core,
-        &call.facts.carrier,
-        &plan.agent,
-        call.held_by.is_some(),
-    )
+    mouth(core, &call.facts, &plan.agent, call.held_by.is_some())
 }
 
 fn limit(action: &str, reason: &str) -> Limit {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::bridge::{AgentBrief, CostMax};
 use crate::call::{Call, CallFacts, Direction, ErrorCode, Refusal, StoreLevel};
 
+use super::hints::Hints;
 use super::ports::{AgentDialer, AgentTool, Speaker};
 
 /// What the caller gets when the agent is gone for good. The carrier does it: the stream is closed
@@ -103,6 +104,7 @@ pub struct Plans {
     pub default_by_carrier: BTreeMap<String, String>,
     pub default_agent: Option<String>,
     pub fallback: Fallback,
+    pub hints: Hints,
 }
 
 impl Default for Plans {
@@ -116,6 +118,7 @@ impl Default for Plans {
             fallback: Fallback::Say(
                 "We are sorry, we cannot take your call right now. Please try again later.".into(),
             ),
+            hints: Hints::default(),
         }
     }
 }
@@ -182,7 +185,7 @@ impl Plans {
             Refusal::new(
                 ErrorCode::Unavailable,
                 "no agent is configured for this call",
-                "set elevenlabs.agent_id or openai.api_key, or add an [[agent]] and a [[route]]",
+                self.hints.agent.clone(),
             )
         })?;
         let fallback = route.and_then(|route| route.fallback.clone());

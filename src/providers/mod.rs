@@ -1,4 +1,5 @@
-//! One folder per vendor: pure codecs between bytes and the bridge's words; `shell.rs` does the I/O.
+//! One folder per vendor: pure codecs between bytes and the bridge's words; `shell.rs` does the I/O,
+//! `vendor.rs` says what the rest of the program must know. [`vendor::registry`] lists them.
 //!
 //! Vendors speak of calls by their own ids. [`Subject`] says which call a message is about without
 //! deciding what to do with it; [`News`] is a message read into facts. Posting them is the server's.
@@ -11,7 +12,9 @@ pub mod pipeline;
 pub mod plivo;
 pub mod shell;
 pub mod speech;
+pub mod tools;
 pub mod twilio;
+pub mod vendor;
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -62,6 +65,38 @@ impl News {
             facts,
         }
     }
+}
+
+/// What an answer of a carrier's REST that is not 2xx means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RestFailure {
+    /// The call is over: for a hang-up that is success.
+    AlreadyEnded,
+    /// Wrong credentials.
+    Unauthorized,
+    RateLimited,
+    /// Theirs; may pass.
+    Unavailable {
+        status: u16,
+    },
+    Refused {
+        /// The carrier's own number for it.
+        code: Option<i64>,
+        message: String,
+    },
+}
+
+/// A variable of a call: with the value `text` nobody listens, so nothing is synthesised.
+pub const MODALITY: &str = "modality";
+
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Decodes base64 audio; missing padding is forgiven.

@@ -1,12 +1,18 @@
-//! The voice gateway as a client of text: joining a conversation, a line there, an answer back.
+//! The voice gateway as a client: joining a conversation, a line or sound there, an answer back.
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::RemoteSettings;
 use super::link::Heard;
 use super::socketio::{Address, Conn};
+
+/// Longest sound in one message, base64: 20 s of telephone sound and some.
+const AUDIO_MAX: usize = 256 * 1024;
 
 /// One connection to one conversation. Dropping it leaves.
 pub struct ChatLink {
@@ -26,6 +32,14 @@ pub enum ChatNews {
         text: String,
         is_greeting: bool,
     },
+    /// What is being said, in the format that was asked for.
+    Audio {
+        data: Bytes,
+        /// Nothing of this answer follows.
+        is_last: bool,
+    },
+    /// What has not been played is not to be.
+    Clear,
     Trouble {
         message: String,
         hint: String,
@@ -63,6 +77,17 @@ impl ChatLink {
     /// Says a line. A connection that does not take it is soon heard to be down.
     pub fn say(&self, text: &str) {
         let _down = self.conn.send("text", json!({"data": text}));
+    }
+
+    /// Sends some of the caller's voice: signed 16 bit, little-endian, one channel. `is_end`: they
+    /// have said all. A connection that takes no more loses it, as a telephone line would.
+    pub fn speak(&self, pcm: &[u8], rate_hz: u32, is_end: bool) {
+        let mut meta = json!({"format": "pcm", "sample_rate": rate_hz});
+        if is_end {
+            meta["eos"] = json!(true);
+        }
+        let message = json!({"data": STANDARD.encode(pcm), "meta_info": meta});
+        let _down = self.conn.send("audio", message);
     }
 
     /// Makes the agent be quiet.
@@ -104,6 +129,17 @@ fn read(event: &str, data: &Value) -> Option<ChatNews> {
                 is_greeting: category.and_then(Value::as_str) == Some("agent_welcome_message"),
             })
         }
+        "audio" => {
+            let coded = data.get("data").and_then(Value::as_str)?;
+            // No message of ours is so long; a backend that sends one is not listened to.
+            let coded = Some(coded).filter(|coded| coded.len() <= AUDIO_MAX)?;
+            let ends = data.pointer("/meta_info/end_of_synthesizer_stream");
+            Some(ChatNews::Audio {
+                data: STANDARD.decode(coded).ok()?.into(),
+                is_last: ends == Some(&Value::Bool(true)),
+            })
+        }
+        "clear" => Some(ChatNews::Clear),
         "error" => Some(ChatNews::Trouble {
             message: word("message"),
             hint: word("hint"),
@@ -144,5 +180,15 @@ mod tests {
             })
         );
         assert_eq!(read("audio", &json!({})), None);
+        assert_eq!(read("audio", &json!({"data": "not base64!"})), None);
+        let meta = json!({"end_of_synthesizer_stream": true});
+        assert_eq!(
+            read("audio", &json!({"data": "//8=", "meta_info": meta})),
+            Some(ChatNews::Audio {
+                data: Bytes::from_static(&[255, 255]),
+                is_last: true
+            })
+        );
+        assert_eq!(read("clear", &json!({"data": null})), Some(ChatNews::Clear));
     }
 }

@@ -20,7 +20,9 @@ use crate::bridge::{CarrierCodec, CarrierIn, StreamStart};
 use crate::call::{Call, CallFacts, CallId, CallStatus, ErrorCode, Fact, Source};
 use crate::engine::{Posted, Target, attach_stream};
 
-use super::carriers::{Base, CarrierDesk, CarrierRoutes, WebhookEntry, WebhookVerdict};
+use crate::providers::vendor::{CarrierDesk, WebhookVerdict};
+
+use super::carriers::{CarrierRoutes, WebhookEntry, base};
 use super::error::ApiError;
 use super::guard::Peer;
 use super::state::App;
@@ -95,7 +97,7 @@ fn knock(
         )
         .into_response();
     }
-    let base = Base::of(&app.settings, peer, uri, headers);
+    let base = base::of(&app.settings, peer, uri, headers);
     let path = uri.path_and_query().map_or("/", |whole| whole.as_str());
     let judgement = desk.judge_upgrade(&base.ws(path), headers);
     let signed = unchecked || judgement.verdict == WebhookVerdict::Valid;

@@ -25,10 +25,7 @@ mod tokens;
 mod wire;
 
 pub use auth::{Auth, AuthFailure, Session};
-pub use carriers::{
-    Base, CarrierDesk, CarrierRoutes, Hook, HookRoute, Judgement, PlivoDesk, RETRIES, Reading,
-    StreamDocument, TwilioDesk, Wanted, WebhookEntry, WebhookLog, WebhookVerdict,
-};
+pub use carriers::{CarrierRoutes, WebhookEntry, WebhookLog};
 pub use chat::ChatDesk;
 pub use conversations::ConversationSettings;
 pub use settings::{

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::call::{Grant, Role, Verb};
 use crate::engine::random;
+use crate::providers::hex;
 
 /// What every token of ours begins with, so that a leaked one is recognised.
 pub const TOKEN_PREFIX: &str = "wb_";
@@ -220,15 +221,6 @@ pub fn sum_of(token: &str) -> TokenSum {
 /// A fresh token: 192 bits.
 pub fn new_token() -> String {
     format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(random::<24>()))
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(unix)]

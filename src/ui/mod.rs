@@ -45,7 +45,7 @@ pub use paint::Painter;
 pub use picture::{Still, svg, text};
 pub use run::{Kept, UiError, UiOptions, run};
 pub use sound::{Device, Pan, Sound, SoundState};
-pub use term::{Notify, one_key, restore};
+pub use term::{LineKey, Notify, Signal, Signals, StatusLine, one_key, restore};
 pub use theme::{Depth, Theme, ThemeError};
 pub use update::{Typed, answered, is_about_a_call, prepare, typed, typed_commands, update};
 pub use view::draw;

@@ -5,6 +5,7 @@
 //! delay the picture, never the screen's loop, and never a call.
 
 mod background;
+mod line;
 mod notify;
 
 use std::collections::VecDeque;
@@ -21,6 +22,7 @@ use futures_util::StreamExt;
 use tokio::sync::Notify as Wakeup;
 
 use background::{Heard, Listener};
+pub use line::{LineKey, StatusLine};
 pub use notify::Notify;
 pub(super) use notify::notification_here;
 use notify::{in_tmux, through_tmux};
@@ -386,7 +388,7 @@ pub(super) fn clipboard(text: &str) -> Option<String> {
 
 /// A signal that ends the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Signal {
+pub enum Signal {
     /// The terminal went away.
     Hangup,
     /// Asked to stop from outside.
@@ -396,7 +398,7 @@ pub(super) enum Signal {
 
 /// The signals the screen answers.
 #[derive(Debug)]
-pub(super) struct Signals {
+pub struct Signals {
     #[cfg(unix)]
     streams: [(Signal, tokio::signal::unix::Signal); 3],
 }

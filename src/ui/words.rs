@@ -113,14 +113,7 @@ pub fn direction_word(direction: Direction) -> &'static str {
 
 /// Vendor names as the vendors write them; others as they came.
 pub fn vendor(word: &str) -> &str {
-    match word {
-        "twilio" => "Twilio",
-        "plivo" => "Plivo",
-        "elevenlabs" => "ElevenLabs",
-        "openai" => "OpenAI",
-        "pipeline" => "pipeline",
-        other => other,
-    }
+    crate::providers::vendor::registry::written(word)
 }
 
 /// An agent's id with a capital, as a name.

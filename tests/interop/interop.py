@@ -390,6 +390,22 @@ def test_the_readmes_sample_client_talks_to_an_agent(backend):
     assert "[connected to pipeline]" in said and "[answer-1.wav]" in said, said
 
 
+def test_the_readmes_sample_client_leaves_whatever_it_is_connected_to(backend):
+    def talk(url, words):
+        return subprocess.run(
+            ["node", "talk.mjs", url, "pipeline"], cwd=OPTIONS.node, text=True, input=words, timeout=60,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env={**os.environ, "WALLBOARD_TOKEN": backend.token})
+
+    nobody = f"http://127.0.0.1:{free_port()}"
+    for words in ("exit\n", ""):
+        left = talk(nobody, words)
+        assert left.returncode == 0, left
+    # The end of the input leaves too, once what was asked is answered.
+    left = talk(backend.url, "When are you open?\n")
+    assert left.returncode == 0 and "nine to five" in left.stdout, left
+
+
 def test_chat_verb_talks_in_a_terminal(backend):
     env = {"PATH": os.environ["PATH"], "HOME": backend.dir, "WALLBOARD_TOKEN": backend.token}
     said = subprocess.run(

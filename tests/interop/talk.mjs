@@ -1,5 +1,5 @@
 // Talk to an agent over Socket.IO: `node talk.mjs URL AGENT [speech.wav]`.
-// Type a line to say it; `clear` makes the agent be quiet, `exit` leaves.
+// Type a line to say it; `clear` makes the agent be quiet, `exit` or the end of the input leaves.
 // With a WAV file it says that first. Answers are written to answer-N.wav.
 // Needs: npm install socket.io-client. A token, if the server wants one: WALLBOARD_TOKEN.
 import { readFileSync, writeFileSync } from "node:fs";
@@ -40,16 +40,29 @@ socket.on("audio", ({ data, meta_info: meta }) => {
     console.log(`[${file}]`);
   }
 });
-socket.on("text", ({ data, meta_info: meta }) => { since = meta.sequence_id; console.log(`Agent: ${data}`); });
+socket.on("text", ({ data, meta_info: meta }) => {
+  since = meta.sequence_id;
+  console.log(`Agent: ${data}`);
+  if (meta.message_category === "agent_response") open = Math.max(0, open - 1);
+  if (over && open === 0) leave();
+});
 socket.on("clear", () => { answer = []; });
 socket.on("error", ({ message, hint }) => console.error(`! ${message}${hint ? ` (${hint})` : ""}`));
 socket.on("connect_error", (error) => console.error(`! ${error.message}`));
 socket.on("ended", ({ reason }) => { console.log(`[ended: ${reason}]`); process.exit(0); });
 socket.on("disconnect", (why) => { if (why.startsWith("io ")) process.exit(0); });
 
+// Leaves for sure: a socket that is not connected just now has no goodbye to wait for.
+const leave = () => { socket.disconnect(); setTimeout(() => process.exit(0), 300); };
+let open = speech ? 1 : 0; // turns without an answer yet
+let over = false;          // the input has ended: what is open is still waited for, a minute at most
 createInterface({ input: process.stdin }).on("line", (line) => {
   const text = line.trim();
-  if (text === "exit") socket.disconnect();
-  else if (text === "clear") socket.emit("clear");
-  else if (text) socket.emit("text", { data: text });
+  if (text === "exit") leave();
+  else if (text === "clear") { open = 0; socket.emit("clear"); }
+  else if (text) { open += 1; socket.emit("text", { data: text }); }
+}).on("close", () => {
+  over = true;
+  if (open === 0) leave();
+  else setTimeout(leave, 60_000).unref();
 });

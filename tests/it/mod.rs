@@ -18,4 +18,6 @@ mod support;
 
 #[cfg(target_os = "linux")]
 mod audio_pulse;
+#[cfg(target_os = "linux")]
+mod microphone;
 mod ui_fake;

@@ -17,6 +17,13 @@ pub struct ChatArgs {
         env = "WALLBOARD_AGENT"
     )]
     pub agent: String,
+    /// Begin with the microphone on: the system's, or the input of this name. On a terminal it is
+    /// there and off, and Tab turns it on.
+    #[arg(long, value_name = "SOURCE", num_args = 0..=1, require_equals = true, default_missing_value = "default", env = "WALLBOARD_MIC")]
+    pub mic: Option<String>,
+    /// Words only: look for no sound, and have none synthesised.
+    #[arg(long, conflicts_with = "mic", env = "WALLBOARD_NO_MIC", value_parser = FalseyValueParser::new())]
+    pub no_mic: bool,
     #[command(flatten)]
     pub remote: Remote,
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::providers::vendor::Keys as _;
+
 use super::Problem;
 use super::load::{Loaded, Settings};
 use super::model::{
-    AlertsConfig, AuthConfig, BridgeConfig, ChatConfig, ChatService, Config, ElevenLabsConfig,
-    LogConfig, OpenAiConfig, PlivoConfig, PricingConfig, QualityConfig, RecordingConfig,
-    RetentionConfig, ServerConfig, TokenPrices, TwilioConfig, UiConfig,
+    AlertsConfig, AuthConfig, BridgeConfig, Config, LogConfig, QualityConfig, RecordingConfig,
+    RetentionConfig, ServerConfig, UiConfig,
 };
 
 impl Config {
@@ -19,35 +20,11 @@ impl Config {
         let settings = &loaded.settings;
         let text = |name: &str| settings.text(name).unwrap_or_default();
         Self {
+            settings: settings.clone(),
             server: server(settings),
             data_dir: settings
                 .text("data.dir")
                 .map_or_else(default_data_dir, |dir| expand_home(&dir)),
-            twilio: twilio(settings),
-            plivo: plivo(settings),
-            elevenlabs: ElevenLabsConfig {
-                api_key: settings.secret("elevenlabs.api_key"),
-                agent_id: settings.text("elevenlabs.agent_id"),
-                phone_number_id: settings.text("elevenlabs.phone_number_id"),
-                webhook_secret: settings.secret("elevenlabs.webhook_secret"),
-                monitor: settings.flag("elevenlabs.monitor"),
-                api_base: text("elevenlabs.api_base"),
-                ws_base: text("elevenlabs.ws_base"),
-            },
-            openai: openai(settings),
-            chat: ChatConfig {
-                asr: chat_service(settings, "asr"),
-                llm: chat_service(settings, "llm"),
-                tts: chat_service(settings, "tts"),
-                silence: Duration::from_millis(
-                    millis(settings, "chat.silence_ms").unwrap_or(800).into(),
-                ),
-                fallback_line: settings.text("chat.fallback_line"),
-                usd_asr_minute: settings.figure("chat.usd_asr_minute"),
-                usd_llm_in: settings.figure("chat.usd_llm_in"),
-                usd_llm_out: settings.figure("chat.usd_llm_out"),
-                usd_tts: settings.figure("chat.usd_tts"),
-            },
             bridge: BridgeConfig {
                 transfer_number: settings.text("bridge.transfer_number"),
                 fallback_message: settings.text("bridge.fallback_message"),
@@ -86,14 +63,6 @@ impl Config {
                 events: settings.span("retention.events").unwrap_or_default(),
                 audit: settings.span("retention.audit").unwrap_or_default(),
             },
-            pricing: PricingConfig {
-                twilio: settings.figure("pricing.twilio_usd_per_min"),
-                plivo: settings.figure("pricing.plivo_usd_per_min"),
-                elevenlabs: settings.figure("pricing.elevenlabs_usd_per_min"),
-                openai: settings.figure("pricing.openai_usd_per_min"),
-                as_of: settings.text("pricing.as_of"),
-                openai_tokens: token_prices(settings),
-            },
             log: LogConfig {
                 level: text("log.level"),
                 format: text("log.format"),
@@ -105,30 +74,6 @@ impl Config {
             keymap: loaded.keymap.clone(),
         }
     }
-}
-
-/// `None` when nobody wrote a price down: a table of zeros would call every call free.
-fn token_prices(settings: &Settings) -> Option<TokenPrices> {
-    let figure = |name: &str| settings.figure(&format!("pricing.openai_{name}"));
-    let all = [
-        "text_in",
-        "cached_text_in",
-        "text_out",
-        "audio_in",
-        "cached_audio_in",
-        "audio_out",
-    ];
-    all.iter().find_map(|name| figure(name))?;
-    let of = |name: &str| figure(name).unwrap_or_default();
-    Some(TokenPrices {
-        text_in: of("text_in"),
-        cached_text_in: of("cached_text_in"),
-        text_out: of("text_out"),
-        audio_in: of("audio_in"),
-        cached_audio_in: of("cached_audio_in"),
-        audio_out: of("audio_out"),
-        transcription: figure("transcription_usd_per_min"),
-    })
 }
 
 fn server(settings: &Settings) -> ServerConfig {
@@ -155,57 +100,6 @@ fn server(settings: &Settings) -> ServerConfig {
         tls_key: settings
             .text("server.tls.key")
             .map(|path| expand_home(&path)),
-    }
-}
-
-fn twilio(settings: &Settings) -> TwilioConfig {
-    TwilioConfig {
-        account_sid: settings.text("twilio.account_sid"),
-        auth_token: settings.secret("twilio.auth_token"),
-        phone_number: settings.text("twilio.phone_number"),
-        api_base: settings.text("twilio.api_base").unwrap_or_default(),
-    }
-}
-
-fn plivo(settings: &Settings) -> PlivoConfig {
-    let text = |name: &str| settings.text(name).unwrap_or_default();
-    PlivoConfig {
-        auth_id: settings.text("plivo.auth_id"),
-        auth_token: settings.secret("plivo.auth_token"),
-        other_auth_token: settings.secret("plivo.other_auth_token"),
-        phone_number: settings.text("plivo.phone_number"),
-        api_base: text("plivo.api_base"),
-        header_prefix: text("plivo.header_prefix"),
-        accept_v2: settings.flag("plivo.accept_v2"),
-    }
-}
-
-fn openai(settings: &Settings) -> OpenAiConfig {
-    let text = |name: &str| settings.text(name).unwrap_or_default();
-    OpenAiConfig {
-        api_key: settings.secret("openai.api_key"),
-        model: text("openai.model"),
-        dialect: text("openai.dialect"),
-        realtime_url: text("openai.realtime_url"),
-        api_base: text("openai.api_base"),
-        voice: text("openai.voice"),
-        turn_detection: text("openai.turn_detection"),
-        eagerness: text("openai.eagerness"),
-        vad_threshold: settings.figure("openai.vad_threshold").unwrap_or(0.7),
-        silence_ms: millis(settings, "openai.silence_ms").unwrap_or(800),
-        transcription_model: settings.text("openai.transcription_model"),
-        session_max: settings.span("openai.session_max"),
-        instructions: settings.text("openai.instructions"),
-    }
-}
-
-fn chat_service(settings: &Settings, which: &str) -> ChatService {
-    let name = |leaf: &str| format!("chat.{which}.{leaf}");
-    ChatService {
-        url: settings.text(&name("url")),
-        model: settings.text(&name("model")),
-        api_key: settings.secret(&name("api_key")),
-        voice: settings.text(&name("voice")),
     }
 }
 
@@ -259,7 +153,7 @@ fn quality(settings: &Settings) -> QualityConfig {
         "relaxed" => ((1_500, 2_000), (5_000, 7_000)),
         _ => ((1_200, 2_000), (2_500, 4_000)),
     };
-    let or = |name: &str, preset: u32| millis(settings, name).unwrap_or(preset);
+    let or = |name: &str, preset: u32| settings.count(name).unwrap_or(preset);
     QualityConfig {
         preset,
         turn_p50_ms: (
@@ -279,12 +173,6 @@ fn quality(settings: &Settings) -> QualityConfig {
             settings.figure("quality.loss_bad_pct").unwrap_or(5.0),
         ),
     }
-}
-
-fn millis(settings: &Settings, name: &str) -> Option<u32> {
-    settings
-        .whole(name)
-        .and_then(|number| u32::try_from(number).ok())
 }
 
 fn rows<T: for<'de> Deserialize<'de>>(

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use super::value::is_phone;
 use super::{AgentConfig, Config, FallbackConfig, Loaded, Problem, RouteConfig, nearest};
 use crate::call::StoreLevel;
-use crate::cli::vendors;
 use crate::providers::hooks::shell::check_url;
+use crate::providers::shell::is_loopback_url;
+use crate::providers::vendor::{Fault, registry};
 
 impl Config {
     /// The typed configuration and everything wrong with it, reading included.
@@ -78,7 +79,7 @@ impl Judge<'_> {
             }
         }
         if let Some(url) = &config.server.public_url {
-            if url.starts_with("http://") && !is_loopback(url) {
+            if url.starts_with("http://") && !is_loopback_url(url) {
                 self.warn(
                     "server.public_url is http: media streams need wss, which needs https",
                     "give the https address of your proxy or tunnel",
@@ -95,21 +96,10 @@ impl Judge<'_> {
     }
 
     fn vendors(&mut self, config: &Config) {
-        if config.twilio.account_sid.is_some() && config.twilio.auth_token.is_none() {
-            self.warn(
-                "twilio.account_sid is set but twilio.auth_token is not: its webhooks answer 503",
-                "set twilio.auth_token, TWILIO_AUTH_TOKEN or twilio.auth_token_file",
-            );
-        }
-        if config.plivo.auth_id.is_some() && config.plivo.auth_token.is_none() {
-            self.warn(
-                "plivo.auth_id is set but plivo.auth_token is not: its webhooks answer 503",
-                "set plivo.auth_token, PLIVO_AUTH_TOKEN or plivo.auth_token_file",
-            );
-        }
-        let idle = vendors::CARRIERS.iter().find(|carrier| {
+        self.warn_all(registry::carrier_warnings(&config.setup()));
+        let idle = registry::CARRIERS.iter().find(|carrier| {
             config.server.default_carrier.as_deref() == Some(carrier.name)
-                && !(carrier.is_wanted)(config)
+                && !(carrier.is_wanted)(&config.setup())
         });
         if let Some(carrier) = idle {
             self.warn(
@@ -120,20 +110,12 @@ impl Judge<'_> {
                 format!("set {} and its account", carrier.secret_key),
             );
         }
-        if config.elevenlabs.monitor && config.elevenlabs.api_key.is_none() {
-            self.warn(
-                "elevenlabs.monitor is on, but there is no key for it",
-                "set elevenlabs.api_key, or turn elevenlabs.monitor off",
-            );
-        }
-        if config.elevenlabs.api_key.is_some()
-            && config.elevenlabs.agent_id.is_none()
-            && config.agents.iter().all(|agent| agent.agent_id.is_none())
-        {
-            self.warn(
-                "elevenlabs.api_key is set but no agent is named",
-                "set elevenlabs.agent_id (ELEVENLABS_AGENT_ID)",
-            );
+        self.warn_all(registry::agent_warnings(&config.setup()));
+    }
+
+    fn warn_all(&mut self, faults: Vec<Fault>) {
+        for (message, fix) in faults {
+            self.warn(message, fix);
         }
     }
 
@@ -152,12 +134,12 @@ impl Judge<'_> {
 
     fn agent(&mut self, config: &Config, agent: &AgentConfig) {
         let (id, kind) = (&agent.id, agent.kind.as_str());
-        match vendors::agent(kind).map(|vendor| (vendor.lacks)(config, agent)) {
+        match registry::agent(kind).map(|vendor| (vendor.lacks)(&config.setup(), agent)) {
             Some(Some((message, fix))) => self.error(message, fix),
             Some(None) => {}
             None => self.error(
                 format!("agent {id} has an unknown kind: {kind}"),
-                format!("kind is {}", vendors::agent_kinds().join(" or ")),
+                format!("kind is {}", registry::agent_kinds().join(" or ")),
             ),
         }
         for tool in &agent.tools {
@@ -192,7 +174,7 @@ impl Judge<'_> {
                 self.error(format!("{name} names no agent: {agent}"), fix);
             }
         }
-        let carriers = vendors::line_names();
+        let carriers = registry::line_names();
         let words: [(&str, Option<&str>, &[&str]); 5] = [
             (
                 "amd",
@@ -284,7 +266,7 @@ fn missing_agent(config: &Config, id: &str) -> Option<String> {
         .agents
         .iter()
         .map(|agent| agent.id.as_str())
-        .chain(vendors::agent_kinds())
+        .chain(registry::agent_kinds())
         .collect();
     if known.contains(&id) {
         return None;
@@ -293,14 +275,4 @@ fn missing_agent(config: &Config, id: &str) -> Option<String> {
         || format!("known agents: {}", known.join(", ")),
         |close| format!("did you mean {close}?"),
     ))
-}
-
-/// Whether a URL points at this machine.
-pub fn is_loopback(url: &str) -> bool {
-    url::Url::parse(url).is_ok_and(|url| match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    })
 }

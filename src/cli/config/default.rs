@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use super::keys::{KEYS, Key, Kind, SECTIONS};
+use crate::providers::vendor::registry::{self, CARRIER_NAMES};
+use crate::providers::vendor::{Key, Kind};
+
+use super::keys;
 
 const HEAD: &str = "\
 # wallboard configuration.
@@ -10,7 +13,7 @@ const HEAD: &str = "\
 # Every key is shown with its default, commented out; remove the # to change it.
 # Stronger than this file: a .env in the working directory (run and serve only), the environment,
 # flags. Every key is also WALLBOARD_<SECTION>__<KEY>, for instance WALLBOARD_SERVER__LISTEN.
-# Secrets may be given as files: auth_token_file = \"/run/secrets/twilio\" instead of auth_token.
+# Secrets may be given as files: auth_token_file = \"/run/secrets/{carrier}\" instead of auth_token.
 ";
 
 const TAIL: &str = r#"
@@ -21,7 +24,7 @@ const TAIL: &str = r#"
 # Which agent takes which call. The first [[route]] that matches wins; conditions left out match
 # anything. If none matches, server.default_agent takes it.
 # [[route]]
-# match = { carrier = "twilio", to = "+15557650000", direction = "inbound" }
+# match = { carrier = "{carrier}", to = "+15557650000", direction = "inbound" }
 # agent = "support"
 # record = false
 # store = "all"                # all, no_audio (recordings stay with the carrier), facts_only (no words either)
@@ -32,7 +35,7 @@ const TAIL: &str = r#"
 # Agents besides the built-in ones.
 # [[agent]]
 # id = "support"
-# kind = "elevenlabs"          # elevenlabs, openai, pipeline
+# kind = "{kind}"          # {kinds}
 # agent_id = "agent_..."
 # welcome = "Hello, this is Ava."
 # instructions = "Be brief."
@@ -62,9 +65,9 @@ const TAIL: &str = r#"
 /// The text of the default file.
 pub fn default_file() -> String {
     let mut out = String::from(HEAD);
-    for (section, about) in SECTIONS {
+    for (section, about) in keys::sections() {
         let _ = write!(out, "\n# {about}\n[{section}]\n");
-        for key in KEYS.iter().filter(|key| key.section() == *section) {
+        for key in keys::all().iter().filter(|key| key.section() == *section) {
             for line in key.doc.lines() {
                 let _ = writeln!(out, "# {line}");
             }
@@ -78,7 +81,11 @@ pub fn default_file() -> String {
         }
     }
     out.push_str(TAIL);
-    out
+    let kinds = registry::agent_kinds();
+    let [carrier, ..] = CARRIER_NAMES;
+    out.replace("{carrier}", carrier)
+        .replace("{kind}", kinds.first().copied().unwrap_or_default())
+        .replace("{kinds}", &kinds.join(", "))
 }
 
 fn shown(key: &Key) -> String {

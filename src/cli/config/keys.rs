@@ -1,124 +1,14 @@
-//! Every configuration key: name, kind, default, customary environment names, meaning.
+//! Every configuration key: name, kind, default, customary environment names, meaning. A vendor's are
+//! in its folder and come in between.
 //!
 //! One table feeds the reader, the unknown-key check, `config default` and `config print`, so that
 //! none of them can disagree with another.
 
-use std::fmt;
+use std::sync::LazyLock;
 
 use crate::engine::Thresholds;
-
-/// What a value must look like.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
-    Text,
-    /// Never printed; also takes `<key>_file`.
-    Secret,
-    /// `host:port`.
-    Address,
-    HttpUrl,
-    WsUrl,
-    Flag,
-    Whole {
-        min: i64,
-        max: i64,
-    },
-    Figure {
-        min: f64,
-        max: f64,
-    },
-    /// `250ms`, `30s`, `5m`, `2h`, `7d`.
-    Span,
-    Path,
-    /// A TOML array of strings; comma-separated in the environment.
-    List,
-    Choice(&'static [&'static str]),
-    /// E.164.
-    Phone,
-}
-
-/// One key.
-#[derive(Clone, Copy, Debug)]
-pub struct Key {
-    pub name: &'static str,
-    pub kind: Kind,
-    /// As it would stand in TOML without quotes; empty for none.
-    pub default: &'static str,
-    /// Customary names besides `WALLBOARD_<SECTION>__<KEY>`, strongest first.
-    pub env: &'static [&'static str],
-    pub doc: &'static str,
-}
-
-const fn key(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
-    Key {
-        name,
-        kind,
-        default,
-        env: &[],
-        doc,
-    }
-}
-
-impl Key {
-    const fn env(self, env: &'static [&'static str]) -> Self {
-        Self { env, ..self }
-    }
-
-    /// `WALLBOARD_SERVER__LISTEN` for `server.listen`.
-    pub fn env_name(&self) -> String {
-        env_name(self.name)
-    }
-
-    pub fn is_secret(&self) -> bool {
-        self.kind == Kind::Secret
-    }
-
-    /// Keys that say where to send credentials or calls: a `.env` in whatever directory one happens
-    /// to stand in must not set them.
-    pub fn is_destination(&self) -> bool {
-        ["_url", "_base", ".url"]
-            .iter()
-            .any(|end| self.name.ends_with(end))
-    }
-
-    pub fn section(&self) -> &'static str {
-        self.name
-            .rsplit_once('.')
-            .map_or("", |(section, _)| section)
-    }
-
-    pub fn leaf(&self) -> &'static str {
-        self.name
-            .rsplit_once('.')
-            .map_or(self.name, |(_, leaf)| leaf)
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text => f.write_str("text"),
-            Self::Secret => f.write_str("a secret as text"),
-            Self::Address => f.write_str("an address like 127.0.0.1:8787"),
-            Self::HttpUrl => f.write_str("a URL that begins with https:// (or http://)"),
-            Self::WsUrl => f.write_str("a URL that begins with wss:// (or ws://)"),
-            Self::Flag => f.write_str("true or false"),
-            Self::Whole { min, max } => write!(f, "a whole number from {min} to {max}"),
-            Self::Figure { min, max } => write!(f, "a number from {min} to {max}"),
-            Self::Span => {
-                f.write_str("a duration like \"250ms\", \"30s\", \"5m\", \"2h\" or \"7d\"")
-            }
-            Self::Path => f.write_str("a path"),
-            Self::List => f.write_str("a list of texts"),
-            Self::Choice(words) => write!(f, "one of {}", words.join(", ")),
-            Self::Phone => f.write_str("a phone number in E.164, like +15551230000"),
-        }
-    }
-}
-
-/// The environment name of a dotted key.
-pub fn env_name(name: &str) -> String {
-    format!("WALLBOARD_{}", name.replace('.', "__").to_ascii_uppercase())
-}
+use crate::providers::vendor::registry::{self, AGENTS, CARRIERS};
+use crate::providers::vendor::{Key, Kind, MILLIS, PERCENT, Section, USD, key};
 
 /// Sections whose keys are the user's own words, checked by whoever reads them.
 pub const FREE_SECTIONS: &[&str] = &["keys"];
@@ -167,8 +57,8 @@ pub const ARRAYS: &[(&str, &[&str])] = &[
     ("transfer", &["name", "to"]),
 ];
 
-/// What a section is for, shown above it in `config default`.
-pub const SECTIONS: &[(&str, &str)] = &[
+/// What a section is for, shown above it in `config default`. The vendors' come between.
+const SECTIONS: &[Section] = &[
     (
         "server",
         "Where wallboard listens, and how it is reached from outside.",
@@ -178,32 +68,10 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "Serve HTTPS without a proxy in front. Both or neither.",
     ),
     ("data", "What is kept: journal, recordings, tokens."),
-    (
-        "twilio",
-        "Twilio account. Its webhooks answer 503 until auth_token is set.",
-    ),
-    (
-        "plivo",
-        "Plivo account. Its webhooks answer 503 until auth_token is set.",
-    ),
-    (
-        "elevenlabs",
-        "ElevenLabs agent: the built-in agent \"elevenlabs\", default for Twilio calls.",
-    ),
-    (
-        "openai",
-        "OpenAI Realtime: the built-in agent \"openai\", default for Plivo calls.",
-    ),
-    (
-        "chat",
-        "The pipeline agent: recognition, a language model and speech, any OpenAI-compatible servers.",
-    ),
-    (
-        "chat.asr",
-        "Speech recognition of the pipeline agent: any OpenAI-compatible server.",
-    ),
-    ("chat.llm", "Language model of the pipeline agent."),
-    ("chat.tts", "Speech synthesis of the pipeline agent."),
+];
+
+/// Those after the vendors'.
+const LATER_SECTIONS: &[Section] = &[
     (
         "bridge",
         "What a caller gets when the agent is gone for good.",
@@ -224,21 +92,45 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("log", "The log file (screen up) or stderr (serve)."),
 ];
 
-const PERCENT: Kind = Kind::Figure {
-    min: 0.0,
-    max: 100.0,
-};
-const USD: Kind = Kind::Figure {
-    min: 0.0,
-    max: 1000.0,
-};
-const MILLIS: Kind = Kind::Whole {
-    min: 0,
-    max: 600_000,
-};
+/// When the prices were written down.
+const PRICED: Key = key(
+    "pricing.as_of",
+    Kind::Text,
+    "",
+    "Day these prices were written down, shown beside estimates.",
+);
 
-/// The table, in the order `config default` prints it.
-pub const KEYS: &[Key] = &[
+/// Everything there is, in the order `config default` prints it.
+pub fn all() -> &'static [Key] {
+    static ALL: LazyLock<Vec<Key>> = LazyLock::new(|| {
+        let mut all = KEYS.to_vec();
+        all.extend(CARRIERS.iter().flat_map(|carrier| carrier.keys));
+        all.extend(AGENTS.iter().flat_map(|agent| agent.keys));
+        all.extend(LATER_KEYS);
+        all.extend(CARRIERS.iter().map(|carrier| carrier.minute_price));
+        all.push(PRICED);
+        all.extend(AGENTS.iter().flat_map(|agent| agent.token_prices));
+        all.extend(AGENTS.iter().filter_map(|agent| agent.minute_price));
+        all.extend(LAST_KEYS);
+        all
+    });
+    &ALL
+}
+
+/// Every section, in the same order.
+pub fn sections() -> impl Iterator<Item = &'static Section> {
+    let carriers = CARRIERS.iter().map(|carrier| &carrier.section);
+    let agents = AGENTS.iter().flat_map(|agent| agent.sections);
+    SECTIONS
+        .iter()
+        .chain(carriers)
+        .chain(agents)
+        .chain(LATER_SECTIONS)
+}
+
+/// What the house itself is set up with, before the vendors'.
+#[rustfmt::skip]
+const KEYS: &[Key] = &[
     key("server.name", Kind::Text, "", "What this backend is called on screens; the machine's name if unset."),
     key("server.listen", Kind::Address, "127.0.0.1:8787", "Address to listen on. Give 0.0.0.0:8787 only behind a firewall or proxy.\nPORT changes the port alone."),
     key("server.public_url", Kind::HttpUrl, "", "How carriers reach this backend, for instance https://calls.example.com.\nSignatures are checked against it, so it must be exactly what the vendor console holds.").env(&["PUBLIC_URL"]),
@@ -248,59 +140,15 @@ pub const KEYS: &[Key] = &[
     key("server.drain", Kind::Span, "120s", "On SIGTERM: how long live calls may go on before they get their fallback."),
     key("server.linger", Kind::Span, "30m", "After the screen is gone: how long to serve on when no call is left to wait for."),
     key("server.default_agent", Kind::Text, "", "Agent of calls that no [[route]] names."),
-    key("server.default_carrier", Kind::Choice(&["twilio", "plivo"]), "", "Carrier of calls placed without naming one; unset takes the first that is set up."),
+    key("server.default_carrier", Kind::Choice(&registry::CARRIER_NAMES), "", "Carrier of calls placed without naming one; unset takes the first that is set up."),
     key("server.tls.cert", Kind::Path, "", "PEM file with the certificate chain."),
     key("server.tls.key", Kind::Path, "", "PEM file with the private key."),
     key("data.dir", Kind::Path, "", "Directory of journal, recordings and tokens, mode 0700.\nDefault: $XDG_DATA_HOME/wallboard (~/.local/share/wallboard)."),
-    key("twilio.account_sid", Kind::Text, "", "Account SID, AC…").env(&["TWILIO_ACCOUNT_SID"]),
-    key("twilio.auth_token", Kind::Secret, "", "Auth token: signs webhooks and opens the REST API.").env(&["TWILIO_AUTH_TOKEN"]),
-    key("twilio.phone_number", Kind::Phone, "", "Number that outgoing calls show.").env(&["TWILIO_PHONE_NUMBER"]),
-    key("twilio.api_base", Kind::HttpUrl, "https://api.twilio.com", "REST API."),
-    key("plivo.auth_id", Kind::Text, "", "Auth ID, MA…").env(&["PLIVO_AUTH_ID"]),
-    key("plivo.auth_token", Kind::Secret, "", "Auth token: signs webhooks and opens the REST API.").env(&["PLIVO_AUTH_TOKEN"]),
-    key("plivo.other_auth_token", Kind::Secret, "", "Also accepted under webhooks: a subaccount's token, or the old one while it is being changed."),
-    key("plivo.phone_number", Kind::Phone, "", "Number that outgoing calls show.").env(&["PLIVO_PHONE_NUMBER"]),
-    key("plivo.api_base", Kind::HttpUrl, "https://api.plivo.com", "REST API."),
-    key("plivo.header_prefix", Kind::Text, "x-plivo", "How the names of its signature headers begin; x-vobiz for that compatible carrier."),
-    key("plivo.accept_v2", Kind::Flag, "false", "Accept webhooks that carry only the old V2 signature, which does not cover the body."),
-    key("elevenlabs.api_key", Kind::Secret, "", "API key (xi-api-key). Without it only public agents answer.").env(&["ELEVENLABS_API_KEY"]),
-    key("elevenlabs.agent_id", Kind::Text, "", "Agent that answers Twilio calls, agent_….").env(&["ELEVENLABS_AGENT_ID"]),
-    key("elevenlabs.phone_number_id", Kind::Text, "", "Number registered at ElevenLabs, phnum_….").env(&["ELEVENLABS_PHONE_NUMBER_ID"]),
-    key("elevenlabs.webhook_secret", Kind::Secret, "", "Signs ElevenLabs webhooks, wsec_….").env(&["ELEVENLABS_CONVERSATION_EVENTS_WEBHOOK_SECRET"]),
-    key("elevenlabs.monitor", Kind::Flag, "false", "Follow conversations ElevenLabs runs by its monitoring socket, too (Enterprise; monitoring_enabled at the agent)."),
-    key("elevenlabs.api_base", Kind::HttpUrl, "https://api.elevenlabs.io", "REST API."),
-    key("elevenlabs.ws_base", Kind::WsUrl, "wss://api.elevenlabs.io", "Conversation sockets."),
-    key("openai.api_key", Kind::Secret, "", "API key, sk-….").env(&["OPENAI_API_KEY"]),
-    key("openai.model", Kind::Text, "gpt-realtime-2.1", "Realtime model."),
-    key("openai.dialect", Kind::Choice(&["ga", "beta"]), "ga", "\"beta\" for older compatible servers."),
-    key("openai.realtime_url", Kind::WsUrl, "wss://api.openai.com/v1/realtime", "Realtime socket."),
-    key("openai.api_base", Kind::HttpUrl, "https://api.openai.com/v1", "REST API."),
-    key("openai.voice", Kind::Text, "shimmer", "Voice of the agent."),
-    key("openai.turn_detection", Kind::Choice(&["server_vad", "semantic_vad"]), "server_vad", "How the end of a caller's turn is found: by silence, or by what was said."),
-    key("openai.eagerness", Kind::Choice(&["auto", "low", "medium", "high"]), "auto", "semantic_vad: how soon the agent takes the turn."),
-    key("openai.vad_threshold", Kind::Figure { min: 0.0, max: 1.0 }, "0.7", "server_vad: how loud speech must be to count as speech, 0 to 1."),
-    key("openai.silence_ms", MILLIS, "800", "server_vad: silence that ends a caller's turn, milliseconds."),
-    key("openai.transcription_model", Kind::Text, "gpt-realtime-whisper", "Writes down what the caller says."),
-    key("openai.session_max", Kind::Span, "60m", "How long one conversation lasts at most; the server may say less (session.expires_at). Shortly before, another one takes over. 0s: as long as the server says."),
-    key("openai.instructions", Kind::Text, "", "What the agent is told. A sensible default is used when unset."),
-    key("chat.silence_ms", MILLIS, "800", "Silence that ends a caller's turn with the pipeline agent, milliseconds."),
-    key("chat.fallback_line", Kind::Text, "", "Said by the pipeline agent when one of its parts is down. A sensible line is used when unset."),
-    key("chat.usd_asr_minute", USD, "", "Price of a minute of recognised speech, US dollars. Without prices calls have no cost estimate."),
-    key("chat.usd_llm_in", USD, "", "Price of a million tokens the model reads."),
-    key("chat.usd_llm_out", USD, "", "Price of a million tokens the model writes."),
-    key("chat.usd_tts", USD, "", "Price of a million characters spoken."),
-    key("chat.asr.url", Kind::HttpUrl, "", "Base that ends in /v1, for instance http://127.0.0.1:8000/v1."),
-    key("chat.asr.model", Kind::Text, "", "Model name."),
-    key("chat.asr.api_key", Kind::Secret, "", "API key, if that server wants one."),
-    key("chat.asr.voice", Kind::Text, "", "Unused by recognisers; accepted for symmetry."),
-    key("chat.llm.url", Kind::HttpUrl, "", "Base that ends in /v1."),
-    key("chat.llm.model", Kind::Text, "", "Model name."),
-    key("chat.llm.api_key", Kind::Secret, "", "API key, if that server wants one."),
-    key("chat.llm.voice", Kind::Text, "", "Unused by language models; accepted for symmetry."),
-    key("chat.tts.url", Kind::HttpUrl, "", "Base that ends in /v1."),
-    key("chat.tts.model", Kind::Text, "", "Model name."),
-    key("chat.tts.api_key", Kind::Secret, "", "API key, if that server wants one."),
-    key("chat.tts.voice", Kind::Text, "", "Voice name."),
+];
+
+/// Those after the vendors'.
+#[rustfmt::skip]
+const LATER_KEYS: &[Key] = &[
     key("bridge.transfer_number", Kind::Phone, "", "Connect the caller to this number when the agent is gone."),
     key("bridge.fallback_message", Kind::Text, "", "Said to the caller when the agent is gone and no transfer_number is set."),
     key("auth.admin_token", Kind::Secret, "", "Token with every right. Unset: the first start writes a random one to data.dir/token.").env(&["WALLBOARD_TOKEN"]),
@@ -358,25 +206,27 @@ pub const KEYS: &[Key] = &[
     key("retention.recordings", Kind::Span, "30d", "Recording files."),
     key("retention.events", Kind::Span, "90d", "Timeline and figures of calls."),
     key("retention.audit", Kind::Span, "400d", "Who did what."),
-    key("pricing.twilio_usd_per_min", USD, "", "Carrier minute, billed by the started minute."),
-    key("pricing.plivo_usd_per_min", USD, "", "Carrier minute."),
-    key("pricing.as_of", Kind::Text, "", "Day these prices were written down, shown beside estimates."),
-    key("pricing.openai_text_in", USD, "", "US dollars per million tokens of text, in. Prices change: none is built in."),
-    key("pricing.openai_cached_text_in", USD, "", "The same from the vendor's cache."),
-    key("pricing.openai_text_out", USD, "", "Per million tokens of text, out."),
-    key("pricing.openai_audio_in", USD, "", "Per million tokens of audio, in."),
-    key("pricing.openai_cached_audio_in", USD, "", "The same from the vendor's cache."),
-    key("pricing.openai_audio_out", USD, "", "Per million tokens of audio, out."),
-    key("pricing.openai_transcription_usd_per_min", USD, "", "Minute of the caller's transcription."),
-    key("pricing.elevenlabs_usd_per_min", USD, "", "Agent minute; the vendor's own figure replaces it after the call."),
-    key("pricing.openai_usd_per_min", USD, "", "Agent minute."),
-    key("log.level", Kind::Choice(&["error", "warn", "info", "debug", "trace"]), "info", "How much is logged. Transcripts and numbers appear at trace only."),
-    key("log.format", Kind::Choice(&["auto", "text", "json"]), "auto", "auto: text on a terminal and in the file, JSON on a pipe."),
+];
+
+/// The last ones, after the prices.
+const LAST_KEYS: &[Key] = &[
+    key(
+        "log.level",
+        Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
+        "info",
+        "How much is logged. Transcripts and numbers appear at trace only.",
+    ),
+    key(
+        "log.format",
+        Kind::Choice(&["auto", "text", "json"]),
+        "auto",
+        "auto: text on a terminal and in the file, JSON on a pipe.",
+    ),
 ];
 
 /// The key of that name.
 pub fn find(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.name == name)
+    all().iter().find(|key| key.name == name)
 }
 
 #[cfg(test)]
@@ -385,14 +235,15 @@ mod tests {
 
     #[test]
     fn every_key_has_a_described_section_and_is_listed_once() {
-        for (index, key) in KEYS.iter().enumerate() {
+        for (index, key) in all().iter().enumerate() {
             assert!(
-                SECTIONS.iter().any(|(name, _)| *name == key.section()),
+                sections().any(|(name, _)| *name == key.section()),
                 "{} has no section",
                 key.name
             );
             assert!(
-                KEYS.iter()
+                all()
+                    .iter()
                     .skip(index + 1)
                     .all(|other| other.name != key.name),
                 "{} twice",
@@ -411,6 +262,7 @@ mod tests {
 
     #[test]
     fn environment_names_follow_the_rule() {
-        assert_eq!(env_name("server.tls.cert"), "WALLBOARD_SERVER__TLS__CERT");
+        let key = find("server.tls.cert").expect("a key");
+        assert_eq!(key.env_name(), "WALLBOARD_SERVER__TLS__CERT");
     }
 }

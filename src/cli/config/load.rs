@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use etcetera::BaseStrategy;
 
-use super::keys::{self, KEYS, Kind};
+use crate::providers::vendor::{Key, Keys, Kind};
+
+use super::keys;
 use super::sources::{self, Entry, Origin, Raw, Row};
 use super::value::{self, Value};
 use super::{Problem, Secret};
@@ -55,45 +57,6 @@ impl Settings {
         self.values.get(name).map(|(_, origin)| origin)
     }
 
-    pub fn text(&self, name: &str) -> Option<String> {
-        match self.get(name)? {
-            Value::Text(text) if !text.is_empty() => Some(text.clone()),
-            _ => None,
-        }
-    }
-
-    pub fn secret(&self, name: &str) -> Option<Secret> {
-        match self.get(name)? {
-            Value::Secret(secret) if !secret.expose().is_empty() => Some(secret.clone()),
-            _ => None,
-        }
-    }
-
-    pub fn flag(&self, name: &str) -> bool {
-        matches!(self.get(name), Some(Value::Flag(true)))
-    }
-
-    pub fn whole(&self, name: &str) -> Option<i64> {
-        match self.get(name)? {
-            Value::Whole(number) => Some(*number),
-            _ => None,
-        }
-    }
-
-    pub fn figure(&self, name: &str) -> Option<f64> {
-        match self.get(name)? {
-            Value::Figure(number) => Some(*number),
-            _ => None,
-        }
-    }
-
-    pub fn span(&self, name: &str) -> Option<Duration> {
-        match self.get(name)? {
-            Value::Span(span) => Some(*span),
-            _ => None,
-        }
-    }
-
     pub fn list(&self, name: &str) -> Vec<String> {
         match self.get(name) {
             Some(Value::List(items)) => items.clone(),
@@ -101,8 +64,60 @@ impl Settings {
         }
     }
 
+    /// Sets a key to what its text means, as a file of the program's own would; whatever is not a
+    /// key, or not of its kind, is left alone.
+    pub fn put(&mut self, name: &str, text: &str) {
+        let known = keys::find(name);
+        if let Some((key, value)) =
+            known.and_then(|key| Some((key, value::from_text(key.kind, text)?)))
+        {
+            self.set(key.name, value, Origin::Default);
+        }
+    }
+
     fn set(&mut self, key: &'static str, value: Value, origin: Origin) {
         self.values.insert(key, (value, origin));
+    }
+}
+
+impl Keys for Settings {
+    fn text(&self, name: &str) -> Option<String> {
+        match self.get(name)? {
+            Value::Text(text) if !text.is_empty() => Some(text.clone()),
+            _ => None,
+        }
+    }
+
+    fn secret(&self, name: &str) -> Option<Secret> {
+        match self.get(name)? {
+            Value::Secret(secret) if !secret.expose().is_empty() => Some(secret.clone()),
+            _ => None,
+        }
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        matches!(self.get(name), Some(Value::Flag(true)))
+    }
+
+    fn whole(&self, name: &str) -> Option<i64> {
+        match self.get(name)? {
+            Value::Whole(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    fn figure(&self, name: &str) -> Option<f64> {
+        match self.get(name)? {
+            Value::Figure(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    fn span(&self, name: &str) -> Option<Duration> {
+        match self.get(name)? {
+            Value::Span(span) => Some(*span),
+            _ => None,
+        }
     }
 }
 
@@ -117,7 +132,7 @@ const MACHINE_CONFIG: &str = "/etc/wallboard/config.toml";
 /// Reads and layers everything. Problems are collected, never thrown: `config check` shows all.
 pub fn load(inputs: &Inputs) -> Loaded {
     let mut loaded = Loaded::default();
-    for key in KEYS.iter().filter(|key| !key.default.is_empty()) {
+    for key in keys::all().iter().filter(|key| !key.default.is_empty()) {
         if let Some(value) = value::from_text(key.kind, key.default) {
             loaded.settings.set(key.name, value, Origin::Default);
         }
@@ -241,7 +256,7 @@ fn apply(loaded: &mut Loaded, entries: Vec<Entry>) {
     }
 }
 
-fn secret_of_file(name: &str) -> Option<&'static keys::Key> {
+fn secret_of_file(name: &str) -> Option<&'static Key> {
     name.strip_suffix("_file")
         .and_then(keys::find)
         .filter(|key| key.is_secret())
@@ -259,7 +274,7 @@ fn read_secret(raw: &Raw) -> Result<Secret, String> {
     Ok(Secret::new(text))
 }
 
-fn checked(key: &keys::Key, raw: &Raw, so_far: &Settings) -> Option<Value> {
+fn checked(key: &Key, raw: &Raw, so_far: &Settings) -> Option<Value> {
     if let (Kind::List, Raw::List(items)) = (key.kind, raw) {
         return Some(Value::List(items.clone()));
     }
@@ -275,7 +290,7 @@ fn checked(key: &keys::Key, raw: &Raw, so_far: &Settings) -> Option<Value> {
     value::from_text(key.kind, &text)
 }
 
-fn wrong_kind(key: &keys::Key, entry: &Entry) -> Problem {
+fn wrong_kind(key: &Key, entry: &Entry) -> Problem {
     let given = match &entry.raw {
         Raw::Text(text) if !key.is_secret() => format!(", not {text:?}"),
         Raw::Other(what) => format!(", not {what}"),

@@ -19,14 +19,13 @@ mod tests;
 use std::fmt;
 
 pub use crate::call::Secret;
-pub use check::is_loopback;
+pub use crate::providers::vendor::{AgentConfig, AgentLimits};
 pub use default::default_file;
 pub use load::{Inputs, Loaded, Settings, load, user_config_path};
 pub use model::{
-    AgentConfig, AgentLimits, AlertsConfig, AuthConfig, BridgeConfig, ChatConfig, ChatService,
-    Config, ElevenLabsConfig, FallbackConfig, LogConfig, OpenAiConfig, PlivoConfig, PricingConfig,
-    QualityConfig, RecordingConfig, RetentionConfig, RouteConfig, ServerConfig, TokenPrices,
-    ToolConfig, TransferConfig, TwilioConfig, UiConfig,
+    AlertsConfig, AuthConfig, BridgeConfig, Config, FallbackConfig, LogConfig, QualityConfig,
+    RecordingConfig, RetentionConfig, RouteConfig, ServerConfig, ToolConfig, TransferConfig,
+    UiConfig,
 };
 pub use nearest::nearest;
 pub use sources::Origin;

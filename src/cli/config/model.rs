@@ -6,18 +6,17 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Secret;
+use crate::providers::vendor::{AgentConfig, Setup};
+
+use super::{Secret, Settings};
 
 /// Everything configured, kinds checked.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Every value by key: what vendors read theirs from.
+    pub settings: Settings,
     pub server: ServerConfig,
     pub data_dir: PathBuf,
-    pub twilio: TwilioConfig,
-    pub plivo: PlivoConfig,
-    pub elevenlabs: ElevenLabsConfig,
-    pub openai: OpenAiConfig,
-    pub chat: ChatConfig,
     pub bridge: BridgeConfig,
     pub auth: AuthConfig,
     pub ui: UiConfig,
@@ -25,7 +24,6 @@ pub struct Config {
     pub quality: QualityConfig,
     pub recording: RecordingConfig,
     pub retention: RetentionConfig,
-    pub pricing: PricingConfig,
     pub log: LogConfig,
     pub routes: Vec<RouteConfig>,
     pub agents: Vec<AgentConfig>,
@@ -33,6 +31,17 @@ pub struct Config {
     pub transfers: Vec<TransferConfig>,
     /// `[keys]`: action → keys.
     pub keymap: BTreeMap<String, Vec<String>>,
+}
+
+impl Config {
+    /// As vendors see it.
+    pub fn setup(&self) -> Setup<'_> {
+        Setup {
+            keys: &self.settings,
+            public_url: self.server.public_url.as_deref(),
+            agents: &self.agents,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -49,79 +58,6 @@ pub struct ServerConfig {
     pub default_carrier: Option<String>,
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
-}
-
-#[derive(Clone, Debug)]
-pub struct TwilioConfig {
-    pub account_sid: Option<String>,
-    pub auth_token: Option<Secret>,
-    pub phone_number: Option<String>,
-    pub api_base: String,
-}
-
-#[derive(Clone, Debug)]
-pub struct PlivoConfig {
-    pub auth_id: Option<String>,
-    pub auth_token: Option<Secret>,
-    pub other_auth_token: Option<Secret>,
-    pub phone_number: Option<String>,
-    pub api_base: String,
-    pub header_prefix: String,
-    pub accept_v2: bool,
-}
-
-#[derive(Clone, Debug)]
-pub struct ElevenLabsConfig {
-    pub api_key: Option<Secret>,
-    pub agent_id: Option<String>,
-    pub phone_number_id: Option<String>,
-    pub webhook_secret: Option<Secret>,
-    /// Use the vendor's monitoring socket for conversations it runs by itself.
-    pub monitor: bool,
-    pub api_base: String,
-    pub ws_base: String,
-}
-
-#[derive(Clone, Debug)]
-pub struct OpenAiConfig {
-    pub api_key: Option<Secret>,
-    pub model: String,
-    pub dialect: String,
-    pub realtime_url: String,
-    pub api_base: String,
-    pub voice: String,
-    pub turn_detection: String,
-    pub eagerness: String,
-    pub vad_threshold: f64,
-    pub silence_ms: u32,
-    pub transcription_model: Option<String>,
-    pub session_max: Option<Duration>,
-    pub instructions: Option<String>,
-}
-
-#[derive(Clone, Debug)]
-pub struct ChatConfig {
-    pub asr: ChatService,
-    pub llm: ChatService,
-    pub tts: ChatService,
-    /// Silence that ends the caller's turn.
-    pub silence: Duration,
-    /// Said when a part is down; `None`: a built-in line.
-    pub fallback_line: Option<String>,
-    /// US dollars: a minute heard, a million tokens in and out, a million characters spoken.
-    pub usd_asr_minute: Option<f64>,
-    pub usd_llm_in: Option<f64>,
-    pub usd_llm_out: Option<f64>,
-    pub usd_tts: Option<f64>,
-}
-
-/// One OpenAI-compatible server of the pipeline agent.
-#[derive(Clone, Debug)]
-pub struct ChatService {
-    pub url: Option<String>,
-    pub model: Option<String>,
-    pub api_key: Option<Secret>,
-    pub voice: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -204,31 +140,6 @@ pub struct RetentionConfig {
     pub audit: Duration,
 }
 
-/// US dollars a minute.
-#[derive(Clone, Debug)]
-pub struct PricingConfig {
-    /// When the prices were written down.
-    pub as_of: Option<String>,
-    /// `None` when no token has a price.
-    pub openai_tokens: Option<TokenPrices>,
-    pub twilio: Option<f64>,
-    pub plivo: Option<f64>,
-    pub elevenlabs: Option<f64>,
-    pub openai: Option<f64>,
-}
-
-/// US dollars per million tokens; `transcription` a minute.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct TokenPrices {
-    pub text_in: f64,
-    pub cached_text_in: f64,
-    pub text_out: f64,
-    pub audio_in: f64,
-    pub cached_audio_in: f64,
-    pub audio_out: f64,
-    pub transcription: Option<f64>,
-}
-
 #[derive(Clone, Debug)]
 pub struct LogConfig {
     pub level: String,
@@ -272,40 +183,6 @@ pub struct RouteMatch {
 pub enum FallbackConfig {
     Say(String),
     Transfer(String),
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AgentConfig {
-    pub id: String,
-    pub kind: String,
-    #[serde(default)]
-    pub welcome: Option<String>,
-    #[serde(default)]
-    pub instructions: Option<String>,
-    #[serde(default)]
-    pub voice: Option<String>,
-    #[serde(default)]
-    pub agent_id: Option<String>,
-    #[serde(default)]
-    pub model: Option<String>,
-    #[serde(default)]
-    pub language: Option<String>,
-    #[serde(default)]
-    pub limits: AgentLimits,
-    #[serde(default)]
-    pub tools: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AgentLimits {
-    #[serde(default)]
-    pub concurrent: Option<u32>,
-    #[serde(default)]
-    pub minutes: Option<u32>,
-    #[serde(default)]
-    pub usd: Option<f64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

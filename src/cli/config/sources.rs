@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::Problem;
-use super::keys::{self, ARRAYS, FREE_SECTIONS, KEYS, Kind};
+use crate::providers::vendor::{Key, Kind, env_name};
+
+use super::keys::{self, ARRAYS, FREE_SECTIONS};
 use super::nearest::nearest;
 
 /// Where a value came from, for `config print --origin` and for messages.
@@ -101,12 +103,13 @@ pub fn is_known(name: &str) -> bool {
         || name
             .strip_suffix("_file")
             .and_then(keys::find)
-            .is_some_and(keys::Key::is_secret)
+            .is_some_and(Key::is_secret)
 }
 
 /// Every name that may stand in a file, for suggestions.
 fn names() -> impl Iterator<Item = &'static str> {
-    KEYS.iter()
+    keys::all()
+        .iter()
         .map(|key| key.name)
         .chain(ARRAYS.iter().map(|(name, _)| *name))
 }
@@ -306,7 +309,7 @@ pub fn from_env(pairs: impl IntoIterator<Item = (String, String)>) -> (Vec<Entry
     let pairs: BTreeMap<String, String> = pairs.into_iter().collect();
     let mut entries = Vec::new();
     let mut problems = Vec::new();
-    for key in KEYS {
+    for key in keys::all() {
         let own = [key.env_name(), format!("{}_FILE", key.env_name())];
         let names = own
             .iter()
@@ -351,7 +354,7 @@ pub fn from_env(pairs: impl IntoIterator<Item = (String, String)>) -> (Vec<Entry
         if !is_known(&dotted) {
             let mut problem = unknown(&format!("environment {name}"), &dotted);
             if let Some(close) = nearest(&dotted, names()) {
-                problem.fix = format!("did you mean {}?", keys::env_name(close));
+                problem.fix = format!("did you mean {}?", env_name(close));
             }
             problems.push(problem);
         }
@@ -415,7 +418,7 @@ pub fn from_dotenv(path: &Path, text: &str) -> (Vec<Entry>, Vec<String>) {
     );
     let mut notices = Vec::new();
     entries.retain(|entry| {
-        let destination = keys::find(&entry.name).is_some_and(keys::Key::is_destination);
+        let destination = keys::find(&entry.name).is_some_and(Key::is_destination);
         if destination {
             notices.push(format!(
                 "{}: {} is not taken from .env; put it in config.toml or the environment",

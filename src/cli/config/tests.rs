@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::cli::extras;
+use crate::providers::vendor::Keys as _;
+use crate::providers::vendor::registry::{AGENTS, CARRIERS};
 
 fn inputs(file: &str, dir: &tempfile::TempDir) -> Inputs {
     let path = dir.path().join("config.toml");
@@ -290,4 +293,74 @@ fn a_file_named_on_the_command_line_must_exist() {
         ..Inputs::default()
     };
     assert_eq!(load(&inputs).problems.len(), 1);
+}
+
+fn defaults() -> Config {
+    let inputs = Inputs {
+        no_files: true,
+        ..Inputs::default()
+    };
+    Config::judge(&load(&inputs)).0
+}
+
+#[test]
+fn every_url_to_paste_is_served_and_asks_for_retries() {
+    let config = defaults();
+    for carrier in CARRIERS {
+        let desk = (carrier.desk)(&config.setup());
+        assert_eq!(desk.carrier(), carrier.name);
+        for (label, path) in carrier.urls {
+            let served = desk.hooks().iter().any(|hook| hook.path == *path);
+            assert!(served, "{} {label}: {path}", carrier.name);
+        }
+        let pastes = carrier.pastes("https://x");
+        assert!(pastes.iter().all(|(_, url)| url.ends_with("#rc=3&rp=all")));
+    }
+}
+
+#[test]
+fn without_a_secret_every_carrier_says_which_key_opens_its_routes() {
+    let config = defaults();
+    let setup = &config.setup();
+    for carrier in CARRIERS {
+        let reason = (carrier.desk)(setup).unready().expect("a reason");
+        assert!(reason.contains(carrier.secret_key), "{reason}");
+        assert!(!(carrier.is_open)(setup) && !(carrier.is_wanted)(setup));
+        assert!((carrier.control)(setup).expect("no fault").is_none());
+    }
+}
+
+#[test]
+fn what_vendors_say_of_their_keys_is_about_keys_of_theirs() {
+    for carrier in CARRIERS {
+        for name in [carrier.account_key, carrier.secret_key] {
+            assert!(carrier.keys.iter().any(|key| key.name == name), "{name}");
+        }
+    }
+    for agent in AGENTS {
+        let lines = agent.own_lines.as_ref().map(|lines| lines.secret_key);
+        for name in agent.main_key.into_iter().chain(lines) {
+            assert!(agent.keys.iter().any(|key| key.name == name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_model_is_told_of_the_agents_tools_and_of_those_of_the_house() {
+    let dir = dir();
+    let text = r#"
+        [bridge]
+        transfer_number = "+12065550177"
+        [[tool]]
+        name = "lookup_order"
+        url = "https://tools.example.com/lookup"
+        [[agent]]
+        id = "shop"
+        kind = "pipeline"
+        tools = ["transfer_call", "lookup_order"]
+    "#;
+    let config = Config::judge(&load(&inputs(text, &dir))).0;
+    let told = extras::declared(&config, &config.agents[0]);
+    let names: Vec<&str> = told.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(names, ["transfer_call", "lookup_order"]);
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
+use crate::providers::vendor::Kind;
+
 use super::Secret;
-use super::keys::Kind;
 
 /// A checked value.
 #[derive(Clone, Debug, PartialEq)]

@@ -244,7 +244,7 @@ fn vendor_for(core: &Core, wanted: &str) -> Result<Arc<dyn VendorCalls>, Refusal
     found.cloned().ok_or_else(|| {
         invalid(
             format!("no calls can be placed via {wanted}"),
-            "set elevenlabs.api_key, agent_id and phone_number_id",
+            core.plans.hints.own_line.clone(),
         )
     })
 }
@@ -312,13 +312,12 @@ fn carrier_for<'a>(core: &'a Core, wanted: Option<&str>) -> Result<&'a str, Refu
     core.default_carrier
         .as_deref()
         .and_then(known)
-        .or_else(|| known("twilio"))
         .or_else(|| able().next())
         .ok_or_else(|| {
             Refusal::new(
                 ErrorCode::Unavailable,
                 "no carrier is configured",
-                "set twilio.account_sid or plivo.auth_id in config.toml",
+                core.plans.hints.carrier.clone(),
             )
         })
 }

@@ -199,6 +199,10 @@ pub(super) async fn speak(core: &Core, call: CallId, text: String, mouth: Mouth)
                 Err(_) => Outcome::Failed(late()),
             }
         }
+        Mouth::Written => {
+            let audio = bytes::Bytes::new();
+            steer(core, call, BridgeOrder::Play { text, audio }, Vec::new()).await
+        }
         Mouth::Carrier(control) => {
             let id = match carrier_id(core, call).await {
                 Ok(id) => id,

@@ -106,6 +106,11 @@ pub trait CarrierControl: Send + Sync + Debug {
         false
     }
 
+    /// Whether whoever is on this call only reads: no speech need be made of words.
+    fn is_read(&self, _carrier_call_id: &str) -> bool {
+        false
+    }
+
     /// Whether the stream goes on after a transfer was taken, until we close it.
     fn stream_outlives_transfer(&self) -> bool {
         false

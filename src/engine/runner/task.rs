@@ -94,7 +94,7 @@ impl<'a> Runner<'a> {
         orders: mpsc::Receiver<Order>,
     ) -> Box<Self> {
         let now = core.clock.elapsed();
-        let limits = limits::of(core, &about.facts.carrier, &plan.agent);
+        let limits = limits::of(core, &about.facts, &plan.agent);
         let limits = (limits != about.limits).then_some(limits);
         let session = Session::new(session_plan(about, &plan, &start, core.quality), now);
         // On the heap once: the task would hold a copy for every place it moves through.

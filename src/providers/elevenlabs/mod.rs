@@ -4,10 +4,13 @@
 mod calls;
 mod codec;
 mod events;
+mod fakes;
 pub mod shell;
 pub mod shell_calls;
 pub mod shell_monitor;
+pub mod shell_voice;
 mod signature;
+pub mod vendor;
 
 use crate::call::Secret;
 

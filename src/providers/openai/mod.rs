@@ -7,15 +7,16 @@ mod pricing;
 mod queue;
 mod setup;
 pub mod shell;
-mod tools;
+pub mod vendor;
 
 use std::time::Duration;
 
 use crate::call::Secret;
 
+pub use super::tools::{END_CALL, Tool};
+
 pub use codec::OpenAiCodec;
 pub use pricing::{Prices, TranscriptionPrice, cost_usd};
-pub use tools::{END_CALL, TRANSFER_CALL, Tool};
 
 /// The vendor's name everywhere.
 pub const VENDOR: &str = "openai";

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::providers::openai::Tool;
+use crate::providers::tools::Tool;
 
 /// Calls in one answer; a model in a loop asks for no more.
 const CALLS_MAX: usize = 8;

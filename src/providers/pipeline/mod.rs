@@ -16,19 +16,17 @@ mod speech;
 mod sse;
 mod talk;
 mod transcribe;
+pub mod vendor;
 
 use std::time::Duration;
 
 use crate::call::Secret;
-use crate::providers::openai::Tool;
+use crate::providers::tools::Tool;
 
 pub use codec::PipelineCodec;
 
 /// The vendor's name everywhere.
 pub const VENDOR: &str = "pipeline";
-
-/// A variable of the call with the value `text`: nobody listens, so nothing is synthesised.
-pub const MODALITY: &str = "modality";
 
 /// What the agent is told when nobody configured anything.
 pub const INSTRUCTIONS: &str = "You are a friendly voice assistant. Everything you write is spoken \

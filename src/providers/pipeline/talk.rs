@@ -17,13 +17,14 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::bridge::{AgentBrief, AgentIn, Usage};
+use crate::providers::MODALITY;
 
 use super::chat::{Delta, request};
 use super::codec::{GIVES, Order, TAKES, Told};
 use super::ear::{Ear, Guard, Heard};
 use super::memory::Memory;
 use super::transcribe::RATE_HZ;
-use super::{INSTRUCTIONS, MODALITY, Part, PartFailure, PipelineSettings};
+use super::{INSTRUCTIONS, Part, PartFailure, PipelineSettings};
 
 use answer::Answer;
 

@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::call::text::clean;
 use crate::call::{CallStatus, Direction};
+use crate::providers::RestFailure;
 
 use super::codes::{status_of, status_word};
 use super::e164;
@@ -259,23 +260,6 @@ fn is_own_host(url: &Url, base: &Url) -> bool {
     same || (sister && url.scheme() == "https" && url.port().is_none())
 }
 
-/// What an answer that is not 2xx means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RestFailure {
-    /// The call is over: for a hang-up that is success.
-    AlreadyEnded,
-    /// Wrong credentials.
-    Unauthorized,
-    RateLimited,
-    /// Theirs; may pass.
-    Unavailable {
-        status: u16,
-    },
-    Refused {
-        message: String,
-    },
-}
-
 /// Reads an error body, which may be JSON or plain text. `about_call` says that the request was
 /// about one live call: then its absence means that it is over.
 pub fn read_failure(status: u16, body: &[u8], about_call: bool) -> RestFailure {
@@ -287,6 +271,7 @@ pub fn read_failure(status: u16, body: &[u8], about_call: bool) -> RestFailure {
         _ => {
             let said = error_text(body).unwrap_or_else(|| format!("HTTP {status}"));
             RestFailure::Refused {
+                code: None,
                 message: clean(&said).chars().take(300).collect(),
             }
         }

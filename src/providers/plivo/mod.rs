@@ -5,12 +5,15 @@
 mod answers;
 mod callbacks;
 mod codes;
+mod desk;
+mod fakes;
 mod form;
 mod rest;
 pub mod routes;
 pub mod shell;
 mod signature;
 mod stream;
+pub mod vendor;
 mod xml;
 
 use crate::call::Secret;
@@ -18,6 +21,7 @@ use crate::call::Secret;
 pub use answers::*;
 pub use callbacks::*;
 pub use codes::{hangup_text, source_text, status_of};
+pub use desk::PlivoDesk;
 pub use form::{Form, FormError, e164, is_id};
 pub use rest::*;
 pub use signature::*;
@@ -26,10 +30,6 @@ pub use xml::*;
 
 /// The carrier's name everywhere: board, routes, metrics.
 pub const CARRIER: &str = "plivo";
-
-/// Retry override appended to every callback URL we hand out: three retries on any failure.
-/// By default a 5xx is not retried. Plivo docs, "Callback retries".
-pub const RETRIES: &str = "#rc=3&rp=all";
 
 /// How the names of the signature headers begin, lower case.
 pub const HEADER_PREFIX: &str = "x-plivo";

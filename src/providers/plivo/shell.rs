@@ -2,30 +2,27 @@
 //! configured host, and with a recording to the vendor's own media host; to nobody else.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt, stream};
-use url::Url;
+use futures_util::{StreamExt, stream};
 
-use crate::call::{CallStatus, Secret};
-use crate::engine::{CarrierCall, CarrierControl, CarrierError, DialOrder, RecordingOrder};
-use crate::providers::shell::{BaseError, Http, HttpAnswer, HttpFailure, base_url};
+use crate::call::CallStatus;
+use crate::engine::{CarrierCall, CarrierError, DialOrder, RecordingOrder};
+use crate::providers::shell::{
+    Account, AccountError, CarrierShell, NO_MONITOR, refuse, unreadable,
+};
 
 use super::{
     AnswerQuery, BadId, CARRIER, CallResource, DialForm, Leg, Method, PAGE_SIZE, PlivoSettings,
-    RETRIES, Rest, RestFailure, RestRequest, TransferRequest, read_call, read_dialled,
-    read_failure, read_ids, read_recording, read_recording_url, read_stream, routes,
+    Rest, RestRequest, TransferRequest, read_call, read_dialled, read_failure, read_ids,
+    read_recording, read_recording_url, read_stream, routes,
 };
 
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// An hour of stereo WAV at 8 kHz, 16 bit, and some.
 const RECORDING_BYTES_MAX: usize = 128 * 1024 * 1024;
-/// Why nothing can be copied.
-const NO_MONITOR: &str = "its carrier cannot reach this backend: server.public_url is not set";
 /// A long recording takes its time.
 const RECORDING_WITHIN: Duration = Duration::from_secs(120);
 /// Live calls are asked about one by one, so many at a time. The API takes 300 requests in 5 s.
@@ -43,29 +40,15 @@ pub enum PlivoSetupError {
     #[error("plivo.auth_id: {0}")]
     Account(#[from] BadId),
     #[error("plivo.api_base {0}")]
-    Base(#[from] BaseError),
-    #[error("the HTTP client could not be set up")]
-    Http(#[from] reqwest::Error),
+    Base(#[from] AccountError),
 }
 
 /// Orders to Plivo. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct PlivoControl {
-    http: Http,
+    account: Account,
     rest: Arc<Rest>,
-    base: Arc<str>,
-    user: Arc<str>,
-    password: Secret,
     phone_number: Option<String>,
-    public_url: Option<String>,
-}
-
-impl fmt::Debug for PlivoControl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PlivoControl")
-            .field("base", &self.base)
-            .finish_non_exhaustive()
-    }
 }
 
 impl PlivoControl {
@@ -84,57 +67,39 @@ impl PlivoControl {
             .ok_or(PlivoSetupError::NoAccount)?;
         let token = settings
             .auth_token
-            .clone()
+            .as_ref()
             .ok_or(PlivoSetupError::NoToken)?;
-        let base = base_url(&settings.api_base)?;
         Ok(Self {
-            http: Http::new(&base)?,
             rest: Arc::new(Rest::new(account)?),
-            base: base.into(),
-            user: account.into(),
-            password: token,
+            account: Account::new(&settings.api_base, account, token, public_url)?,
             phone_number: settings.phone_number.clone(),
-            public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
         })
     }
 
-    /// A route of ours as Plivo shall call it, retry override included.
-    fn callback(&self, path_and_query: &str) -> Result<String, CarrierError> {
-        let base = self.public_url.as_deref().ok_or_else(|| {
-            refuse("server.public_url is not set: the carrier could not reach us")
-        })?;
-        Ok(format!("{base}{path_and_query}{RETRIES}"))
-    }
-
     fn request(&self, request: &RestRequest) -> reqwest::RequestBuilder {
-        let url = format!("{}{}", self.base, request.path);
-        let client = self.http.client();
+        let url = self.account.url(&request.path);
+        let client = self.account.client();
         let builder = match request.method {
             Method::Get => client.get(url),
             Method::Post => client.post(url),
             Method::Delete => client.delete(url),
         };
-        let builder = match &request.body {
+        match &request.body {
             Some(body) => builder.json(body),
             None => builder,
-        };
-        builder
-            .basic_auth(&self.user, Some(self.password.expose()))
-            .header("accept", "application/json")
+        }
     }
 
     /// Sends, and reads failures; `about_call` as in [`read_failure`].
     async fn call(&self, request: RestRequest, about_call: bool) -> Result<Bytes, CarrierError> {
-        let answer = if request.idempotent {
-            self.http
-                .send_retrying(|| self.request(&request), ANSWER_BYTES_MAX)
-                .await
-        } else {
-            self.http
-                .send(self.request(&request), ANSWER_BYTES_MAX)
-                .await
+        let build = || {
+            self.account
+                .signed(self.request(&request), "application/json")
         };
-        judge(answer, about_call)
+        let read = |status, body: &[u8]| read_failure(status, body, about_call);
+        self.account
+            .send(build, request.idempotent, ANSWER_BYTES_MAX, read)
+            .await
     }
 
     /// As [`Self::call`] about one call; `None` when the carrier does not have it there.
@@ -142,106 +107,11 @@ impl PlivoControl {
         &self,
         request: Result<RestRequest, BadId>,
     ) -> Result<Option<Bytes>, CarrierError> {
-        match self.call(request.map_err(bad_id)?, true).await {
+        match self.call(request.map_err(refuse)?, true).await {
             Ok(body) => Ok(Some(body)),
             Err(CarrierError::AlreadyEnded) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    async fn dial_now(&self, order: DialOrder) -> Result<String, CarrierError> {
-        let ask = &order.request;
-        let from = ask.caller_id.clone().or_else(|| self.phone_number.clone());
-        let from = from.ok_or_else(|| {
-            refuse("plivo.phone_number is not set: there is no number to call from")
-        })?;
-        let answer = AnswerQuery {
-            call: Some(order.call),
-            record: order.record,
-        };
-        // Every callback names our call: the carrier's own id is not known before it answers.
-        let ours = AnswerQuery {
-            record: false,
-            ..answer
-        };
-        let named = |path: &str| self.callback(&format!("{path}{}", ours.write()));
-        let machine_url = match order.amd.as_str() {
-            // This carrier only reports that there is a machine, not when its message ends.
-            "detect" | "message_end" => Some(self.callback(routes::MACHINE)?),
-            _ => None,
-        };
-        let form = DialForm {
-            to: ask.number.clone(),
-            from,
-            answer_url: self.callback(&format!("{}{}", routes::ANSWER, answer.write()))?,
-            fallback_url: Some(named(routes::FALLBACK)?),
-            ring_url: Some(named(routes::RING)?),
-            hangup_url: named(routes::HANGUP)?,
-            machine_url,
-            ring_timeout_s: None,
-        };
-        let body = self.call(self.rest.dial(&form), false).await?;
-        read_dialled(&body).map_err(unreadable)
-    }
-
-    /// A call that does not ring yet is not a live one: it is taken back instead.
-    async fn hang_up_now(&self, call: String) -> Result<(), CarrierError> {
-        if self.look(self.rest.hang_up(&call)).await?.is_some() {
-            return Ok(());
-        }
-        match self.look(self.rest.cancel(&call)).await? {
-            Some(_) => Ok(()),
-            None => Err(CarrierError::AlreadyEnded),
-        }
-    }
-
-    async fn transfer_now(&self, call: String, to: String) -> Result<(), CarrierError> {
-        let query = TransferRequest::query(&to);
-        let url = self.callback(&format!("{}?{query}", routes::TRANSFER))?;
-        let request = self.rest.transfer(&call, &url).map_err(bad_id)?;
-        self.call(request, true).await.map(|_| ())
-    }
-
-    async fn record_now(
-        &self,
-        call: String,
-        recording: Option<String>,
-        order: RecordingOrder,
-    ) -> Result<String, CarrierError> {
-        match order {
-            RecordingOrder::Start => {
-                let callback = self.callback(routes::RECORDING)?;
-                let request = self.rest.record(&call, &callback).map_err(bad_id)?;
-                let body = self.call(request, true).await?;
-                read_recording(&body).map_err(unreadable)
-            }
-            RecordingOrder::Stop => {
-                let request = self.rest.stop_recording(&call).map_err(bad_id)?;
-                self.call(request, true).await?;
-                Ok(recording.unwrap_or_default())
-            }
-            RecordingOrder::Pause => Err(CarrierError::Unsupported("pausing a recording")),
-            RecordingOrder::Resume => Err(CarrierError::Unsupported("resuming a recording")),
-        }
-    }
-
-    /// Our monitor socket as the carrier shall dial it; `None` without a public URL.
-    fn monitor(&self) -> Option<String> {
-        let base = self.public_url.as_deref()?;
-        // `https` becomes `wss`, `http` becomes `ws`.
-        Some(format!(
-            "ws{}{}",
-            base.strip_prefix("http")?,
-            routes::MONITOR
-        ))
-    }
-
-    async fn fork_now(&self, call: String, ticket: String) -> Result<String, CarrierError> {
-        let url = self.monitor().ok_or_else(|| refuse(NO_MONITOR))?;
-        let url = format!("{url}?{}={ticket}", routes::TICKET);
-        let request = self.rest.fork(&call, &url).map_err(bad_id)?;
-        let body = self.call(request, true).await?;
-        read_stream(&body).map_err(unreadable)
     }
 
     /// All ids of a list, page by page. A carrier that knows no pages gives the same ids again,
@@ -268,9 +138,115 @@ impl PlivoControl {
             }
         }
     }
+}
+
+impl CarrierShell for PlivoControl {
+    const NAME: &'static str = CARRIER;
+    const CAN_SPEAK: bool = true;
+    /// The document waits for the stream's end.
+    const STREAM_OUTLIVES_TRANSFER: bool = true;
+    /// It starts and stops them, and knows nothing in between.
+    const PAUSES_RECORDINGS: bool = false;
+
+    async fn place(self, order: DialOrder) -> Result<String, CarrierError> {
+        let ask = &order.request;
+        let from = ask.caller_id.clone().or_else(|| self.phone_number.clone());
+        let from = from.ok_or_else(|| {
+            refuse("plivo.phone_number is not set: there is no number to call from")
+        })?;
+        let answer = AnswerQuery {
+            call: Some(order.call),
+            record: order.record,
+        };
+        // Every callback names our call: the carrier's own id is not known before it answers.
+        let ours = AnswerQuery {
+            record: false,
+            ..answer
+        };
+        let named = |path: &str| self.account.callback(&format!("{path}{}", ours.write()));
+        let machine_url = match order.amd.as_str() {
+            // This carrier only reports that there is a machine, not when its message ends.
+            "detect" | "message_end" => Some(self.account.callback(routes::MACHINE)?),
+            _ => None,
+        };
+        let form = DialForm {
+            to: ask.number.clone(),
+            from,
+            answer_url: self
+                .account
+                .callback(&format!("{}{}", routes::ANSWER, answer.write()))?,
+            fallback_url: Some(named(routes::FALLBACK)?),
+            ring_url: Some(named(routes::RING)?),
+            hangup_url: named(routes::HANGUP)?,
+            machine_url,
+            ring_timeout_s: None,
+        };
+        let body = self.call(self.rest.dial(&form), false).await?;
+        read_dialled(&body).map_err(unreadable)
+    }
+
+    /// A call that does not ring yet is not a live one: it is taken back instead.
+    async fn end(self, call: String) -> Result<(), CarrierError> {
+        if self.look(self.rest.hang_up(&call)).await?.is_some() {
+            return Ok(());
+        }
+        match self.look(self.rest.cancel(&call)).await? {
+            Some(_) => Ok(()),
+            None => Err(CarrierError::AlreadyEnded),
+        }
+    }
+
+    async fn hand_over(self, call: String, to: String) -> Result<(), CarrierError> {
+        let query = TransferRequest::query(&to);
+        let url = self
+            .account
+            .callback(&format!("{}?{query}", routes::TRANSFER))?;
+        let request = self.rest.transfer(&call, &url).map_err(refuse)?;
+        self.call(request, true).await.map(|_| ())
+    }
+
+    async fn tape(
+        self,
+        call: String,
+        recording: Option<String>,
+        order: RecordingOrder,
+    ) -> Result<String, CarrierError> {
+        match order {
+            RecordingOrder::Start => {
+                let callback = self.account.callback(routes::RECORDING)?;
+                let request = self.rest.record(&call, &callback).map_err(refuse)?;
+                let body = self.call(request, true).await?;
+                read_recording(&body).map_err(unreadable)
+            }
+            RecordingOrder::Stop => {
+                let request = self.rest.stop_recording(&call).map_err(refuse)?;
+                self.call(request, true).await?;
+                Ok(recording.unwrap_or_default())
+            }
+            RecordingOrder::Pause => Err(CarrierError::Unsupported("pausing a recording")),
+            RecordingOrder::Resume => Err(CarrierError::Unsupported("resuming a recording")),
+        }
+    }
+
+    fn monitor(&self) -> Option<String> {
+        self.account.socket(routes::MONITOR)
+    }
+
+    async fn copy(self, call: String, ticket: String) -> Result<String, CarrierError> {
+        let url = self.monitor().ok_or_else(|| refuse(NO_MONITOR))?;
+        let url = format!("{url}?{}={ticket}", routes::TICKET);
+        let request = self.rest.fork(&call, &url).map_err(refuse)?;
+        let body = self.call(request, true).await?;
+        read_stream(&body).map_err(unreadable)
+    }
+
+    async fn end_copy(self, call: String, stream: String) -> Result<(), CarrierError> {
+        let request = self.rest.unfork(&call, &stream).map_err(refuse)?;
+        self.call(request, true).await.map(|_| ())
+    }
 
     /// Two lists of ids, then one request for each call.
-    async fn live_now(&self) -> Result<Vec<CarrierCall>, CarrierError> {
+    async fn live(self) -> Result<Vec<CarrierCall>, CarrierError> {
         let live = self.ids(|offset| self.rest.live_ids(offset)).await?;
         let queued = self.ids(|offset| self.rest.queued_ids(offset)).await?;
         let requests = live
@@ -292,7 +268,7 @@ impl PlivoControl {
     }
 
     /// Live, waiting to be dialled, or ended: three places to look.
-    async fn find_now(&self, call: String) -> Result<Option<CarrierCall>, CarrierError> {
+    async fn look_up(self, call: String) -> Result<Option<CarrierCall>, CarrierError> {
         for request in [
             self.rest.live(&call),
             self.rest.queued(&call),
@@ -306,13 +282,20 @@ impl PlivoControl {
     }
 
     /// The recording's address is asked for each time: what a webhook said is never trusted.
-    async fn fetch_now(&self, recording: String) -> Result<Bytes, CarrierError> {
-        let request = self.rest.recording(&recording).map_err(bad_id)?;
+    async fn fetch(self, recording: String) -> Result<Bytes, CarrierError> {
+        let request = self.rest.recording(&recording).map_err(refuse)?;
         let body = self.call(request, false).await?;
-        let url = read_recording_url(&body, &self.base).map_err(unreadable)?;
-        let build = || self.media_request(&url);
-        let answer = self.http.send_retrying(build, RECORDING_BYTES_MAX).await;
-        let audio = judge(answer, false)?;
+        let url = read_recording_url(&body, self.account.base()).map_err(unreadable)?;
+        let build = || {
+            let request = self.account.client().get(url.clone());
+            let request = self.account.signed(request, "audio/*");
+            request.timeout(RECORDING_WITHIN)
+        };
+        let read = |status, body: &[u8]| read_failure(status, body, false);
+        let audio = self
+            .account
+            .send(build, true, RECORDING_BYTES_MAX, read)
+            .await?;
         if audio.starts_with(b"RIFF") {
             Ok(audio)
         } else {
@@ -320,151 +303,10 @@ impl PlivoControl {
         }
     }
 
-    fn media_request(&self, url: &Url) -> reqwest::RequestBuilder {
-        self.http
-            .client()
-            .get(url.clone())
-            .basic_auth(&self.user, Some(self.password.expose()))
-            .header("accept", "audio/*")
-            .timeout(RECORDING_WITHIN)
+    async fn say(self, call: String, text: String) -> Result<(), CarrierError> {
+        let request = self.rest.speak(&call, &text, Leg::A).map_err(refuse)?;
+        self.call(request, true).await.map(|_| ())
     }
-
-    /// Says a sentence to the caller over REST, without a bridge.
-    ///
-    /// # Errors
-    /// The carrier's refusal.
-    pub async fn say_now(&self, carrier_call_id: &str, text: &str) -> Result<(), CarrierError> {
-        let request = self.rest.speak(carrier_call_id, text, Leg::A);
-        self.call(request.map_err(bad_id)?, true).await.map(|_| ())
-    }
-}
-
-impl CarrierControl for PlivoControl {
-    fn name(&self) -> &'static str {
-        CARRIER
-    }
-
-    fn dial(&self, order: DialOrder) -> BoxFuture<'static, Result<String, CarrierError>> {
-        let this = self.clone();
-        async move { this.dial_now(order).await }.boxed()
-    }
-
-    fn speak(
-        &self,
-        carrier_call_id: String,
-        text: String,
-    ) -> BoxFuture<'static, Result<(), CarrierError>> {
-        let this = self.clone();
-        async move { this.say_now(&carrier_call_id, &text).await }.boxed()
-    }
-
-    fn can_speak(&self) -> bool {
-        true
-    }
-
-    /// The document waits for the stream's end.
-    fn stream_outlives_transfer(&self) -> bool {
-        true
-    }
-
-    fn hang_up(&self, carrier_call_id: String) -> BoxFuture<'static, Result<(), CarrierError>> {
-        let this = self.clone();
-        async move { this.hang_up_now(carrier_call_id).await }.boxed()
-    }
-
-    fn transfer(
-        &self,
-        carrier_call_id: String,
-        to: String,
-    ) -> BoxFuture<'static, Result<(), CarrierError>> {
-        let this = self.clone();
-        async move { this.transfer_now(carrier_call_id, to).await }.boxed()
-    }
-
-    fn record(
-        &self,
-        carrier_call_id: String,
-        recording: Option<String>,
-        order: RecordingOrder,
-    ) -> BoxFuture<'static, Result<String, CarrierError>> {
-        let this = self.clone();
-        async move { this.record_now(carrier_call_id, recording, order).await }.boxed()
-    }
-
-    /// It starts and stops them, and knows nothing in between.
-    fn pauses_recordings(&self) -> bool {
-        false
-    }
-
-    fn cannot_fork(&self) -> Option<&'static str> {
-        self.monitor().is_none().then_some(NO_MONITOR)
-    }
-
-    fn fork(
-        &self,
-        carrier_call_id: String,
-        ticket: String,
-    ) -> BoxFuture<'static, Result<String, CarrierError>> {
-        let this = self.clone();
-        async move { this.fork_now(carrier_call_id, ticket).await }.boxed()
-    }
-
-    fn unfork(
-        &self,
-        carrier_call_id: String,
-        stream: String,
-    ) -> BoxFuture<'static, Result<(), CarrierError>> {
-        let this = self.clone();
-        async move {
-            let request = this.rest.unfork(&carrier_call_id, &stream);
-            this.call(request.map_err(bad_id)?, true).await.map(|_| ())
-        }
-        .boxed()
-    }
-
-    fn live_calls(&self) -> BoxFuture<'static, Result<Vec<CarrierCall>, CarrierError>> {
-        let this = self.clone();
-        async move { this.live_now().await }.boxed()
-    }
-
-    fn find(
-        &self,
-        carrier_call_id: String,
-    ) -> BoxFuture<'static, Result<Option<CarrierCall>, CarrierError>> {
-        let this = self.clone();
-        async move { this.find_now(carrier_call_id).await }.boxed()
-    }
-
-    fn fetch_recording(
-        &self,
-        recording: String,
-    ) -> BoxFuture<'static, Result<Bytes, CarrierError>> {
-        let this = self.clone();
-        async move { this.fetch_now(recording).await }.boxed()
-    }
-}
-
-fn judge(answer: Result<HttpAnswer, HttpFailure>, about_call: bool) -> Result<Bytes, CarrierError> {
-    let answer = answer.map_err(|failure| CarrierError::Unreachable(failure.to_string()))?;
-    if answer.is_success() {
-        return Ok(answer.body);
-    }
-    Err(
-        match read_failure(answer.status, &answer.body, about_call) {
-            RestFailure::AlreadyEnded => CarrierError::AlreadyEnded,
-            RestFailure::Unauthorized => CarrierError::Unauthorized,
-            RestFailure::RateLimited => CarrierError::RateLimited {
-                retry_after_s: answer.retry_after_s,
-            },
-            RestFailure::Unavailable { status } => {
-                CarrierError::Unreachable(format!("HTTP {status}"))
-            }
-            RestFailure::Refused { message } => CarrierError::Refused {
-                code: None,
-                message,
-            },
-        },
-    )
 }
 
 /// A status word this build does not know says nothing we could act on.
@@ -479,19 +321,4 @@ fn known(call: CallResource) -> Option<CarrierCall> {
         started_at: call.started_at,
         duration_s: call.duration_s,
     })
-}
-
-fn refuse(message: &str) -> CarrierError {
-    CarrierError::Refused {
-        code: None,
-        message: message.to_owned(),
-    }
-}
-
-fn bad_id(error: BadId) -> CarrierError {
-    refuse(&error.to_string())
-}
-
-fn unreadable(error: super::BadAnswer) -> CarrierError {
-    CarrierError::Unreachable(error.to_string())
 }

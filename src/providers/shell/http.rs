@@ -55,7 +55,12 @@ pub fn base_url(text: &str) -> Result<String, BaseError> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
-pub(super) fn is_loopback(url: &Url) -> bool {
+/// Whether a URL points at this machine.
+pub fn is_loopback_url(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| is_loopback(&url))
+}
+
+fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
@@ -111,7 +116,7 @@ impl Http {
             .timeout(ANSWER_WITHIN)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("wallboard/", env!("CARGO_PKG_VERSION")));
-        if Url::parse(base).is_ok_and(|url| is_loopback(&url)) {
+        if is_loopback_url(base) {
             builder = builder.no_proxy();
         }
         Ok(Self {

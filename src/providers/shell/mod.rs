@@ -1,6 +1,7 @@
 //! What all vendors' shells share: one HTTP client, one kind of WebSocket, and the way from a
 //! vendor's news to the switchboard's targets.
 
+mod carrier;
 mod http;
 mod wire;
 
@@ -8,7 +9,8 @@ use crate::engine::Target;
 
 use super::Subject;
 
-pub use http::{BaseError, Http, HttpAnswer, HttpFailure, base_url};
+pub use carrier::{Account, AccountError, CarrierShell, NO_MONITOR, refuse, unreadable};
+pub use http::{BaseError, Http, HttpAnswer, HttpFailure, base_url, is_loopback_url};
 pub use wire::{DIAL_WITHIN, WsSocket, dial};
 
 /// The switchboard's address for a vendor's subject.

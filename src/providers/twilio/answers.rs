@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::call::text::clean;
 use crate::call::{AnsweredBy, CallStatus, Direction};
+use crate::providers::RestFailure;
 
 use super::{direction, error_text};
 
@@ -133,24 +134,6 @@ pub fn read_recording(body: &[u8]) -> Result<String, BadAnswer> {
 pub fn read_stream(body: &[u8]) -> Result<String, BadAnswer> {
     // A `sid`, as that of a recording.
     read_recording(body)
-}
-
-/// What an answer that is not 2xx means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RestFailure {
-    /// The call is over: for a hang-up that is success.
-    AlreadyEnded,
-    /// Wrong credentials.
-    Unauthorized,
-    RateLimited,
-    /// Theirs; may pass.
-    Unavailable {
-        status: u16,
-    },
-    Refused {
-        code: Option<i64>,
-        message: String,
-    },
 }
 
 /// Reads an error of either class (`code`/`message`, or RFC 9457 `title`/`detail`) or a body that is

@@ -4,14 +4,18 @@
 mod answers;
 mod callbacks;
 mod codes;
+mod desk;
+mod fakes;
 mod form;
 mod insights;
 mod rest;
+pub mod routes;
 pub mod shell;
 mod signature;
 mod sms;
 mod stream;
 mod twiml;
+pub mod vendor;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +24,7 @@ use crate::call::Secret;
 pub use answers::*;
 pub use callbacks::*;
 pub use codes::{error_text, sip_text};
+pub use desk::TwilioDesk;
 pub use form::{Form, FormError, direction, is_id};
 pub use insights::{InsightsError, read_insights};
 pub use rest::*;
@@ -30,15 +35,6 @@ pub use twiml::*;
 
 /// The carrier's name everywhere: board, routes, metrics.
 pub const CARRIER: &str = "twilio";
-
-/// Where the audio of observed calls is copied to, one way.
-pub const MONITOR: &str = "/monitor-stream";
-/// Name of the stream parameter that holds our ticket.
-pub const TICKET: &str = "wb";
-
-/// Retry override appended to every callback URL we hand out: three retries on any failure.
-/// By default Twilio does not retry a 5xx. Twilio docs, "Webhooks connection overrides".
-pub const RETRIES: &str = "#rc=3&rp=all";
 
 /// Everything configured about Twilio.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -284,7 +284,7 @@ impl Rest {
         let form = vec![
             ("Url", url.to_owned()),
             ("Track", "both_tracks".to_owned()),
-            ("Parameter1.Name", super::TICKET.to_owned()),
+            ("Parameter1.Name", super::routes::TICKET.to_owned()),
             ("Parameter1.Value", ticket.to_owned()),
         ];
         let call = checked(call_sid)?;

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::call::Secret;
+use crate::providers::hex;
 
 /// Header with the signature, lower case.
 pub const SIGNATURE_HEADER: &str = "x-twilio-signature";
@@ -304,16 +305,6 @@ fn body_matches(url: &str, body: &[u8]) -> bool {
         .as_bytes()
         .ct_eq(named.to_ascii_lowercase().as_bytes())
         .into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 0x0f])
-        .filter_map(|nibble| DIGITS.get(usize::from(nibble)))
-        .map(|digit| char::from(*digit))
-        .collect()
 }
 
 /// A URL cut where its port and path are.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::call::{AgentLink, AnsweredBy, CallFacts, CallId, CallStatus, Direction};
+use crate::providers::vendor::registry::owner_of;
 
 use super::fields::Fields;
 use super::speech::Speech;
@@ -64,14 +65,8 @@ impl Ending {
 }
 
 pub(super) fn facts_of(sid: &str, fields: &Fields<'_>) -> CallFacts {
-    let carrier = fields.text("provider").unwrap_or_else(|| {
-        if sid.starts_with("CA") && sid.len() == 34 {
-            "twilio"
-        } else {
-            "unknown"
-        }
-        .to_owned()
-    });
+    let carrier = fields.text("provider");
+    let carrier = carrier.unwrap_or_else(|| owner_of(sid).unwrap_or("unknown").to_owned());
     CallFacts {
         carrier,
         carrier_call_id: Some(sid.to_owned()),

@@ -112,7 +112,7 @@ pub(super) async fn add(
         .get("idempotency-key")
         .and_then(|key| key.to_str().ok());
     let id = given.id.as_deref().or(key).map_or_else(
-        || super::super::tokens::hex(&random::<16>()),
+        || crate::providers::hex(&random::<16>()),
         |key| format!("{}/{key}", caller.grant().user),
     );
     let seen = format!("message/{lead}/{id}");

@@ -15,7 +15,6 @@ use super::super::error::ApiError;
 use super::super::guard::host_of;
 use super::super::state::App;
 use super::super::tickets::{PAGE_WITHIN, TicketUse};
-use super::super::tokens::hex;
 use super::listen::{TicketQuery, call_id, listener};
 
 const PAGE: &str = include_str!("listen.html");
@@ -41,7 +40,7 @@ pub(super) async fn page(
         app.core.clock.elapsed(),
         PAGE_WITHIN,
     );
-    let nonce = hex(&random::<16>());
+    let nonce = crate::providers::hex(&random::<16>());
     let text = PAGE
         .replace("{{nonce}}", &nonce)
         .replace("{{call}}", &call.to_string())

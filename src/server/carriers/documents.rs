@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::call::{Alert, CallFacts, CallId, Fact, Refusal, Severity};
 use crate::engine::{CallPlan, Fallback, Target};
+use crate::providers::vendor::{Base, CarrierDesk, StreamDocument, Wanted};
 
 use super::super::state::App;
-use super::{Base, CarrierDesk, StreamDocument, Wanted};
 
 /// What a caller hears when nobody can answer.
 const NOBODY: &str =

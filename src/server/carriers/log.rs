@@ -6,57 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use crate::providers::vendor::WebhookVerdict;
+
 /// Verdicts kept.
 const KEPT_MAX: usize = 500;
-
-/// What became of one webhook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WebhookVerdict {
-    /// Proven and taken.
-    Valid,
-    /// Proven, and told before.
-    Duplicate,
-    /// Taken without looking, because signatures are switched off.
-    Unchecked,
-    /// No signature at all.
-    MissingSignature,
-    /// Something that is no signature, or of an unknown kind.
-    MalformedSignature,
-    /// The signature is right over another URL: a configuration mistake, see the advice.
-    UrlMismatch,
-    /// Signed at a time that is too far from ours: a clock is wrong, or it is an old delivery.
-    ClockSkew,
-    /// Made with another secret, or forged.
-    WrongSecret,
-    /// The secret to check it with is not configured.
-    NotConfigured,
-    /// Proven, but not readable.
-    Malformed,
-    /// Too big or too slow.
-    Oversized,
-    /// Proven, but could not be kept in time; the carrier was asked to come again.
-    NotKept,
-}
-
-impl WebhookVerdict {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Valid => "valid",
-            Self::Duplicate => "duplicate",
-            Self::Unchecked => "unchecked",
-            Self::MissingSignature => "missing_signature",
-            Self::MalformedSignature => "malformed_signature",
-            Self::UrlMismatch => "url_mismatch",
-            Self::ClockSkew => "clock_skew",
-            Self::WrongSecret => "wrong_secret",
-            Self::NotConfigured => "not_configured",
-            Self::Malformed => "malformed",
-            Self::Oversized => "oversized",
-            Self::NotKept => "not_kept",
-        }
-    }
-}
 
 /// One webhook. Holds no field of its body.
 #[derive(Clone, Debug, Serialize)]

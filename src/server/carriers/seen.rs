@@ -49,13 +49,3 @@ pub(in crate::server) fn mark_of(key: &str) -> WebhookMark {
     mark.copy_from_slice(&sum[..16]);
     mark
 }
-
-/// A key made of the content, for carriers and requests without one of their own.
-pub(in crate::server) fn content_key(query: &str, body: &[u8]) -> String {
-    let sum = Sha256::new()
-        .chain_update(query.as_bytes())
-        .chain_update([0])
-        .chain_update(body)
-        .finalize();
-    super::super::tokens::hex(&sum)
-}

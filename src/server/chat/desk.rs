@@ -29,6 +29,8 @@ pub(super) struct Handle {
     pub agent: String,
     /// Opens the conversation to whoever shows it.
     pub key: String,
+    /// It was begun by a client that hears nothing, so that nothing is synthesised.
+    pub is_read: bool,
     pub orders: mpsc::Sender<Order>,
 }
 
@@ -153,6 +155,13 @@ impl CarrierControl for ChatDesk {
 
     fn dial(&self, _: DialOrder) -> BoxFuture<'static, Result<String, CarrierError>> {
         unsupported("placing calls")
+    }
+
+    fn is_read(&self, carrier_call_id: &str) -> bool {
+        let sessions = self.lock();
+        sessions
+            .get(carrier_call_id)
+            .is_some_and(|handle| handle.is_read)
     }
 
     fn hang_up(&self, carrier_call_id: String) -> BoxFuture<'static, Result<(), CarrierError>> {

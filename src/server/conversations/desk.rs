@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::call::{Call, CallId, CallStatus, Grant, LeadKey, MediaLink};
 use crate::engine::{Core, HistoryQuery, PostError, Target};
 use crate::providers::elevenlabs::{ConversationEvent, EventKind, normal_number};
-use crate::providers::{plivo, twilio};
+use crate::providers::vendor::registry::CARRIER_NAMES;
 
 use super::facts::{Scene, about, described, facts};
 
@@ -165,7 +165,7 @@ async fn past(core: &Core, event: &ConversationEvent) -> Option<Call> {
     if let Some(conversation) = &event.conversation_id {
         id = core.journal.conversation_call(conversation.clone()).await;
     }
-    for carrier in [twilio::CARRIER, plivo::CARRIER] {
+    for carrier in CARRIER_NAMES {
         if let (None, Some(sid)) = (id, &event.call_sid) {
             id = core
                 .journal

@@ -17,8 +17,9 @@ use crate::providers::elevenlabs::{
     AudioSplit, ConversationEvent, EventError, EventKind, SIGNATURE_HEADERS, SignatureCheck,
     SignatureVerdict, VENDOR, read_event,
 };
+use crate::providers::vendor::{WebhookVerdict, content_key};
 
-use super::super::carriers::{WebhookEntry, WebhookVerdict, content_key, mark_of};
+use super::super::carriers::{WebhookEntry, mark_of};
 use super::super::guard::Peer;
 use super::super::state::App;
 use super::audio::Sink;

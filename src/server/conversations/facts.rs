@@ -7,7 +7,7 @@ use crate::call::{
 use crate::providers::elevenlabs::{
     CallResult, ConversationEvent, EventKind, PostCall, Speaker, VENDOR,
 };
-use crate::providers::twilio;
+use crate::providers::vendor::registry::owner_of;
 
 /// Lines compared when a transcript is filled up.
 const COMPARED_MAX: usize = 5_000;
@@ -28,8 +28,7 @@ pub(super) struct Scene<'a> {
 /// does not have; `lead` is whose it is, as far as that is known.
 pub(super) fn about(event: &ConversationEvent, key: &str, lead: Option<String>) -> CallFacts {
     let (carrier, carrier_call_id) = match &event.call_sid {
-        Some(sid) if is_twilio(sid) => (twilio::CARRIER, sid.clone()),
-        Some(sid) => (VENDOR, sid.clone()),
+        Some(sid) => (owner_of(sid).unwrap_or(VENDOR), sid.clone()),
         None => (VENDOR, key.to_owned()),
     };
     let direction = match event.clues.outbound {
@@ -53,10 +52,6 @@ pub(super) fn about(event: &ConversationEvent, key: &str, lead: Option<String>) 
         observed: true,
         ..CallFacts::default()
     }
-}
-
-fn is_twilio(sid: &str) -> bool {
-    sid.len() == 34 && sid.starts_with("CA")
 }
 
 /// What the event adds to who the call is; `None` when it adds nothing.
@@ -96,8 +91,8 @@ pub(super) fn described(
         let has_own = known.carrier != VENDOR && known.carrier_call_id.is_some();
         if !has_own && known.carrier_call_id.as_ref() != Some(sid) {
             news.carrier_call_id = Some(sid.clone());
-            if is_twilio(sid) {
-                twilio::CARRIER.clone_into(&mut news.carrier);
+            if let Some(carrier) = owner_of(sid) {
+                carrier.clone_into(&mut news.carrier);
             }
         }
     }

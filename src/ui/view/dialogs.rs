@@ -5,6 +5,7 @@ use ratatui::style::{Modifier, Style};
 
 use crate::call::{Action, Call, CallId};
 use crate::engine::AWAY_MAX;
+use crate::providers::vendor::registry;
 use crate::ui::keymap::Act;
 use crate::ui::line_edit::LineEdit;
 use crate::ui::model::{Ask, Confirm, GRACE, GroupAsk, Mode, Model, Prompt};
@@ -219,6 +220,9 @@ fn about<'a>(pen: &Pen<'_>, model: &'a Model, prompt: &Prompt) -> Vec<Seg<'a>> {
 }
 
 pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, screen: Rect) {
+    let via = registry::with_own_lines().next();
+    let via = via.map_or("vendor", |(agent, _)| agent.kind);
+    let own_line = format!("Number with + and country code; “+1… via {via}” dials on its line.");
     let (title, help) = match prompt.ask {
         Ask::Whisper => (
             "Whisper to the agent",
@@ -233,10 +237,7 @@ pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, screen: 
             "Flag",
             "A label, for instance: hallucination, refund, callback.",
         ),
-        Ask::Dial => (
-            "Place a call",
-            "Number with + and country code; “+1… via elevenlabs” dials on its line.",
-        ),
+        Ask::Dial => ("Place a call", own_line.as_str()),
         Ask::Transfer => (
             "Transfer the caller to",
             "A place of the list by name or figure, a number with + and country code, or sip:…",

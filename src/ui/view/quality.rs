@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::call::{Band, Call};
+use crate::providers::vendor::registry;
 use crate::ui::model::Model;
 use crate::ui::order::score_of;
 use crate::ui::pen::{Pen, Seg, width};
@@ -265,7 +266,9 @@ fn carrier<'a>(pen: &Pen<'_>, call: &Call) -> Vec<Seg<'a>> {
                 }
             }
         }
-        None if call.facts.carrier == "twilio" => {
+        None if registry::carrier(&call.facts.carrier)
+            .is_some_and(|carrier| carrier.tells_quality) =>
+        {
             let text = "Insights pending (arrives after the call)";
             segs.push(pen.seg(text, Role::Faint));
         }

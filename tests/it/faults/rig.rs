@@ -18,10 +18,8 @@ use wallboard::engine::{
 use wallboard::providers::elevenlabs::ElevenLabsSettings;
 use wallboard::providers::elevenlabs::shell::ElevenLabsDialer;
 use wallboard::providers::twilio::shell::TwilioControl;
-use wallboard::providers::twilio::{TwilioSettings, sign};
-use wallboard::server::{
-    Auth, CarrierRoutes, Server, ServerParts, ServerSettings, TokenStore, TwilioDesk,
-};
+use wallboard::providers::twilio::{TwilioDesk, TwilioSettings, sign};
+use wallboard::server::{Auth, CarrierRoutes, Server, ServerParts, ServerSettings, TokenStore};
 use wallboard::simulator::Cast;
 use wallboard::simulator::elevenlabs::{AgentFaults, ElevenLabsSim, ElevenLabsSimConfig};
 use wallboard::simulator::line::{Faults, Timing};

@@ -168,6 +168,67 @@ async fn an_operators_words_are_heard_by_a_client_with_sound() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn words_for_a_client_that_only_reads_are_not_made_speech() {
+    let house = House::open().await;
+    for audio in [true, false] {
+        let before = house.parts.view().spoken.len();
+        let auth = json!({"agentId": "voiced", "audio": audio});
+        let (mut client, call, id) = joined(&house, auth).await;
+        let hint = "They have called twice.".to_owned();
+        assert!(order(&house, call, Action::Whisper { text: hint }).await.ok);
+        assert!(order(&house, call, Action::TakeOver {}).await.ok);
+        house
+            .until(&id, "it is held", |call| call.held_by.is_some())
+            .await;
+        let text = "One moment, I look it up for you.".to_owned();
+        let say = Action::Say { text: text.clone() };
+        assert!(order(&house, call, say).await.ok);
+        let (chunks, told) = answer(&mut client).await;
+        assert_eq!(
+            (told["data"].as_str(), chunks.is_empty()),
+            (Some(text.as_str()), !audio)
+        );
+        house
+            .until(&id, "it stands there", |call| {
+                has(call, Track::FromOperator, &text)
+            })
+            .await;
+        assert!(
+            order(&house, call, Action::HandBack { note: None })
+                .await
+                .ok
+        );
+        house
+            .until(&id, "it is back", |call| call.held_by.is_none())
+            .await;
+        let made = house.parts.view().spoken.split_off(before);
+        assert_eq!(made.contains(&text), audio, "audio {audio}: {made:?}");
+        assert!(audio || made.is_empty(), "{made:?}");
+        client
+            .emit("text", json!({"data": "When are you open?"}))
+            .await;
+        let (_, told) = answer(&mut client).await;
+        let told = told["data"].as_str().unwrap();
+        assert!(told.starts_with("We are open"), "{told}");
+        let say = "Bring your card, please.".to_owned();
+        assert!(
+            order(&house, call, Action::Say { text: say.clone() })
+                .await
+                .ok
+        );
+        house
+            .until(&id, "the agent has said it", |call| {
+                call.lines
+                    .iter()
+                    .any(|line| matches!(&line.body, LineBody::Speech { text, .. } if *text == say))
+            })
+            .await;
+        let more = house.parts.view().spoken.len() - before;
+        assert_eq!(more > 0, audio, "spoken {more}, audio {audio}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_needs_a_line_is_greyed_with_the_reason() {
     let house = House::open().await;
     let (_client, call, id) = joined(&house, json!({"agentId": "quiet", "audio": false})).await;

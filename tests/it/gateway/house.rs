@@ -1,10 +1,13 @@
 //! A backend whose agents are pipelines, for conversations on `/chat/v1`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use wallboard::call::Call;
-use wallboard::engine::{AgentPlan, CoreParts, Plans, Tasks};
+use wallboard::engine::{AgentExtras, AgentPlan, CoreParts, Plans, Tasks};
+use wallboard::providers::speech::SpeechSettings;
+use wallboard::providers::speech::shell::SpeechService;
 use wallboard::server::ServerSettings;
 use wallboard::simulator::pipeline::{PipelineSim, PipelineSimConfig};
 
@@ -39,6 +42,13 @@ impl House {
             AgentPlan {
                 concurrent_max: Some(1),
                 ..pipeline::agent("one", "", &dialer)
+            },
+            AgentPlan {
+                extras: AgentExtras {
+                    speaker: Some(Arc::new(speaker(parts.url()))),
+                    ..AgentExtras::default()
+                },
+                ..pipeline::agent("voiced", "", &dialer)
             },
         ] {
             plans.agents.insert(plan.id.clone(), plan);
@@ -76,6 +86,17 @@ impl House {
         }
         panic!("{what}: {:?}", self.call(id));
     }
+}
+
+/// The house's own speech service, at the same server as the agents'.
+fn speaker(url: &str) -> SpeechService {
+    SpeechService::new(SpeechSettings {
+        url: url.to_owned(),
+        model: "m".into(),
+        voice: "v".into(),
+        api_key: None,
+    })
+    .unwrap()
 }
 
 impl Drop for House {

@@ -4,3 +4,5 @@ mod calls;
 mod chat;
 mod hands;
 mod house;
+#[cfg(target_os = "linux")]
+mod voice;

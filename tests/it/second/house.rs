@@ -11,18 +11,17 @@ use wallboard::engine::{
 };
 use wallboard::providers::elevenlabs::ElevenLabsSettings;
 use wallboard::providers::elevenlabs::shell::ElevenLabsDialer;
+use wallboard::providers::elevenlabs::shell_voice::ElevenLabsVoice;
 use wallboard::providers::openai::shell::OpenAiDialer;
 use wallboard::providers::openai::{Dialect, OpenAiSettings, Prices, Tool};
 use wallboard::providers::pipeline::shell::PipelineDialer;
-use wallboard::providers::plivo::PlivoSettings;
 use wallboard::providers::plivo::shell::PlivoControl;
+use wallboard::providers::plivo::{PlivoDesk, PlivoSettings};
 use wallboard::providers::speech::SpeechSettings;
-use wallboard::providers::speech::shell::{ElevenLabsVoice, SpeechService};
-use wallboard::providers::twilio::TwilioSettings;
+use wallboard::providers::speech::shell::SpeechService;
 use wallboard::providers::twilio::shell::TwilioControl;
-use wallboard::server::{
-    Auth, CarrierRoutes, PlivoDesk, Server, ServerParts, ServerSettings, TwilioDesk,
-};
+use wallboard::providers::twilio::{TwilioDesk, TwilioSettings};
+use wallboard::server::{Auth, CarrierRoutes, Server, ServerParts, ServerSettings};
 use wallboard::simulator::Cast;
 use wallboard::simulator::elevenlabs::{ElevenLabsSim, ElevenLabsSimConfig};
 use wallboard::simulator::line::Timing;

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use wallboard::call::{AgentLink, Call, CallStatus, LineBody, MediaLink, Track};
-use wallboard::server::WebhookVerdict;
+use wallboard::providers::vendor::WebhookVerdict;
 
 use crate::it::support::backend::{Backend, sid};
 

@@ -9,10 +9,10 @@ use serde_json::json;
 use wallboard::call::{Call, CallId, Grant, MediaLink, Secret};
 use wallboard::engine::{CarrierControl, ListenStream, StereoFrame, Tasks};
 use wallboard::providers::plivo::shell::PlivoControl;
-use wallboard::providers::plivo::{self, PlivoSettings};
+use wallboard::providers::plivo::{self, PlivoDesk, PlivoSettings};
 use wallboard::providers::twilio::shell::TwilioControl;
-use wallboard::providers::twilio::{self, TwilioSettings};
-use wallboard::server::{CarrierRoutes, PlivoDesk, TwilioDesk};
+use wallboard::providers::twilio::{self, TwilioDesk, TwilioSettings};
+use wallboard::server::CarrierRoutes;
 use wallboard::simulator::plivo::{PlivoSim, PlivoSimConfig};
 use wallboard::simulator::twilio::{TwilioSim, TwilioSimConfig};
 

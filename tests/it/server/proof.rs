@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wallboard::call::{Fact, Grant, Role, Secret, Track};
 use wallboard::engine::Target;
 use wallboard::providers::elevenlabs::sign_webhook;
-use wallboard::server::WebhookVerdict;
+use wallboard::providers::vendor::WebhookVerdict;
 use wallboard::store::{self, SqliteJournal};
 
 use crate::it::support::backend::{ADMIN, Backend, ELEVENLABS_SECRET};

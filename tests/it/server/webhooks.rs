@@ -3,7 +3,7 @@
 use wallboard::call::{CallStatus, Fact, Secret};
 use wallboard::engine::Plans;
 use wallboard::providers::twilio::{sign, with_body_hash};
-use wallboard::server::WebhookVerdict;
+use wallboard::providers::vendor::WebhookVerdict;
 
 use crate::it::support::backend::{Backend, PUBLIC, TWILIO_TOKEN, sid};
 

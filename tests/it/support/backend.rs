@@ -12,11 +12,11 @@ use wallboard::engine::{
     MemoryJournal, Plans, Tasks,
 };
 use wallboard::providers::elevenlabs::sign_webhook;
-use wallboard::providers::plivo::PlivoSettings;
-use wallboard::providers::twilio::{TwilioSettings, sign};
+use wallboard::providers::plivo::{PlivoDesk, PlivoSettings};
+use wallboard::providers::twilio::{TwilioDesk, TwilioSettings, sign};
 use wallboard::server::{
-    Auth, CarrierRoutes, ChatDesk, ConversationSettings, PlivoDesk, Server, ServerParts,
-    ServerSettings, TokenStore, TwilioDesk,
+    Auth, CarrierRoutes, ChatDesk, ConversationSettings, Server, ServerParts, ServerSettings,
+    TokenStore,
 };
 use wallboard::store::{self, Recordings};
 

@@ -4,6 +4,8 @@ pub mod backend;
 pub mod peers;
 pub mod pipeline;
 pub mod pty;
+#[cfg(target_os = "linux")]
+pub mod pulse;
 pub mod socketio;
 pub mod sse;
 

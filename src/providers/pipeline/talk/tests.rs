@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::super::chat::{CallPiece, read_delta};
 use super::*;
-use crate::providers::openai::Tool;
+use crate::providers::tools::Tool;
 use rig::Rig;
 
 fn ms(ms: u64) -> Duration {

@@ -1,9 +1,9 @@
 use proptest::prelude::*;
 
 use crate::call::{CallStatus, Direction};
+use crate::providers::RestFailure;
 use crate::providers::plivo::{
-    RestFailure, read_call, read_dialled, read_ended, read_failure, read_ids, read_recording,
-    read_recording_url,
+    read_call, read_dialled, read_ended, read_failure, read_ids, read_recording, read_recording_url,
 };
 
 use super::*;
@@ -274,6 +274,7 @@ fn failures_say_what_to_do() {
     assert_eq!(
         read_failure(404, br#"{"error":"not found"}"#, false),
         RestFailure::Refused {
+            code: None,
             message: "not found".into()
         }
     );
@@ -290,12 +291,14 @@ fn failures_say_what_to_do() {
     assert_eq!(
         read_failure(400, fields, false),
         RestFailure::Refused {
+            code: None,
             message: "from: missing; to: [\"invalid\"]".into()
         }
     );
     assert_eq!(
         read_failure(403, b"no", false),
         RestFailure::Refused {
+            code: None,
             message: "HTTP 403".into()
         }
     );

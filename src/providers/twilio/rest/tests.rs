@@ -1,5 +1,6 @@
 use crate::call::{CallStatus, Direction};
-use crate::providers::twilio::{RestFailure, read_call, read_calls, read_failure};
+use crate::providers::RestFailure;
+use crate::providers::twilio::{read_call, read_calls, read_failure};
 
 use super::*;
 

@@ -2,7 +2,6 @@
 //! that it is over.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use tokio::time::Instant;
 use crate::bridge::StreamStart;
 use crate::call::{CallFacts, CallId, CallStatus, Direction, Fact, Source};
 use crate::engine::{CallPlan, Fallback, Target, attach_stream, random};
-use crate::providers::pipeline::MODALITY;
+use crate::providers::{MODALITY, hex};
 
 use super::super::super::state::App;
 use super::super::CARRIER;
@@ -46,6 +45,7 @@ pub(in crate::server::chat) async fn open(
         call,
         agent: newcomer.agent.clone(),
         key: key.clone(),
+        is_read: !newcomer.with_audio,
         orders,
     };
     if !app.chat.enter(&id, handle) {
@@ -163,11 +163,4 @@ pub(super) async fn post_end(app: &App, call: CallId, status: CallStatus, cause:
         .switchboard
         .post(Target::Call(call), vec![ended])
         .await;
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

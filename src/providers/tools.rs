@@ -55,7 +55,7 @@ impl Tool {
         }
     }
 
-    pub(super) fn declaration(&self) -> Value {
+    pub(in crate::providers) fn declaration(&self) -> Value {
         json!({
             "type": "function",
             "name": self.name,

@@ -1,36 +1,23 @@
 //! Twilio's routes (contract A3): which path means what, and the TwiML it is answered with.
-//! Reading and signing are `providers::twilio`'s.
+//! Pure: reading and signing are the files' beside it.
 
-use axum::http::{HeaderMap, header};
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
 use crate::bridge::{CarrierCodec, StreamStart};
 use crate::call::CallId;
 use crate::engine::{Fallback, Switchboard};
 use crate::providers::News;
-use crate::providers::twilio::{
-    self, After, AmdCallback, CARRIER, ConferenceCallback, ConnectStream, Dial, DialResult, Form,
-    Hint, IDEMPOTENCY_HEADER, RecordingCallback, SETTINGS_HEADER, SIGNATURE_HEADER, SignatureKeys,
-    SignedBody, SignedRequest, StatusCallback, StreamCallback, TWIML_TYPE, TwilioCodec, Verdict,
-    VoiceRequest,
+use crate::providers::vendor::{
+    Base, CarrierDesk, Hook, HookRoute, Judgement, NO_ANSWER, RING_S, Reading, StreamDocument,
+    Wanted, WebhookVerdict, content_key, has_agent,
 };
 
 use super::{
-    Base, CarrierDesk, Hook, HookRoute, Judgement, NO_ANSWER, RING_S, Reading, StreamDocument,
-    Wanted, WebhookVerdict, has_agent, seen,
+    self as twilio, After, AmdCallback, CARRIER, ConferenceCallback, ConnectStream, Dial,
+    DialResult, Form, Hint, IDEMPOTENCY_HEADER, RecordingCallback, SETTINGS_HEADER,
+    SIGNATURE_HEADER, SignatureKeys, SignedBody, SignedRequest, StatusCallback, StreamCallback,
+    TWIML_TYPE, TwilioCodec, Verdict, VoiceRequest, routes,
 };
-
-const INCOMING: &str = "/incoming-call";
-const OUTBOUND: &str = "/outbound-call-twiml";
-const FALLBACK: &str = "/fallback-twiml";
-const DIAL_RESULT: &str = "/dial-result";
-const STATUS: &str = "/call-status-callback";
-const AMD: &str = "/amd-status-callback";
-const RECORDING: &str = "/recording-status-callback";
-const QUALITY: &str = "/quality-insights-callback";
-const STREAM_STATUS: &str = "/stream-status-callback";
-const CONFERENCE: &str = "/conference-status-callback";
-const SMS: &str = "/sms";
-const STREAM: &str = "/outbound-media-stream";
 
 /// Twilio's webhooks and Media Streams.
 #[derive(Clone, Debug)]
@@ -59,8 +46,8 @@ impl TwilioDesk {
         Dial {
             to: to.to_owned(),
             caller_id: self.caller_id.clone(),
-            action: Some(base.callback(DIAL_RESULT)),
-            status_callback: Some(base.callback(STATUS)),
+            action: Some(base.callback(routes::DIAL_RESULT)),
+            status_callback: Some(base.callback(routes::STATUS)),
             timeout_s: Some(RING_S),
         }
     }
@@ -73,27 +60,27 @@ impl CarrierDesk for TwilioDesk {
 
     fn hooks(&self) -> &'static [HookRoute] {
         const HOOKS: &[HookRoute] = &[
-            HookRoute::by_get_or_post(INCOMING),
-            HookRoute::by_get_or_post(OUTBOUND),
-            HookRoute::by_get_or_post(FALLBACK),
-            HookRoute::by_get_or_post(DIAL_RESULT),
-            HookRoute::by_get_or_post(SMS),
-            HookRoute::by_post(STATUS),
-            HookRoute::by_post(AMD),
-            HookRoute::by_post(RECORDING),
-            HookRoute::by_post(QUALITY),
-            HookRoute::by_post(STREAM_STATUS),
-            HookRoute::by_post(CONFERENCE),
+            HookRoute::by_get_or_post(routes::INCOMING),
+            HookRoute::by_get_or_post(routes::OUTBOUND),
+            HookRoute::by_get_or_post(routes::FALLBACK),
+            HookRoute::by_get_or_post(routes::DIAL_RESULT),
+            HookRoute::by_get_or_post(routes::SMS),
+            HookRoute::by_post(routes::STATUS),
+            HookRoute::by_post(routes::AMD),
+            HookRoute::by_post(routes::RECORDING),
+            HookRoute::by_post(routes::QUALITY),
+            HookRoute::by_post(routes::STREAM_STATUS),
+            HookRoute::by_post(routes::CONFERENCE),
         ];
         HOOKS
     }
 
     fn streams(&self) -> &'static [&'static str] {
-        &[STREAM]
+        &[routes::STREAM]
     }
 
     fn monitors(&self) -> &'static [&'static str] {
-        &[twilio::MONITOR]
+        &[routes::MONITOR]
     }
 
     fn unready(&self) -> Option<&'static str> {
@@ -131,9 +118,9 @@ impl CarrierDesk for TwilioDesk {
 
     fn read(&self, hook: &Hook<'_>, switchboard: &Switchboard) -> Result<Reading, String> {
         let retried = header_text(hook.headers, IDEMPOTENCY_HEADER);
-        let content = || seen::content_key(hook.query, hook.body);
+        let content = || content_key(hook.query, hook.body);
         let key = retried.map_or_else(content, |token| format!("token/{token}"));
-        if hook.path == QUALITY && !is_form(hook.headers) {
+        if hook.path == routes::QUALITY && !is_form(hook.headers) {
             let news = twilio::read_insights(hook.body).map_err(|error| error.to_string())?;
             return Ok(Reading {
                 news,
@@ -158,7 +145,7 @@ impl CarrierDesk for TwilioDesk {
     }
 
     fn ticket<'s>(&self, start: &'s StreamStart) -> Option<&'s str> {
-        start.custom.get(twilio::TICKET).map(String::as_str)
+        start.custom.get(routes::TICKET).map(String::as_str)
     }
 
     fn codec(&self, _query: &str) -> Box<dyn CarrierCodec> {
@@ -171,10 +158,10 @@ impl CarrierDesk for TwilioDesk {
 
     fn connect(&self, document: &StreamDocument<'_>) -> String {
         let stream = ConnectStream {
-            url: document.base.ws(STREAM),
+            url: document.base.ws(routes::STREAM),
             name: Some("agent".to_owned()),
-            status_callback: Some(document.base.callback(STREAM_STATUS)),
-            parameters: vec![(twilio::TICKET.to_owned(), document.ticket.to_owned())],
+            status_callback: Some(document.base.callback(routes::STREAM_STATUS)),
+            parameters: vec![(routes::TICKET.to_owned(), document.ticket.to_owned())],
         };
         twilio::connect_stream(&stream, &self.after(document.base, document.fallback))
     }
@@ -201,7 +188,7 @@ fn read_form(
     switchboard: &Switchboard,
 ) -> Result<(Option<News>, Wanted), twilio::FormError> {
     Ok(match path {
-        INCOMING | OUTBOUND => {
+        routes::INCOMING | routes::OUTBOUND => {
             let request = VoiceRequest::read(form)?;
             let carrier_call_id = request.call.call_sid.clone();
             let wanted = Wanted::Agent {
@@ -211,16 +198,16 @@ fn read_form(
             };
             (Some(request.news()), wanted)
         }
-        SMS => {
+        routes::SMS => {
             let message = twilio::TextMessage::read(form)?;
             (Some(message.news()), Wanted::Document(twilio::no_reply()))
         }
-        FALLBACK => {
+        routes::FALLBACK => {
             let request = VoiceRequest::read(form)?;
             let carrier_call_id = request.call.call_sid.clone();
             (Some(request.news()), Wanted::Fallback { carrier_call_id })
         }
-        DIAL_RESULT => {
+        routes::DIAL_RESULT => {
             let result = DialResult::read(form)?;
             let to = switchboard.read(|board| {
                 let call = board.find(&result.call_sid)?;
@@ -239,9 +226,9 @@ fn read_form(
             };
             (Some(result.news(&to.unwrap_or_default())), wanted)
         }
-        AMD => (Some(AmdCallback::read(form)?.news()), Wanted::Nothing),
-        RECORDING => (Some(RecordingCallback::read(form)?.news()), Wanted::Nothing),
-        STREAM_STATUS => {
+        routes::AMD => (Some(AmdCallback::read(form)?.news()), Wanted::Nothing),
+        routes::RECORDING => (Some(RecordingCallback::read(form)?.news()), Wanted::Nothing),
+        routes::STREAM_STATUS => {
             let stream = StreamCallback::read(form)?;
             let known = switchboard.read(|board| {
                 board
@@ -250,7 +237,7 @@ fn read_form(
             });
             (Some(stream.news(known.as_deref())), Wanted::Nothing)
         }
-        CONFERENCE => {
+        routes::CONFERENCE => {
             let event = ConferenceCallback::read(form)?;
             tracing::debug!(event = %event.event, "a conference event was passed over");
             (None, Wanted::Nothing)
@@ -282,7 +269,7 @@ fn placed_call(query: &str) -> Option<CallId> {
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
-    header_text(headers, header::CONTENT_TYPE.as_str())
+    header_text(headers, CONTENT_TYPE.as_str())
         .is_none_or(|kind| kind.trim().starts_with("application/x-www-form-urlencoded"))
 }
 

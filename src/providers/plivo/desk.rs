@@ -1,21 +1,21 @@
 //! Plivo's routes (contract A3): which path means what, and the XML it is answered with.
-//! Reading and signing are `providers::plivo`'s.
+//! Pure: reading and signing are the files' beside it.
 
-use axum::http::HeaderMap;
+use reqwest::header::HeaderMap;
 
 use crate::bridge::{CarrierCodec, StreamStart};
 use crate::engine::{Fallback, Switchboard};
 use crate::providers::News;
-use crate::providers::plivo::{
-    self, After, AnswerNews, AnswerQuery, AnswerRequest, CARRIER, Dial, DialLegCallback,
-    DialResult, Form, FormError, HangupCallback, Hint, MachineCallback, PlivoCodec, PlivoSettings,
-    RecordingCallback, RingCallback, SignatureHeaders, SignatureKeys, SignedMethod, SignedRequest,
-    Stream, StreamCallback, TransferRequest, Verdict, XML_TYPE, routes,
+use crate::providers::vendor::{
+    Base, CarrierDesk, Hook, HookRoute, Judgement, NO_ANSWER, RING_S, Reading, StreamDocument,
+    Wanted, WebhookVerdict, has_agent,
 };
 
 use super::{
-    Base, CarrierDesk, Hook, HookRoute, Judgement, NO_ANSWER, RING_S, Reading, StreamDocument,
-    Wanted, WebhookVerdict, has_agent,
+    self as plivo, After, AnswerNews, AnswerQuery, AnswerRequest, CARRIER, Dial, DialLegCallback,
+    DialResult, Form, FormError, HangupCallback, Hint, MachineCallback, PlivoCodec, PlivoSettings,
+    RecordingCallback, RingCallback, SignatureHeaders, SignatureKeys, SignedMethod, SignedRequest,
+    Stream, StreamCallback, TransferRequest, Verdict, XML_TYPE, routes,
 };
 
 /// The vendor's own name for what streams speak; one of its integrations insists on it.
@@ -98,7 +98,7 @@ impl PlivoDesk {
             }
             routes::TRANSFER => {
                 let request = TransferRequest::read(form, hook.query)?;
-                let base = base_of(hook);
+                let base = Base::of_hook(hook);
                 let document = plivo::transfer(None, &self.dial(&base, &request.to));
                 (
                     request.news(),
@@ -155,12 +155,6 @@ impl PlivoDesk {
             }
         })
     }
-}
-
-/// Where the carrier reached us, without the hook's own path.
-fn base_of(hook: &Hook<'_>) -> Base {
-    let url = hook.url.split(['?', '#']).next().unwrap_or(hook.url);
-    Base(url.strip_suffix(hook.path).unwrap_or(url).to_owned())
 }
 
 impl CarrierDesk for PlivoDesk {

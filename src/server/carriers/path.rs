@@ -14,12 +14,13 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use crate::call::{CallFacts, CallId, ErrorCode, Fact, StoreLevel};
 use crate::engine::{PostError, Target};
+use crate::providers::vendor::{Base, CarrierDesk, Hook, Judgement, WebhookVerdict};
 use crate::providers::{News, Subject};
 
 use super::super::error::ApiError;
 use super::super::guard::Peer;
 use super::super::state::App;
-use super::{Base, CarrierDesk, Hook, Judgement, WebhookEntry, WebhookVerdict, documents};
+use super::{WebhookEntry, base, documents};
 
 /// Largest body of a webhook.
 const BODY_MAX: usize = 256 * 1024;
@@ -46,18 +47,18 @@ pub(super) async fn take(
         through_proxy: false,
     });
     let (parts, body) = request.into_parts();
-    let base = Base::of(&app.settings, peer, &parts.uri, &parts.headers);
+    let ours = base::of(&app.settings, peer, &parts.uri, &parts.headers);
     let path_and_query = parts
         .uri
         .path_and_query()
         .map_or(path, |whole| whole.as_str());
-    let url = base.http(path_and_query);
-    let seen = Base::as_seen(&app.settings, peer, &parts.uri, &parts.headers);
+    let url = ours.http(path_and_query);
+    let seen = base::as_seen(&app.settings, peer, &parts.uri, &parts.headers);
     let mut visit = Visit {
         app,
         desk,
         path,
-        base,
+        base: ours,
         other_urls: vec![seen.http(path_and_query)],
         url,
         peer,
