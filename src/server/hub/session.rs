@@ -81,6 +81,13 @@ enum End {
     },
 }
 
+impl End {
+    const STOPPING: Self = Self::Bye {
+        reason: "the backend is stopping",
+        retry_ms: Some(1_000),
+    };
+}
+
 impl Hub {
     pub(super) fn new(
         app: Arc<App>,
@@ -152,14 +159,10 @@ impl Hub {
                 // rest is not starved.
                 batch = next(&mut self.feed), if !waiting => match batch {
                     Some(batch) => self.pass_on(batch).await,
-                    None => {
-                        return End::Bye { reason: "the backend is stopping", retry_ms: Some(1_000) };
-                    }
+                    None => return End::STOPPING,
                 },
                 () = &mut gone => return End::Gone,
-                () = &mut stopping => {
-                    return End::Bye { reason: "the backend is stopping", retry_ms: Some(1_000) };
-                }
+                () = &mut stopping => return End::STOPPING,
                 asked = inbox.asked.recv(), if caught_up => match asked {
                     Some(asked) => self.take(asked).await,
                     None => return End::Gone,
