@@ -105,7 +105,8 @@ impl Feed {
                 Err(RecvError::Closed) => return Err(PostError::Stopped),
             }
         }
-        if self.held.len() < BATCH_MAX && !self.lagged {
+        let too_soon = Instant::now() < self.not_before;
+        if too_soon && self.held.len() < BATCH_MAX && !self.lagged {
             tokio::time::sleep_until(self.not_before).await;
         }
         while self.held.len() < BATCH_MAX && !self.lagged {

@@ -10,28 +10,19 @@ use super::model::Model;
 const STEPS: [(Act, &str); 6] = [
     (
         Act::Worst,
-        "goes to the call that needs you most, where it went wrong",
+        "goes to the call that needs you, where it went wrong",
     ),
     (
         Act::Open,
-        "opens the call: what is said on the left, why on the right",
+        "opens the call: the words left, the reasons right",
     ),
-    (
-        Act::Listen,
-        "listens, one way; others see that you do; again leaves",
-    ),
-    (
-        Act::Whisper,
-        "hints to the agent; the caller hears nothing; esc leaves",
-    ),
+    (Act::Listen, "listens, one way; others see it; again leaves"),
+    (Act::Whisper, "a hint that only the agent reads; esc leaves"),
     (
         Act::End,
-        "ends a call: it asks, and after y there are 3 s for u; n leaves it",
+        "asks; after y there are 3 s for u; n leaves the call",
     ),
-    (
-        Act::Help,
-        "shows every key; type to search, enter runs one, esc leaves",
-    ),
+    (Act::Help, "shows every key; type to search; esc leaves"),
 ];
 
 /// The step as it is shown; `None` when nobody is on tour.
@@ -98,6 +89,9 @@ mod tests {
                 screen.contains(&format!("TOUR {} of 6", step + 1)),
                 "{screen}"
             );
+            let small = text(&still.draw(80, 24));
+            let line = small.lines().find(|line| line.contains("TOUR"));
+            assert!(line.is_some_and(|line| !line.contains('…')), "{small}");
             // What is not asked for changes nothing.
             still.keys("tab");
             assert_eq!(still.model.tour, Some(step));

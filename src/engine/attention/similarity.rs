@@ -67,6 +67,9 @@ pub fn similarity(one: &[String], other: &[String]) -> f64 {
     if contained {
         return 0.9;
     }
+    if says_something(short) && is_same_within(short, long) {
+        return 0.9;
+    }
     let pairs = |words: &[String]| -> BTreeSet<(String, String)> {
         words
             .windows(2)
@@ -80,6 +83,26 @@ pub fn similarity(one: &[String], other: &[String]) -> f64 {
     } else {
         a.intersection(&b).count() as f64 / union as f64
     }
+}
+
+/// Whether two sentences are one, with a few words put before or after it: "Sorry, …" here, "…,
+/// please" there. Another word in the place of one is another sentence.
+fn is_same_within(short: &[String], long: &[String]) -> bool {
+    let needed = (long.len() as f64 * SAME).ceil() as usize;
+    let run = |from: usize, to: usize| {
+        let pairs = short.iter().skip(from).zip(long.iter().skip(to));
+        pairs.take_while(|(one, other)| one == other).count()
+    };
+    // One of the two begins with it.
+    let starts = (0..long.len()).map(|to| (0, to));
+    starts
+        .chain((1..short.len()).map(|from| (from, 0)))
+        .any(|(from, to)| {
+            let length = run(from, to);
+            // And one of them ends with it.
+            let ends = from + length == short.len() || to + length == long.len();
+            ends && length >= needed
+        })
 }
 
 #[cfg(test)]
@@ -99,6 +122,21 @@ mod tests {
                 "Let me check that for you.",
                 "Let me check that for you one more time.",
                 true,
+            ),
+            (
+                "I'm sorry, I didn't catch that. Could you repeat your order number?",
+                "Sorry, I didn't catch that. Could you repeat your order number, please?",
+                true,
+            ),
+            (
+                "Your appointment with Doctor Okafor is on Tuesday.",
+                "Your appointment with Doctor Okafor is on Thursday.",
+                false,
+            ),
+            (
+                "Tuesday at ten with Doctor Okafor at Mill Street is free.",
+                "Thursday at ten with Doctor Okafor at Mill Street is free.",
+                false,
             ),
             (
                 "Your order left on Monday.",

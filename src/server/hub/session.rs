@@ -143,6 +143,19 @@ impl Hub {
             // Every arm is cancel-safe: `Feed::next` keeps what it has not handed out.
             tokio::select! {
                 biased;
+                _ = tokens.changed() => {
+                    if !self.renew() {
+                        return End::Bye { reason: "the token was revoked", retry_ms: None };
+                    }
+                }
+                // Early, for it is what wakes a hub most often; batches keep their distance, so the
+                // rest is not starved.
+                batch = next(&mut self.feed), if !waiting => match batch {
+                    Some(batch) => self.pass_on(batch).await,
+                    None => {
+                        return End::Bye { reason: "the backend is stopping", retry_ms: Some(1_000) };
+                    }
+                },
                 () = &mut gone => return End::Gone,
                 () = &mut stopping => {
                     return End::Bye { reason: "the backend is stopping", retry_ms: Some(1_000) };
@@ -159,11 +172,6 @@ impl Hub {
                     self.flush();
                     self.send_unsent(&inbox.refused);
                 }
-                _ = tokens.changed() => {
-                    if !self.renew() {
-                        return End::Bye { reason: "the token was revoked", retry_ms: None };
-                    }
-                }
                 _ = check.tick() => {
                     if !self.renew() {
                         return End::Bye { reason: "the token has expired", retry_ms: None };
@@ -173,12 +181,6 @@ impl Hub {
                     }
                 }
                 _ = gauges.tick(), if watching => self.show_gauges(),
-                batch = next(&mut self.feed), if !waiting => match batch {
-                    Some(batch) => self.pass_on(batch).await,
-                    None => {
-                        return End::Bye { reason: "the backend is stopping", retry_ms: Some(1_000) };
-                    }
-                },
             }
         }
     }

@@ -101,7 +101,10 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::Written { what, result } => {
             match result {
-                Ok(text) => model.say(Severity::Info, format!("{what}: {text}")),
+                Ok(path) => {
+                    let path = fitting(&path, what.len() + 2, model.size.0);
+                    model.say(Severity::Info, format!("{what}: {path}"));
+                }
                 Err(text) => model.say(Severity::Warn, format!("{what}: {text}")),
             }
             Vec::new()
@@ -145,6 +148,26 @@ fn whole(model: &mut Model, call: CallId, result: Result<HistoryPage, Refusal>) 
         Err(refusal) => refused(model, "no earlier lines", &refusal),
     }
     copy::go_on(model, call)
+}
+
+/// A path as the footer has room for it: where there is too little, its end, which tells files apart.
+fn fitting(path: &str, before: usize, width: u16) -> String {
+    let room = usize::from(width).saturating_sub(before + 5);
+    let name = path.rsplit('/').next().unwrap_or(path);
+    if path.chars().count() <= room || name == path {
+        return path.to_owned();
+    }
+    let folder = path
+        .strip_suffix(name)
+        .unwrap_or_default()
+        .trim_end_matches('/');
+    let folder = folder.rsplit('/').next().unwrap_or_default();
+    let short = format!("…/{folder}/{name}");
+    if short.chars().count() <= room {
+        short
+    } else {
+        name.to_owned()
+    }
 }
 
 fn refused(model: &mut Model, what: &str, refusal: &Refusal) {

@@ -38,12 +38,18 @@ pub(super) fn picker(pen: &mut Pen<'_>, model: &Model, at: usize, screen: Rect) 
         let style = pen.style(role);
         pen.text(row.x + 5, row.y, 9, column.as_str(), style);
         let help = if is_on && !shown.contains(&column) {
-            "no room for it on this screen"
+            format!("no room here: {}", column.help())
         } else {
-            column.help()
+            column.help().to_owned()
         };
         let style = pen.style(Role::Dim);
-        pen.text(row.x + 15, row.y, row.width.saturating_sub(15), help, style);
+        pen.text(
+            row.x + 15,
+            row.y,
+            row.width.saturating_sub(15),
+            &help,
+            style,
+        );
         if index == at {
             let style = chosen(pen);
             pen.tint(row, style);

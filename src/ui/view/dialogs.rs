@@ -222,7 +222,7 @@ fn about<'a>(pen: &Pen<'_>, model: &'a Model, prompt: &Prompt) -> Vec<Seg<'a>> {
 pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, screen: Rect) {
     let via = registry::with_own_lines().next();
     let via = via.map_or("vendor", |(agent, _)| agent.kind);
-    let own_line = format!("Number with + and country code; “+1… via {via}” dials on its line.");
+    let own_line = format!("With + and country code; “+1… via {via}”: on its own line.");
     let (title, help) = match prompt.ask {
         Ask::Whisper => (
             "Whisper to the agent",
@@ -240,7 +240,7 @@ pub(super) fn prompt(pen: &mut Pen<'_>, model: &Model, prompt: &Prompt, screen: 
         Ask::Dial => ("Place a call", own_line.as_str()),
         Ask::Transfer => (
             "Transfer the caller to",
-            "A place of the list by name or figure, a number with + and country code, or sip:…",
+            "A place of the list, a number with + and country code, or sip:…",
         ),
         Ask::HandBack => (
             "Back to the agent",

@@ -96,7 +96,7 @@ fn press_all(url: &str, size: (u16, u16), more: &[&str], env: &[(&str, &str)]) {
                 screen.keys(ESCAPE);
                 screen.keys(ESCAPE);
                 screen.keys(":");
-                let answers = screen.appears("Commands", 5_000);
+                let answers = screen.appears("Commands", 20_000);
                 assert!(
                     answers,
                     "{size:?} {more:?}: nothing after {word} ({}):\n{}",
@@ -104,7 +104,7 @@ fn press_all(url: &str, size: (u16, u16), more: &[&str], env: &[(&str, &str)]) {
                     screen.text()
                 );
                 screen.keys(ESCAPE);
-                screen.wait("the palette closes", 5, |text| !text.contains("Commands"));
+                screen.wait("the palette closes", 20, |text| !text.contains("Commands"));
                 if binding.name == "freeze" {
                     screen.keys(&bytes_of(word));
                 }

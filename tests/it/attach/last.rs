@@ -26,15 +26,15 @@ fn leave(mut screen: pty::Screen) {
 
 fn command(screen: &mut pty::Screen, words: &str, answer: &str) {
     screen.keys(":");
-    screen.wait_for("Commands", 5);
+    screen.wait_for("Commands", 20);
     // Letter by letter, as a hand: many in one breath are taken for a paste.
     for letter in words.chars() {
         screen.keys(&letter.to_string());
     }
     let typed = format!("› {words}");
-    screen.wait_for(&typed, 5);
+    screen.wait_for(&typed, 20);
     screen.keys("\r");
-    screen.wait_for(answer, 5);
+    screen.wait_for(answer, 20);
 }
 
 const FILTER: &str = "/state:live";
@@ -66,13 +66,13 @@ async fn the_view_of_last_time_is_there_again_on_the_same_backend_and_only_there
         assert!(!text.contains(ADMIN) && !text.contains("415"), "{text}");
 
         let screen = start(&here.url, state, &[]);
-        screen.wait_for(FILTER, 5);
-        screen.wait_for("by newest", 5);
-        screen.wait_for("your view of last time, filter state:live", 5);
+        screen.wait_for(FILTER, 20);
+        screen.wait_for("by newest", 20);
+        screen.wait_for("your view of last time, filter state:live", 20);
         leave(screen);
         for (url, more) in [(&here.url, &["--fresh"][..]), (&elsewhere.url, &[])] {
             let screen = start(url, state, more);
-            let shown = screen.wait_for("by attention", 5);
+            let shown = screen.wait_for("by attention", 20);
             assert!(!shown.contains(FILTER), "{shown}");
             leave(screen);
         }
@@ -80,7 +80,7 @@ async fn the_view_of_last_time_is_there_again_on_the_same_backend_and_only_there
         assert_eq!(std::fs::read_to_string(&files[0]).unwrap(), text);
         std::fs::write(&files[0], "[view]\nsort = \"\u{1b}[2Jage\"").unwrap();
         let screen = start(&here.url, state, &[]);
-        screen.wait_for("the view of last time was not read", 5);
+        screen.wait_for("the view of last time was not read", 20);
         assert!(screen.text().contains("by attention"));
         leave(screen);
     });

@@ -13,6 +13,8 @@ pub struct Screen {
     raw: Arc<Mutex<Vec<u8>>>,
     /// The terminal takes nothing in while this is set.
     is_stalled: Arc<AtomicBool>,
+    /// Ends when the program has, and all it wrote was read.
+    reader: std::thread::JoinHandle<()>,
     writer: Box<dyn Write + Send>,
     master: Box<dyn MasterPty + Send>,
     child: Box<dyn Child + Send + Sync>,
@@ -60,7 +62,7 @@ impl Screen {
         let (screen, bytes) = (Arc::clone(&parser), Arc::clone(&raw));
         let is_stalled = Arc::new(AtomicBool::new(false));
         let stalled = Arc::clone(&is_stalled);
-        std::thread::Builder::new()
+        let reader = std::thread::Builder::new()
             .name("pty reader".into())
             .spawn(move || {
                 let mut buffer = [0; 8192];
@@ -87,6 +89,7 @@ impl Screen {
             parser,
             raw,
             is_stalled,
+            reader,
             writer,
             master: pair.master,
             child,
@@ -219,7 +222,10 @@ impl Screen {
     /// Whether the terminal was left as it was found: main screen, cursor shown, no modes on.
     pub fn assert_restored(&self) {
         // The last it wrote may not have been read yet when the program is gone.
-        self.settle(100);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !self.reader.is_finished() && Instant::now() < deadline {
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
         let parser = self.parser.lock().unwrap_or_else(PoisonError::into_inner);
         let screen = parser.screen();
         assert!(

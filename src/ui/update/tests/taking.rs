@@ -61,3 +61,31 @@ fn copies_name_what_and_exports_ask_for_leave_first() {
     let toast = still.model.toast.take().unwrap();
     assert_eq!(toast.severity, Severity::Warn);
 }
+
+#[test]
+fn the_name_of_a_written_file_is_seen_on_a_small_screen_too() {
+    let mut still = still();
+    still.draw(80, 24);
+    let name = "call-20261127-012953-01a21a9a-028e-71bf-9f47-9e827ccc39f0.md";
+    let written = |still: &mut crate::ui::picture::Still| {
+        still.message(Msg::Written {
+            what: "exported".into(),
+            result: Ok(format!(
+                "/home/operators/ana/.local/share/wallboard/files/{name}"
+            )),
+        });
+    };
+    written(&mut still);
+    let shown = text(&still.draw(80, 24));
+    assert!(shown.contains(&format!("exported: {name}")), "{shown}");
+    still.draw(100, 30);
+    written(&mut still);
+    let shown = text(&still.draw(100, 30));
+    assert!(shown.contains(&format!("…/files/{name}")), "{shown}");
+    still.draw(160, 40);
+    written(&mut still);
+    let shown = text(&still.draw(160, 40));
+    assert!(shown.contains(&format!(
+        "/home/operators/ana/.local/share/wallboard/files/{name}"
+    )));
+}
