@@ -107,10 +107,12 @@ impl Voice {
         let rest = self.pending.split().freeze();
         let is_fresh = self.heard_at.take()?.elapsed() < FRESH;
         // A message must hold something.
-        is_fresh.then(|| match rest.is_empty() {
-            true => Bytes::from_static(&[0; MIC_FRAME_BYTES]),
-            false => rest,
-        })
+        let sound = if rest.is_empty() {
+            Bytes::from_static(&[0; MIC_FRAME_BYTES])
+        } else {
+            rest
+        };
+        is_fresh.then_some(sound)
     }
 
     /// The next sound to send; meanwhile the agent's is played. Cancel-safe: a frame that was taken is
