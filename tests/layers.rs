@@ -260,6 +260,7 @@ const MAY_NAME_VENDORS: &[(&str, &str)] = &[
         "published ingest: its routes",
     ),
     ("server/conversations/monitor.rs", "published ingest"),
+    ("server/conversations/sources.rs", "published ingest"),
     ("remote/translator.rs", "a status word of foreign backends"),
     // Rehearsals play the vendors there are; the product does without them.
     ("cli/demo.rs", "stages the simulated vendors"),

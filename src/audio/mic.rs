@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::media::{Level, level_pcm};
@@ -103,8 +103,8 @@ pub struct Mic {
     opened: Opened,
     /// What is not a whole frame yet.
     rest: BytesMut,
-    /// No more sound comes; why is asked until then.
-    lost_until: Option<Instant>,
+    /// Until when a loss is looked into; kept here, because whoever waits may give up and ask again.
+    told_by: Option<Instant>,
 }
 
 impl std::fmt::Debug for Mic {
@@ -143,7 +143,7 @@ impl Mic {
         Self {
             opened,
             rest: BytesMut::new(),
-            lost_until: None,
+            told_by: None,
         }
     }
 
@@ -176,13 +176,10 @@ impl Mic {
         Ok(MicFrame { pcm, level })
     }
 
-    /// Why nothing more comes: whoever watches the stream knows, and is on its way. Cancel-safe: the
-    /// time runs on.
+    /// Why nothing more comes: whoever watches the stream knows, and is on its way.
     async fn lost(&mut self) -> Reason {
-        let until = *self
-            .lost_until
-            .get_or_insert_with(|| Instant::now() + TOLD_WITHIN);
-        let reason = timeout_at(until, &mut self.opened.watch).await;
+        let told_by = *(self.told_by).get_or_insert_with(|| Instant::now() + TOLD_WITHIN);
+        let reason = tokio::time::timeout_at(told_by, &mut self.opened.watch).await;
         reason.unwrap_or_else(|_| "the sound server went away".to_owned())
     }
 

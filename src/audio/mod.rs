@@ -1,5 +1,5 @@
-//! Sound of one call on this machine's speakers, and its microphone for whoever talks to an agent.
-//! Having neither is a normal answer, not an error.
+//! Sound of one call, or of one recording, on this machine's speakers, and its microphone for whoever
+//! talks to an agent. Having neither is a normal answer, not an error.
 //!
 //! Owns the sound server connection, the ring between a call's frames and the device, volume, mute
 //! and pan. Does not decide which call is heard, cannot send audio into a call, and never delays
@@ -12,12 +12,14 @@
 mod address;
 #[cfg(any(feature = "alsa", not(target_os = "linux")))]
 mod cpal_dev;
+mod decode;
 mod device;
 mod mic;
 #[cfg(target_os = "linux")]
 mod pulse;
 mod ring;
 mod source;
+mod tape;
 mod task;
 
 use std::sync::Arc;
@@ -28,12 +30,14 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::{ListenStream, Tasks};
 
 pub use address::{AudioEnv, PulseAddress, pulse_addresses};
+pub use decode::DecodeError;
 pub use device::list_devices;
 pub use mic::{
     FRAME_BYTES as MIC_FRAME_BYTES, Mic, MicConfig, MicFrame, RATE_HZ as MIC_RATE_HZ, SourceChoice,
 };
 pub use ring::{Feeder, Prime, RingStats, ring};
 pub use source::{Controls, ListenSource, Pan};
+pub use tape::{Tape, TapeOrder, TapeState};
 use task::Command;
 
 /// Commands waiting for the audio task. Full: the key press is dropped and logged; the task is

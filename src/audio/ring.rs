@@ -33,6 +33,8 @@ pub enum Prime {
     Local,
     /// 120 ms: frames come over a network.
     Network,
+    /// 60 ms of a recording: what waits is not the past, but what comes next.
+    Recorded,
 }
 
 /// Writing end, held by whoever has the call's frames. Dropping it fades the sound out.
@@ -92,7 +94,7 @@ pub fn ring(prime: Prime, rate_hz: u32, controls: Arc<Controls>) -> (Feeder, Lis
 impl Prime {
     pub const fn duration(self) -> Duration {
         match self {
-            Self::Local => FRAME.saturating_mul(3),
+            Self::Local | Self::Recorded => FRAME.saturating_mul(3),
             Self::Network => FRAME.saturating_mul(6),
         }
     }

@@ -234,9 +234,10 @@ impl AudioTask {
         }
     }
 
-    /// What came while the device was being opened is the past.
+    /// What came while the device was being opened is the past, unless it was recorded.
     fn discard_backlog(&mut self) {
-        if let Some(listening) = &mut self.listening {
+        let live = self.listening.as_mut();
+        if let Some(listening) = live.filter(|it| it.prime != Prime::Recorded) {
             while listening.frames.try_recv().is_ok() {}
         }
     }

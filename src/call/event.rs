@@ -108,6 +108,16 @@ pub struct Recording {
     pub error: Option<String>,
 }
 
+impl Recording {
+    /// The id `/api/recordings/{id}` serves it under: ours once it is kept here, till then the
+    /// carrier's.
+    pub fn served_id(&self) -> &str {
+        let ours = self.url.as_deref();
+        ours.and_then(|url| url.strip_prefix("/api/recordings/"))
+            .unwrap_or(&self.id)
+    }
+}
+
 /// How long one agent turn took and where the time went, all in milliseconds.
 /// `docs/metrics` definitions: caller stops → first agent frame sent to the carrier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -155,6 +155,27 @@ fn shortened(text: &str) -> String {
     clean_label(text).chars().take(40).collect()
 }
 
+/// The id, in place of a carrier's, of the call that holds what names the lead `named` in a
+/// conversation of another lead.
+pub fn apart_key(conversation: &str, named: &str) -> String {
+    clean_label(&format!("{conversation} ({named})")).into_owned()
+}
+
+/// Whether such a call holds what named this lead.
+pub fn names_lead_apart(key: &str, lead: &str) -> bool {
+    key.strip_suffix(')')
+        .and_then(|key| key.strip_suffix(lead))
+        .is_some_and(|key| key.ends_with(" ("))
+}
+
+/// Whether such a call holds what was said in this conversation.
+pub fn is_apart_of(key: &str, conversation: &str) -> bool {
+    key.ends_with(')')
+        && key
+            .strip_prefix(conversation)
+            .is_some_and(|rest| rest.starts_with(" ("))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

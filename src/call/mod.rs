@@ -23,7 +23,9 @@ pub use command::*;
 pub use event::*;
 pub use gauge::Gauge;
 pub use ids::*;
-pub use lead::{Lead, LeadKey, LeadRow, e164, lead_status};
+pub use lead::{
+    Lead, LeadKey, LeadRow, apart_key, e164, is_apart_of, lead_status, names_lead_apart,
+};
 pub use pending::{CONFIRM_WITHIN, PENDING_MAX, Pending, PendingAction, PendingState, SHOWN_AFTER};
 pub use report::{AlertReport, CallReport, Numbers, UtteranceReport, utterances};
 pub use secret::Secret;

@@ -11,6 +11,8 @@ pub const COMBINING_MAX: usize = 4;
 pub const TEXT_CHARS_MAX: usize = 8_000;
 /// Longest name, number or label kept, in characters.
 pub const LABEL_CHARS_MAX: usize = 120;
+/// Longest id in a log line, in characters.
+const LOG_CHARS_MAX: usize = 80;
 
 /// Cleans free text: keeps line feeds, turns tabs into a blank, drops everything that could steer a
 /// terminal or lie about order. Idempotent.
@@ -176,6 +178,16 @@ pub fn mask_number(number: &str) -> String {
     format!("+{} ••• {tail}", &digits[..2])
 }
 
+/// An id from outside as it may be logged: cleaned, short, and masked where it is a phone number, as
+/// that of a lead nobody has listed.
+pub fn log_word(text: &str) -> String {
+    let word = clean_label(text);
+    if word.starts_with('+') {
+        return mask_number(&word);
+    }
+    word.chars().take(LOG_CHARS_MAX).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -232,5 +244,13 @@ mod tests {
             let label = clean_label(&input).into_owned();
             prop_assert!(!label.contains('\n'));
         }
+    }
+
+    #[test]
+    fn what_is_logged_is_short_and_shows_no_number() {
+        assert_eq!(log_word("lead_001"), "lead_001");
+        assert_eq!(log_word("+14155550134"), "+1 415 ••• 0134");
+        assert_eq!(log_word(&"x".repeat(500)).len(), LOG_CHARS_MAX);
+        assert!(!log_word("a\u{1b}[2Jb").contains('\u{1b}'));
     }
 }

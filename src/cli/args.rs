@@ -157,6 +157,8 @@ pub enum Verb {
     Events(EventsArgs),
     /// A call's live sound on stdout: wallboard listen ID | mpv -
     Listen(ListenArgs),
+    /// A finished recording's file on stdout, or saved: wallboard recording CALL --out FILE
+    Recording(RecordingArgs),
     /// End a call and wait until the carrier says so.
     End(EndArgs),
     /// Place a call and wait until the carrier has taken it.

@@ -162,6 +162,7 @@ async fn perform(verb: &Verb, global: &Global, loaded: &Loaded) -> Outcome {
         Verb::Tail(args) => verbs::tail(args, &config, as_json).await,
         Verb::Attach(args) => perform_attach(args, global, &config).await,
         Verb::Listen(args) => verbs::listen(args, &config).await,
+        Verb::Recording(args) => verbs::recording(args, &config, as_json).await,
         Verb::End(args) => verbs::end(args, &config, as_json).await,
         Verb::Call(args) => verbs::call(args, &config, as_json).await,
         Verb::Chat(args) => verbs::chat(args, &config, as_json).await,

@@ -26,6 +26,7 @@ const TABLE: &[(Act, &[&str], Verb)] = &[
     (Act::Dial, &["call"], Verb::Dial),
     (Act::StopDialing, &["dialing"], Verb::StopDialing),
     (Act::Listen, &["listen"], Verb::Listen),
+    (Act::Play, &["recording"], Verb::Recordings),
     (Act::PageHistory, &["ls", "show"], Verb::History),
     (Act::PageAudit, &["audit"], Verb::Tokens),
     (Act::Lead, &["lead"], Verb::Transcript),

@@ -3,11 +3,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::call::{CallId, Command, ErrorCode, Refusal, Role};
-use crate::engine::{Backend, HistoryPage, HistoryQuery, ListenStream, Tasks, UPDATES_MAX, Update};
+use crate::engine::{
+    Backend, Fetched, HistoryPage, HistoryQuery, ListenStream, Tasks, UPDATES_MAX, Update,
+};
 
 /// A backend without its commands.
 #[derive(Debug)]
@@ -72,6 +75,14 @@ impl Backend for ReadOnly {
 
     fn listen_url(&self, call: CallId) -> BoxFuture<'static, Result<String, Refusal>> {
         self.inner.listen_url(call)
+    }
+
+    fn recording(
+        &self,
+        id: String,
+        progress: watch::Sender<Fetched>,
+    ) -> BoxFuture<'static, Result<Bytes, Refusal>> {
+        self.inner.recording(id, progress)
     }
 }
 

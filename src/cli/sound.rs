@@ -1,25 +1,38 @@
 //! This machine's speakers as the screen asks for them.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::audio::{AudioState, Output, Pan as Panning, Prime};
+use crate::audio::{AudioState, Output, Pan as Panning, Prime, Tape};
 use crate::engine::{ListenStream, Tasks};
-use crate::ui::{Device, Pan, Sound, SoundState};
+use crate::ui::{Device, Pan, Sound, SoundState, TapeOrder, TapeState};
 
 /// The audio output behind the screen's port.
 #[derive(Debug)]
 pub struct Speakers {
     output: Output,
     prime: Prime,
-    state: watch::Receiver<SoundState>,
+    state: Arc<watch::Sender<SoundState>>,
+    tasks: Tasks,
+    playing: Arc<Mutex<Playing>>,
+}
+
+/// The recording that plays. Its number tells its news from that of the one before.
+#[derive(Debug, Default)]
+struct Playing {
+    tape: Option<Tape>,
+    number: u64,
 }
 
 impl Speakers {
     /// `prime` says whether frames come from this process or over a network.
     pub fn new(output: Output, prime: Prime, tasks: &Tasks) -> Self {
         let mut theirs = output.state();
-        let (ours, state) = watch::channel(words(&theirs.borrow_and_update()));
-        let token = tasks.token().clone();
+        let state = Arc::new(watch::Sender::new(SoundState::default()));
+        tell(&state, &theirs.borrow_and_update());
+        let (ours, token) = (Arc::clone(&state), tasks.token().clone());
         tasks.spawn("sound state", async move {
             loop {
                 // Cancel-safe: a change that loses is seen on the next turn.
@@ -27,24 +40,86 @@ impl Speakers {
                     () = token.cancelled() => return,
                     changed = theirs.changed() => if changed.is_err() { return },
                 }
-                let state = words(&theirs.borrow_and_update());
-                ours.send_replace(state);
+                tell(&ours, &theirs.borrow_and_update());
             }
         });
         Self {
             output,
             prime,
             state,
+            tasks: tasks.clone(),
+            playing: Arc::default(),
         }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Playing> {
+        self.playing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the tape out, if there is one; its news count no longer.
+    fn eject(&self) {
+        let mut playing = self.lock();
+        playing.number += 1;
+        playing.tape = None;
+        self.state
+            .send_if_modified(|state| state.tape.take().is_some());
+    }
+
+    /// Shows where a tape is, for as long as it is the one that plays.
+    fn follow(&self, mut theirs: watch::Receiver<crate::audio::TapeState>, number: u64) {
+        let (ours, playing) = (Arc::clone(&self.state), Arc::clone(&self.playing));
+        let token = self.tasks.token().clone();
+        self.tasks.spawn("recording state", async move {
+            loop {
+                {
+                    let playing = playing.lock().unwrap_or_else(PoisonError::into_inner);
+                    if playing.number != number {
+                        return;
+                    }
+                    let tape = words(&theirs.borrow_and_update());
+                    ours.send_modify(|state| state.tape = Some(tape));
+                }
+                // Cancel-safe: a change that loses is seen on the next turn.
+                tokio::select! {
+                    () = token.cancelled() => return,
+                    changed = theirs.changed() => if changed.is_err() { return },
+                }
+            }
+        });
     }
 }
 
 impl Sound for Speakers {
     fn play(&self, stream: ListenStream) {
+        self.eject();
         self.output.listen(stream, self.prime);
     }
 
+    fn play_recording(&self, audio: Bytes) {
+        self.eject();
+        let (tape, stream) = Tape::start(&self.tasks, audio);
+        let (state, number) = {
+            let mut playing = self.lock();
+            let state = tape.state();
+            playing.tape = Some(tape);
+            (state, playing.number)
+        };
+        self.output.listen(stream, Prime::Recorded);
+        self.follow(state, number);
+    }
+
+    fn tape(&self, order: TapeOrder) {
+        if let Some(tape) = &self.lock().tape {
+            tape.order(match order {
+                TapeOrder::Pause => crate::audio::TapeOrder::Pause,
+                TapeOrder::Resume => crate::audio::TapeOrder::Resume,
+                TapeOrder::Seek(seconds) => crate::audio::TapeOrder::Seek(seconds),
+            });
+        }
+    }
+
     fn stop(&self) {
+        self.eject();
         self.output.stop();
     }
 
@@ -70,12 +145,23 @@ impl Sound for Speakers {
     }
 
     fn state(&self) -> watch::Receiver<SoundState> {
-        self.state.clone()
+        self.state.subscribe()
     }
 }
 
-fn words(state: &AudioState) -> SoundState {
-    let (device, playing) = match state {
+fn words(state: &crate::audio::TapeState) -> TapeState {
+    TapeState {
+        at_s: state.at_s,
+        length_s: state.length_s,
+        is_paused: state.is_paused,
+        is_over: state.is_over,
+        error: state.error.clone(),
+    }
+}
+
+/// Puts what the output says into the words of the screen, beside the tape.
+fn tell(ours: &watch::Sender<SoundState>, theirs: &AudioState) {
+    let (device, playing) = match theirs {
         AudioState::Idle => (Device::Unopened, false),
         AudioState::Playing(name) => (Device::Ready { name: name.clone() }, true),
         AudioState::Muted => (
@@ -97,9 +183,8 @@ fn words(state: &AudioState) -> SoundState {
             false,
         ),
     };
-    SoundState {
-        device,
-        playing,
-        underruns: 0,
-    }
+    ours.send_modify(|state| {
+        state.device = device;
+        state.playing = playing;
+    });
 }

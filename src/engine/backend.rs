@@ -5,12 +5,15 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-use crate::call::{Call, CallId, Command, Envelope, Epoch, Gauge, Refusal, Reply, Role, Verb};
+use crate::call::{
+    Call, CallId, Command, Envelope, Epoch, ErrorCode, Gauge, Refusal, Reply, Role, Verb,
+};
 pub use crate::media::{FRAME_SAMPLES, StereoFrame};
 
 use super::lead_timeline::Said;
@@ -18,6 +21,8 @@ use super::ports::AuditEntry;
 
 /// Updates waiting for a screen. Full: the backend side drops to a fresh snapshot.
 pub const UPDATES_MAX: usize = 1024;
+/// Larger recordings are not taken into memory to be played: as much as a vendor may send us.
+pub const RECORDING_MAX: u64 = 96 * 1024 * 1024;
 
 /// What a backend says of itself to one client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,6 +101,13 @@ pub struct ListenStream {
     pub frames: mpsc::Receiver<StereoFrame>,
 }
 
+/// How much of a recording has come, in bytes, and of how many where that is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fetched {
+    pub bytes: u64,
+    pub of: Option<u64>,
+}
+
 /// A page of past calls.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HistoryQuery {
@@ -158,4 +170,19 @@ pub trait Backend: Send + Sync + Debug {
 
     /// A listen URL with a ticket for one call, for `mpv` or a browser.
     fn listen_url(&self, call: CallId) -> BoxFuture<'static, Result<String, Refusal>>;
+
+    /// The whole file of a finished recording (WAV or MP3, at most [`RECORDING_MAX`]) by the id it
+    /// is served under; needs the verb `recordings`. `progress` is told of what has come.
+    fn recording(
+        &self,
+        _id: String,
+        _progress: watch::Sender<Fetched>,
+    ) -> BoxFuture<'static, Result<Bytes, Refusal>> {
+        let refusal = Refusal::new(
+            ErrorCode::Unsupported,
+            "this backend hands out no recordings",
+            "",
+        );
+        Box::pin(std::future::ready(Err(refusal)))
+    }
 }

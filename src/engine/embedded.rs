@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::MissedTickBehavior;
@@ -15,7 +16,8 @@ use crate::call::{CallId, Command, ErrorCode, Grant, Refusal, Reply, Verb};
 
 use super::Core;
 use super::backend::{
-    Backend, Hello, HistoryPage, HistoryQuery, LinkState, ListenStream, UPDATES_MAX, Update,
+    Backend, Fetched, Hello, HistoryPage, HistoryQuery, LinkState, ListenStream, UPDATES_MAX,
+    Update,
 };
 use super::feed::{Batch, Feed};
 use super::switchboard::PostError;
@@ -72,7 +74,13 @@ impl EmbeddedBackend {
 
     fn hello(&self) -> Hello {
         let mut features = vec![
-            "listen", "record", "transfer", "history", "audit", "timeline",
+            "listen",
+            "record",
+            "transfer",
+            "history",
+            "audit",
+            "timeline",
+            "recordings",
         ];
         if self.core.carriers.values().any(|carrier| carrier.dials())
             || !self.core.vendors.is_empty()
@@ -250,6 +258,23 @@ impl Backend for EmbeddedBackend {
             Some(make) => make(&self.grant, call),
         };
         Box::pin(std::future::ready(url))
+    }
+
+    fn recording(
+        &self,
+        id: String,
+        progress: watch::Sender<Fetched>,
+    ) -> BoxFuture<'static, Result<Bytes, Refusal>> {
+        let backend = self.clone();
+        Box::pin(async move {
+            let audio = backend.core.recorded_whole(&backend.grant, &id).await?;
+            let bytes = audio.len() as u64;
+            progress.send_replace(Fetched {
+                bytes,
+                of: Some(bytes),
+            });
+            Ok(audio)
+        })
     }
 }
 

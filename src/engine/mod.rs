@@ -26,6 +26,7 @@ mod ports;
 mod presence;
 mod pricing;
 mod reconcile;
+mod recorded;
 mod recordings;
 mod runner;
 mod switchboard;
@@ -56,6 +57,7 @@ pub use ports::*;
 pub use presence::{AWAY_MAX, LEASE, Presence, Present};
 pub use pricing::Rates;
 pub use reconcile::Recovered;
+pub use recorded::{Recorded, too_long};
 pub use runner::attach_stream;
 pub use switchboard::{
     ENDED_SHOWN, PostError, Posted, SNAPSHOT_LINES, Start, Subscription, Switchboard, Target,

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::json;
@@ -14,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::call::{CallId, Command, CommandId, ErrorCode, Refusal, Secret};
 use crate::engine::{
-    Backend, Clock, HistoryPage, HistoryQuery, ListenStream, Tasks, Update, random,
+    Backend, Clock, Fetched, HistoryPage, HistoryQuery, ListenStream, Tasks, Update, random,
 };
 
 use super::attach::{Attach, NAMESPACE, PROTOCOL};
@@ -237,6 +238,20 @@ impl Backend for RemoteBackend {
         async move {
             allowed?;
             rest.listen_url(token(), call).await
+        }
+        .boxed()
+    }
+
+    fn recording(
+        &self,
+        id: String,
+        progress: watch::Sender<Fetched>,
+    ) -> BoxFuture<'static, Result<Bytes, Refusal>> {
+        let allowed = self.unless_compat("recordings");
+        let (rest, token) = (self.rest.clone(), Arc::clone(&self.token));
+        async move {
+            allowed?;
+            rest.recording(token(), &id, &progress).await
         }
         .boxed()
     }

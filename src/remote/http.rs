@@ -5,12 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use reqwest::Client;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -19,7 +20,9 @@ use tokio_tungstenite::{Connector, connect_async_tls_with_config};
 
 use crate::call::text::clean_label;
 use crate::call::{CallId, ErrorCode, Refusal, Secret};
-use crate::engine::{FRAME_SAMPLES, ListenStream, StereoFrame, Tasks};
+use crate::engine::{
+    FRAME_SAMPLES, Fetched, ListenStream, RECORDING_MAX, StereoFrame, Tasks, too_long,
+};
 
 use super::{RemoteError, RemoteSettings};
 
@@ -32,6 +35,10 @@ const FRAME_BYTES: usize = 2 * FRAME_SAMPLES;
 /// Nothing on the listening socket for this long: it is dead.
 const SILENT_MAX: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// A whole recording, over a slow line.
+const RECORDING_WITHIN: Duration = Duration::from_secs(600);
+/// The next piece of it must come within this.
+const PIECE_WITHIN: Duration = Duration::from_secs(30);
 
 /// The backend's plain HTTP side.
 #[derive(Clone)]
@@ -172,6 +179,58 @@ impl Rest {
             field("ticket").ok_or_else(|| unreachable("the backend's ticket cannot be read"))?;
         let ticket: String = url::form_urlencoded::byte_serialize(ticket.as_bytes()).collect();
         Ok(format!("{}/listen/{call}?ticket={ticket}", self.base))
+    }
+
+    /// The whole file of a recording, piece by piece, at most [`RECORDING_MAX`].
+    pub async fn recording(
+        &self,
+        token: Option<Secret>,
+        id: &str,
+        progress: &watch::Sender<Fetched>,
+    ) -> Result<Bytes, Refusal> {
+        let path: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
+        let mut request = self
+            .client
+            .get(format!("{}/api/recordings/{path}", self.base))
+            .timeout(RECORDING_WITHIN);
+        if let Some(token) = token {
+            request = request.bearer_auth(token.expose());
+        }
+        let sent = tokio::time::timeout(PIECE_WITHIN, request.send()).await;
+        let mut response = match sent {
+            Ok(Ok(response)) => response,
+            Ok(Err(_)) => return Err(unreachable("the backend cannot be reached")),
+            Err(_) => return Err(unreachable("the backend does not answer")),
+        };
+        let status = response.status();
+        let most = if status.is_success() {
+            RECORDING_MAX
+        } else {
+            ANSWER_BYTES_MAX as u64
+        };
+        let of = response.content_length();
+        if of.is_some_and(|length| length > most) {
+            return Err(too_long(id));
+        }
+        let mut audio = BytesMut::new();
+        loop {
+            let piece = tokio::time::timeout(PIECE_WITHIN, response.chunk()).await;
+            let Ok(Ok(piece)) = piece else {
+                return Err(unreachable("the recording broke off"));
+            };
+            let Some(piece) = piece else { break };
+            if (audio.len() + piece.len()) as u64 > most {
+                return Err(too_long(id));
+            }
+            audio.extend_from_slice(&piece);
+            let bytes = audio.len() as u64;
+            progress.send_replace(Fetched { bytes, of });
+        }
+        if status.is_success() {
+            Ok(audio.freeze())
+        } else {
+            Err(refusal(status.as_u16(), &audio))
+        }
     }
 
     /// Ends a call of a foreign backend by its REST.

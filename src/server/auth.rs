@@ -1,5 +1,6 @@
 //! Who is asking. Tokens are compared by their SHA-256 in constant time; a running server follows
-//! the token file, so that a revoked token cuts open sockets within two seconds.
+//! the token file, so that a revoked token cuts open sockets within two seconds. A token nobody knows
+//! yet is looked for in the file at once, so that a new one is good from its first use.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -8,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::watch;
 
@@ -21,6 +22,9 @@ use super::tokens::{TokenRecord, TokenStore, TokenSum, sum_of};
 const RELOAD_EVERY: Duration = Duration::from_millis(500);
 /// Wrong tokens one address may present in a minute before it is told to wait.
 const FAILURES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).unwrap();
+/// How often a second an unknown token may make us look at the file, whoever presents it; beyond
+/// that it waits for [`RELOAD_EVERY`]. The file is read only when it has changed.
+const LOOKS_PER_SECOND: NonZeroU32 = NonZeroU32::new(20).unwrap();
 /// Name shown for whoever holds the admin token.
 const ADMIN_USER: &str = "admin";
 
@@ -66,6 +70,7 @@ struct Inner {
     /// The state of the file that `named` was read from.
     loaded: Mutex<Option<Stamp>>,
     failures: DefaultKeyedRateLimiter<IpAddr>,
+    looks: DefaultDirectRateLimiter,
     /// Rises whenever the tokens changed.
     generation: watch::Sender<u64>,
 }
@@ -88,6 +93,7 @@ impl Auth {
                 named: ArcSwap::default(),
                 loaded: Mutex::new(None),
                 failures: RateLimiter::keyed(Quota::per_minute(FAILURES_PER_MINUTE)),
+                looks: RateLimiter::direct(Quota::per_second(LOOKS_PER_SECOND)),
                 generation: watch::channel(0).0,
             }),
         };
@@ -107,12 +113,18 @@ impl Auth {
                     () = token.cancelled() => return,
                     _ = tick.tick() => {}
                 }
-                if auth.stamp() != *auth.loaded() {
-                    auth.reload();
-                }
+                auth.reload_if_changed();
                 auth.inner.failures.retain_recent();
             }
         });
+    }
+
+    fn reload_if_changed(&self) -> bool {
+        let has_changed = self.stamp() != *self.loaded();
+        if has_changed {
+            self.reload();
+        }
+        has_changed
     }
 
     /// Reads the token file again. An unreadable file changes nothing.
@@ -148,7 +160,12 @@ impl Auth {
             return Err(AuthFailure::Missing);
         };
         let sum = sum_of(presented);
-        if let Some(grant) = self.grant_of(&sum, now) {
+        let known = self.grant_of(&sum, now).or_else(|| {
+            // It may have been made a moment ago.
+            let is_new = self.may_look() && self.reload_if_changed();
+            is_new.then(|| self.grant_of(&sum, now)).flatten()
+        });
+        if let Some(grant) = known {
             let sum = Some(sum);
             return Ok(Session { grant, sum });
         }
@@ -157,6 +174,11 @@ impl Auth {
             return Err(AuthFailure::TooMany);
         }
         Err(AuthFailure::Wrong)
+    }
+
+    /// A flood of wrong tokens must not become a flood of file accesses.
+    fn may_look(&self) -> bool {
+        self.inner.looks.check().is_ok()
     }
 
     /// What the session may do now; `None` once its token was revoked or has expired.
@@ -269,6 +291,29 @@ mod tests {
         assert_eq!(failures[0], AuthFailure::Wrong);
         assert_eq!(failures[39], AuthFailure::TooMany);
         assert!(auth.check(Some("admin-token"), PEER, now()).is_ok());
+    }
+
+    #[test]
+    fn a_new_token_is_good_at_once_and_guesses_read_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = TokenStore::in_dir(dir.path());
+        let auth = Auth::new(Some("admin-token"), Some(store.clone()));
+        // Nobody follows the file here: only its first use makes the token known.
+        let token = store.add(Grant::of("ana", Role::Viewer), now()).unwrap();
+        let session = auth.check(Some(&token), PEER, now()).unwrap();
+        assert_eq!(session.grant.user, "ana");
+
+        let changes = auth.changes();
+        for guess in 0..1_000 {
+            let guess = format!("wb_{guess}");
+            assert!(auth.check(Some(&guess), PEER, now()).is_err());
+        }
+        assert!(
+            !changes.has_changed().unwrap(),
+            "the file was not read again"
+        );
+        let looks = (0..1_000).filter(|_| auth.may_look()).count();
+        assert!(looks < 100, "{looks} looks at the file");
     }
 
     #[test]

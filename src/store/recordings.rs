@@ -166,6 +166,22 @@ impl Recordings {
         }))
     }
 
+    async fn whole(&self, id: String) -> Result<Option<Bytes>, StoreError> {
+        let Some(kept) = self.look(id).await? else {
+            return Ok(None);
+        };
+        let read = self
+            .journal
+            .tasks()
+            .spawn_blocking(move || fs::read(kept.path));
+        match read.await {
+            Ok(Ok(bytes)) => Ok(Some(bytes.into())),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Ok(Err(error)) => Err(StoreError::Read(error.to_string())),
+            Err(_) => Err(StoreError::Read("the journal has stopped".into())),
+        }
+    }
+
     async fn unfetched(&self) -> Result<Vec<MissingRecording>, StoreError> {
         let since = self.journal.clock().now().timestamp_millis() - MISSING_FOR_MS;
         self.journal
@@ -298,6 +314,11 @@ impl RecordingVault for Recordings {
     fn find(&self, id: String) -> BoxFuture<'static, Result<Option<KeptRecording>, StoreError>> {
         let vault = self.clone();
         Box::pin(async move { vault.look(id).await })
+    }
+
+    fn read(&self, id: String) -> BoxFuture<'static, Result<Option<Bytes>, StoreError>> {
+        let vault = self.clone();
+        Box::pin(async move { vault.whole(id).await })
     }
 
     fn missing(&self) -> BoxFuture<'static, Result<Vec<MissingRecording>, StoreError>> {

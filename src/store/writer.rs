@@ -320,7 +320,11 @@ impl Writer {
         self.state
             .projection
             .forget(|call| gone.calls.contains(&call.to_string()));
-        Ok(gone.count())
+        let purged = gone.count();
+        if purged.calls + purged.transcripts > 0 {
+            self.scrub()?;
+        }
+        Ok(purged)
     }
 }
 
@@ -334,7 +338,14 @@ impl Writer {
         self.state
             .projection
             .forget(|call| gone.calls.contains(&call.to_string()));
+        self.scrub()?;
         Ok(purged)
+    }
+
+    /// What was deleted leaves no trace in the files.
+    fn scrub(&self) -> Result<(), StoreError> {
+        purge::scrub(&self.connection, &self.folder)
+            .map_err(|error| StoreError::Write(error.to_string()))
     }
 }
 

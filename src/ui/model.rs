@@ -27,7 +27,7 @@ pub use pages::{
     AlertKey, AlertList, AlertRow, AlertStage, AuditTrail, Groups, LeadPage, PastCalls, PastOrder,
 };
 pub use settings::{Endpoint, Mode, Settings};
-pub use shown::{Ear, Focus, Frozen, List, Page, Readings, Toast, Totals, Unmasked, View};
+pub use shown::{Ear, Focus, Frozen, List, Page, Readings, Tape, Toast, Totals, Unmasked, View};
 
 /// Ended calls leave the board after this long, unless they are kept with `h`.
 pub const ENDED_FADE: Duration = Duration::from_secs(10);
@@ -112,6 +112,7 @@ pub struct Model {
     pub asked_older: Option<CallId>,
     pub detail_scroll: u16,
     pub ear: Ear,
+    pub tape: Option<Tape>,
     pub sound: SoundState,
     pub toast: Option<Toast>,
     pub unmasked: HashMap<CallId, Unmasked>,
@@ -200,6 +201,7 @@ impl Model {
                 muted: false,
                 pan: Pan::Split,
             },
+            tape: None,
             sound: SoundState::default(),
             toast: None,
             unmasked: HashMap::new(),

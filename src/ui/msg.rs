@@ -6,9 +6,9 @@ use chrono::{DateTime, FixedOffset, Utc};
 use crossterm::event::{KeyEvent, MouseEvent};
 
 use crate::call::{CallId, Command, Refusal};
-use crate::engine::{HistoryPage, HistoryQuery, Update};
+use crate::engine::{Fetched, HistoryPage, HistoryQuery, Update};
 
-use super::sound::{Pan, SoundState};
+use super::sound::{Pan, SoundState, TapeOrder};
 
 /// The time, read once per turn of the loop.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,6 +37,16 @@ pub enum Msg {
     /// Opening a call's audio ended.
     Listening {
         call: CallId,
+        result: Result<(), Refusal>,
+    },
+    /// More of a recording has come.
+    Fetched {
+        id: String,
+        so_far: Fetched,
+    },
+    /// A recording came whole and plays, or could not be had.
+    Recording {
+        id: String,
         result: Result<(), Refusal>,
     },
     ListenUrl {
@@ -95,7 +105,11 @@ pub enum Effect {
     /// From now on readings of these calls are wanted.
     Watch(Vec<CallId>),
     Listen(CallId),
+    /// Silence: leave the call, or the recording, played or only coming.
     StopListening,
+    /// Fetch the recording served under this id and play it.
+    Recording(String),
+    Tape(TapeOrder),
     Volume(u8),
     Mute(bool),
     Pan(Pan),

@@ -12,15 +12,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::Offset;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::call::CallId;
-use crate::engine::{Backend, Clock, ListenStream, Update, random};
+use crate::engine::{Backend, Clock, Fetched, ListenStream, Update, random};
 
 use super::keymap::{KeyError, Keymap};
 use super::model::{Endpoint, Mode, Model, Settings};
@@ -162,6 +164,8 @@ pub async fn run(
 /// What an asynchronous effect brings back.
 enum Done {
     Listen(CallId, Result<ListenStream, crate::call::Refusal>),
+    Recording(String, Result<Bytes, crate::call::Refusal>),
+    Fetched(String, watch::Receiver<Fetched>),
     Message(Msg),
     Nothing,
     Resubscribe,
@@ -176,6 +180,8 @@ struct Screen {
     updates: Option<mpsc::Receiver<Update>>,
     sound_state: watch::Receiver<SoundState>,
     jobs: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// Ends the recording that is coming.
+    fetching: Option<CancellationToken>,
     model: Model,
     theme: Theme,
     theme_dir: Option<PathBuf>,
@@ -251,6 +257,7 @@ impl Screen {
             updates,
             sound_state,
             jobs: FuturesUnordered::new(),
+            fetching: None,
             model,
             theme,
             theme_dir: options.theme_dir.clone(),

@@ -39,7 +39,9 @@ pub fn hello() -> Hello {
         role: Role::Admin,
         verbs: Verb::ALL.to_vec(),
         leads: None,
-        features: ["listen", "record", "dial"].map(str::to_owned).to_vec(),
+        features: ["listen", "record", "dial", "recordings"]
+            .map(str::to_owned)
+            .to_vec(),
         transfers: ["Front desk", "Sales"].map(str::to_owned).to_vec(),
     }
 }

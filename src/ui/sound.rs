@@ -3,6 +3,7 @@
 
 use std::fmt::Debug;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::engine::ListenStream;
@@ -12,7 +13,14 @@ pub trait Sound: Send + Sync + Debug {
     /// Plays this call from now on, replacing what played before.
     fn play(&self, stream: ListenStream);
 
-    /// Falls silent and leaves the call.
+    /// Plays the file of a recording from its start, replacing what played before. An output that
+    /// cannot says nothing and plays nothing.
+    fn play_recording(&self, _audio: Bytes) {}
+
+    /// What to do with the recording that plays.
+    fn tape(&self, _order: TapeOrder) {}
+
+    /// Falls silent and leaves the call, or the recording.
     fn stop(&self);
 
     /// Loudness in percent, 0 to 150.
@@ -69,6 +77,28 @@ impl Pan {
     }
 }
 
+/// What can be asked of a recording that plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TapeOrder {
+    Pause,
+    Resume,
+    /// Seconds, back below zero.
+    Seek(i32),
+}
+
+/// Where the recording that plays is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TapeState {
+    pub at_s: u32,
+    /// Known once all of it has been read.
+    pub length_s: Option<u32>,
+    pub is_paused: bool,
+    /// It has come to its end, or cannot go on.
+    pub is_over: bool,
+    /// Why it cannot be played.
+    pub error: Option<String>,
+}
+
 /// The output device, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Device {
@@ -95,4 +125,6 @@ pub struct SoundState {
     pub playing: bool,
     /// Times the buffer ran empty since the call was opened.
     pub underruns: u32,
+    /// The recording that plays, or has just ended.
+    pub tape: Option<TapeState>,
 }

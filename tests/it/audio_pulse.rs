@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
-use wallboard::audio::{AudioConfig, AudioEnv, AudioState, Output, Prime};
+use wallboard::audio::{AudioConfig, AudioEnv, AudioState, Output, Prime, Tape};
 use wallboard::engine::{ListenStream, Tasks};
 use wallboard::media::{
     FRAME_SAMPLES, Frame, SILENT_FRAME, StereoFrame, goertzel, sine, ulaw_encode_sample,
@@ -376,4 +376,55 @@ fn check_tones(sound: &[f32]) {
         "{wrong} of {windows} windows without their tones"
     );
     assert!(crosstalk < 0.01, "{crosstalk}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_is_heard_from_its_first_word_to_its_last() {
+    if !installed() {
+        eprintln!("skipped: pulseaudio, parec and pactl are not all installed");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path());
+    server.ready().await;
+    let tasks = Tasks::new();
+    let env = AudioEnv {
+        pulse_server: Some(server.address()),
+        ..AudioEnv::default()
+    };
+    let output = Output::start(
+        &tasks,
+        AudioConfig {
+            env,
+            ..AudioConfig::default()
+        },
+    );
+    output.volume(100);
+    let (mut parec, heard) = server.record();
+    sleep_until(Instant::now() + SETTLE).await;
+    // Two seconds of 440 Hz; the device is opened only now.
+    let mp3 = include_bytes!("../fixtures/elevenlabs/mono_44k.mp3");
+    let (tape, stream) = Tape::start(&tasks, bytes::Bytes::from_static(mp3));
+    output.listen(stream, Prime::Recorded);
+    let mut state = tape.state();
+    let over = timeout(
+        Duration::from_secs(20),
+        state.wait_for(|state| state.is_over),
+    );
+    let over = over.await.expect("in time").unwrap().clone();
+    assert_eq!(over.error, None);
+    wait_for(&output, "idle", |s| *s == AudioState::Idle).await;
+    sleep_until(Instant::now() + MEASURE).await;
+    drop(parec.kill());
+    drop(parec.wait());
+    let sound = heard.0.lock().unwrap().clone();
+    let left: Vec<f32> = sound.iter().step_by(2).copied().collect();
+    let loud = left
+        .chunks_exact(WINDOW)
+        .filter(|window| goertzel(window, RATE_HZ, 440.0) > 0.1)
+        .count();
+    // Windows of 100 ms.
+    assert!((18..=22).contains(&loud), "{loud} of 20 windows");
+    drop(output);
+    assert!(tasks.shutdown(Duration::from_secs(5)).await);
 }

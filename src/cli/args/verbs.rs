@@ -112,6 +112,21 @@ pub struct ListenArgs {
 }
 
 #[derive(Clone, Debug, Args)]
+pub struct RecordingArgs {
+    /// Our id of a call, or the carrier's; or the id of a recording.
+    #[arg(value_name = "CALL")]
+    pub call: String,
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Which of a call's finished recordings, 1 the oldest; without it, the newest.
+    #[arg(long, value_name = "N", env = "WALLBOARD_NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub number: Option<u32>,
+    /// Write a file that only you may read, instead of stdout. It must not exist.
+    #[arg(long, value_name = "FILE", env = "WALLBOARD_OUT")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
 pub struct EndArgs {
     /// Our id of the call, or the carrier's.
     #[arg(value_name = "CALL")]
@@ -189,7 +204,7 @@ pub enum TokenVerb {
     },
     /// All tokens; never the secrets themselves.
     Ls,
-    /// Take a token away; its open connections are cut within two seconds.
+    /// Take a token away; it is refused, and its open connections are cut, within two seconds.
     Revoke { name: String },
 }
 

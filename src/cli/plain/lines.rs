@@ -275,10 +275,10 @@ impl Lines {
                 self.followed = None;
                 self.say("following no call");
             }
-            "listen" => {
+            "listen" | "recording" => {
                 if let Some((id, _)) = self.named(rest) {
                     self.say(format!(
-                        "to hear it, elsewhere: wallboard listen {id} | mpv -"
+                        "to hear it, elsewhere: wallboard {word} {id} | mpv -"
                     ));
                 }
             }
@@ -381,7 +381,7 @@ impl Lines {
 
     fn help(&mut self) {
         self.say("list: all calls. alerts: what asks for somebody. show 3: one call. follow 3: every word of it. unfollow.");
-        self.say("listen 3: how to hear it. quit: leave; never ends a call by itself.");
+        self.say("listen 3: how to hear it. recording 3: what was recorded. quit: leave; never ends a call by itself.");
         let lines: Vec<String> = typed_commands()
             .map(|binding| {
                 let number = if is_about_a_call(binding.name) {

@@ -8,6 +8,7 @@ mod follow;
 mod leads;
 mod listen;
 mod look;
+mod recording;
 mod said;
 
 pub use act::{
@@ -20,4 +21,5 @@ pub use follow::{events, fact_words, skew_words, tail};
 pub use leads::run as leads;
 pub use listen::run as listen;
 pub use look::{alerts, ls, show, webhooks};
+pub use recording::run as recording;
 pub use said::{export, lead, purge, search};

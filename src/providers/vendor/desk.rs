@@ -68,6 +68,9 @@ pub enum WebhookVerdict {
     Malformed,
     /// Too big or too slow.
     Oversized,
+    /// Proven, but it names another lead than its conversation's: kept on a call of its own that is
+    /// no lead's.
+    OtherLead,
     /// Proven, but could not be kept in time; the carrier was asked to come again.
     NotKept,
 }
@@ -86,6 +89,7 @@ impl WebhookVerdict {
             Self::NotConfigured => "not_configured",
             Self::Malformed => "malformed",
             Self::Oversized => "oversized",
+            Self::OtherLead => "other_lead",
             Self::NotKept => "not_kept",
         }
     }

@@ -14,8 +14,7 @@ use futures_util::stream;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
-use crate::call::{Call, CallId, ErrorCode, RecordingState, Verb};
-use crate::engine::HistoryQuery;
+use crate::engine::Recorded;
 
 use super::super::caller::Caller;
 use super::super::error::ApiError;
@@ -56,82 +55,14 @@ pub(super) async fn one(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    caller.need(Verb::Recordings)?;
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if id.is_empty() || id.len() > 64 || !id.bytes().all(is_plain) {
-        return Err(ApiError::not_found("recording"));
-    }
-    let source = locate(&app, &caller, &id).await?;
-    serve(source, &id, headers.get(header::RANGE)).await
-}
-
-async fn locate(app: &App, caller: &Caller, id: &str) -> Result<Source, ApiError> {
-    if let Some(vault) = &app.core.vault {
-        let found = vault.find(id.to_owned()).await.map_err(|error| {
-            ApiError::new(
-                ErrorCode::Unavailable,
-                error.to_string(),
-                "look at data.dir",
-            )
-        })?;
-        if let Some(kept) = found {
-            let call = call_of(app, kept.call).await;
-            if !call.is_some_and(|call| caller.sees(&call)) {
-                return Err(ApiError::not_found("recording"));
-            }
-            return Ok(Source::File {
-                path: kept.path,
-                length: kept.bytes,
-            });
-        }
-    }
-    at_the_carrier(app, caller, id).await
-}
-
-async fn call_of(app: &App, id: CallId) -> Option<Call> {
-    let on_board = app
-        .core
-        .switchboard
-        .read(|board| board.get(id).map(|call| call.trimmed(0)));
-    if on_board.is_some() {
-        return on_board;
-    }
-    let query = HistoryQuery {
-        call: Some(id),
-        limit: 1,
-        ..HistoryQuery::default()
+    let source = match app.core.recorded(caller.grant(), &id).await? {
+        Recorded::Memory(audio) => Source::Memory(audio),
+        Recorded::File(kept) => Source::File {
+            path: kept.path,
+            length: kept.bytes,
+        },
     };
-    let page = app.core.journal.history(query).await.ok()?;
-    page.items.into_iter().next()
-}
-
-/// A finished recording nobody has fetched yet.
-async fn at_the_carrier(app: &App, caller: &Caller, id: &str) -> Result<Source, ApiError> {
-    let held = app.core.switchboard.read(|board| {
-        board
-            .calls()
-            .find(|call| {
-                call.recordings.iter().any(|recording| {
-                    recording.id == id && recording.state == RecordingState::Completed
-                })
-            })
-            .filter(|call| caller.sees(call))
-            .map(|call| call.facts.carrier.clone())
-    });
-    let carrier = held
-        .and_then(|carrier| app.core.carriers.get(carrier.as_str()).cloned())
-        .ok_or_else(|| ApiError::not_found("recording"))?;
-    let audio = carrier
-        .fetch_recording(id.to_owned())
-        .await
-        .map_err(|error| {
-            ApiError::new(
-                ErrorCode::Unavailable,
-                error.to_string(),
-                "try again in a minute",
-            )
-        })?;
-    Ok(Source::Memory(audio))
+    serve(source, &id, headers.get(header::RANGE)).await
 }
 
 async fn serve(

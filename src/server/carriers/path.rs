@@ -20,7 +20,7 @@ use crate::providers::{News, Subject};
 use super::super::error::ApiError;
 use super::super::guard::Peer;
 use super::super::state::App;
-use super::{WebhookEntry, base, documents};
+use super::{WebhookEntry, base, documents, mark_of};
 
 /// Largest body of a webhook.
 const BODY_MAX: usize = 256 * 1024;
@@ -160,7 +160,7 @@ impl Visit {
         let key = format!("{}{}/{}", self.desk.carrier(), self.path, reading.key);
         let told_before = self.app.seen.contains(&key);
         if !told_before {
-            if let Err(error) = self.keep(reading.news, reading.ours).await {
+            if let Err(error) = self.keep(&key, reading.news, reading.ours).await {
                 self.advice = Some(error.to_string());
                 return (
                     WebhookVerdict::NotKept,
@@ -186,7 +186,12 @@ impl Visit {
     }
 
     /// Posts the news and returns once they are on disk.
-    async fn keep(&self, news: Vec<News>, ours: Option<CallId>) -> Result<(), PostError> {
+    async fn keep(
+        &self,
+        key: &str,
+        news: Vec<News>,
+        ours: Option<CallId>,
+    ) -> Result<(), PostError> {
         let switchboard = &self.app.core.switchboard;
         let work = async {
             for mut one in news {
@@ -213,6 +218,8 @@ impl Visit {
                     Err(error) => return Err(error),
                 }
             }
+            // After a restart the same again is no news either: a text would be told twice.
+            self.app.core.journal.mark(mark_of(key))?;
             self.app.core.journal.flush().await?;
             Ok(())
         };

@@ -8,8 +8,8 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::call::{Call, CallId, Fact, Recording, RecordingState};
-use crate::engine::{HistoryQuery, PostError, RecordingVault, StoreError, Target};
+use crate::call::{CallId, Fact, Recording, RecordingState};
+use crate::engine::{PostError, RecordingVault, StoreError, Target};
 use crate::providers::elevenlabs::ConversationEvent;
 
 use super::super::state::App;
@@ -126,23 +126,8 @@ impl Sink {
 /// Whether the route of a call keeps audio. Asked only now, because a body may name its conversation
 /// after the sound; what has been received then goes with its [`Part`]. In doubt nothing is kept.
 async fn keeps_audio(app: &App, call: CallId) -> bool {
-    let level = |call: &Call| call.facts.store;
-    let core = &app.core;
-    let live = core.switchboard.read(|board| board.get(call).map(level));
-    if let Some(level) = live {
-        return level.keeps_audio();
-    }
-    let query = HistoryQuery {
-        call: Some(call),
-        limit: 1,
-        ..HistoryQuery::default()
-    };
-    let page = core.journal.history(query).await;
-    page.is_ok_and(|page| {
-        page.items
-            .first()
-            .is_some_and(|call| level(call).keeps_audio())
-    })
+    let call = app.core.call_ever(call).await;
+    call.is_some_and(|call| call.facts.store.keeps_audio())
 }
 
 fn unwritable(error: std::io::Error) -> PostError {

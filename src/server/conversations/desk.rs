@@ -6,12 +6,15 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::call::{Call, CallId, CallStatus, Grant, LeadKey, MediaLink};
+use crate::call::{
+    Call, CallId, CallStatus, Fact, Grant, LeadKey, MediaLink, Source as Word, apart_key,
+};
 use crate::engine::{Core, HistoryQuery, PostError, Target};
-use crate::providers::elevenlabs::{ConversationEvent, EventKind, normal_number};
+use crate::providers::elevenlabs::{Clues, ConversationEvent, EventKind, VENDOR, normal_number};
 use crate::providers::vendor::registry::CARRIER_NAMES;
 
 use super::facts::{Scene, about, described, facts};
+use super::sources::{Source, Sources};
 
 /// Phones tied to a lead by those who look at it; the oldest goes first.
 const PHONES_MAX: usize = 10_000;
@@ -28,6 +31,20 @@ pub(super) struct Taken {
     pub lead: Option<String>,
     /// The conversation was tied to its call by this event.
     pub mapped: bool,
+    pub fate: Fate,
+}
+
+/// Where an event went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Onto the call of its conversation.
+    #[default]
+    Kept,
+    /// The other live source of the conversation has told this.
+    ToldBefore,
+    /// Onto a call of its own that is no lead's, because it names another lead than its
+    /// conversation's.
+    Apart,
 }
 
 /// Relates events to calls, one at a time, so that two of one conversation never both think they
@@ -36,6 +53,7 @@ pub(super) struct Taken {
 pub(in crate::server) struct Conversations {
     order: tokio::sync::Mutex<()>,
     phones: Mutex<Phones>,
+    sources: Mutex<Sources>,
 }
 
 #[derive(Debug, Default)]
@@ -88,16 +106,42 @@ impl Conversations {
     pub(super) async fn take(
         &self,
         core: &Core,
+        source: Source,
         event: &ConversationEvent,
     ) -> Result<Taken, PostError> {
         let _one_at_a_time = self.order.lock().await;
         let key = key_of(event);
         if let Some(call) = self.find(core, event, &key).await {
+            if let Some(other) = other_lead(event, &call) {
+                return set_apart(core, event, &key, other).await;
+            }
+            if self.sources().has_told(call.id, source, event) {
+                return Ok(Taken {
+                    call: Some(call.id),
+                    lead: call.facts.lead_id,
+                    fate: Fate::ToldBefore,
+                    ..Taken::default()
+                });
+            }
             let lead = self.lead(core, event, Some(&call)).await;
             return known(core, event, &call, lead).await;
         }
         let lead = self.lead(core, event, None).await;
         fresh(core, event, &key, lead).await
+    }
+
+    /// From now on a socket tells of this call, too.
+    pub(super) async fn two_sources(&self, core: &Core, call: CallId) {
+        // No event may come between looking at the call and taking note of what is on it.
+        let _one_at_a_time = self.order.lock().await;
+        let call = core.switchboard.read(|board| board.get(call).cloned());
+        if let Some(call) = call {
+            self.sources().open(&call);
+        }
+    }
+
+    pub(super) fn sources(&self) -> std::sync::MutexGuard<'_, Sources> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn find(&self, core: &Core, event: &ConversationEvent, key: &str) -> Option<Call> {
@@ -217,6 +261,77 @@ fn awaits(call: &Call, event: &ConversationEvent) -> bool {
         && normal_number(call.caller_number()) == event.clues.phone
 }
 
+/// The lead an event names, where its conversation is another lead's.
+fn other_lead<'a>(event: &'a ConversationEvent, call: &Call) -> Option<&'a str> {
+    let named = event.clues.lead_id.as_deref()?;
+    let known = call.facts.lead_id.as_deref()?;
+    (event.clues.is_named && named != known).then_some(named)
+}
+
+/// Nobody can tell which of the two leads is right, and whoever sees one of them must not read words
+/// of the other: what such an event says goes to a call of its own, which is no lead's and which only
+/// tokens see that see every lead. Nothing of it is lost.
+async fn set_apart(
+    core: &Core,
+    event: &ConversationEvent,
+    key: &str,
+    other: &str,
+) -> Result<Taken, PostError> {
+    let place = apart_key(key, other);
+    let event = ConversationEvent {
+        conversation_id: None,
+        call_sid: None,
+        clues: Clues::default(),
+        ..event.clone()
+    };
+    let on_board = core
+        .switchboard
+        .read(|board| board.find(&place).map(|call| call.trimmed(LINES)));
+    let call = match on_board {
+        Some(call) => Some(call),
+        None => match core
+            .journal
+            .ended_call(VENDOR.to_owned(), place.clone())
+            .await
+        {
+            Some(id) => core.call_ever(id).await,
+            None => None,
+        },
+    };
+    let taken = if let Some(call) = call {
+        known(core, &event, &call, None).await?
+    } else {
+        let taken = fresh(core, &event, &place, None).await?;
+        if let Some(call) = taken.call {
+            let news = apart_news(key, other);
+            core.switchboard.post(Target::Past(call), news).await?;
+        }
+        taken
+    };
+    Ok(Taken {
+        lead: None,
+        mapped: false,
+        fate: Fate::Apart,
+        ..taken
+    })
+}
+
+/// Why there is such a call, and that it is over: nobody is on this line, it is a place for words.
+fn apart_news(key: &str, other: &str) -> Vec<Fact> {
+    let why = Fact::TroubleNoted {
+        code: "other_lead".into(),
+        message: format!("{key} is another lead's conversation; what names {other} is kept here"),
+    };
+    let over = Fact::CallEnded {
+        status: CallStatus::Completed,
+        ended_by: None,
+        cause: Some("kept apart: its events name another lead".into()),
+        duration_s: None,
+        source: Word::Webhook,
+    };
+    vec![why, over]
+}
+
 async fn known(
     core: &Core,
     event: &ConversationEvent,
@@ -244,6 +359,7 @@ async fn known(
         call: Some(call.id),
         lead,
         mapped,
+        fate: Fate::Kept,
     })
 }
 
@@ -290,5 +406,6 @@ async fn fresh(
         call: posted.call,
         lead,
         mapped: event.conversation_id.is_some(),
+        fate: Fate::Kept,
     })
 }

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
 use serde_json::json;
 
+use crate::call::text::log_word;
 use crate::engine::PostError;
 use crate::providers::elevenlabs::{
     AudioSplit, ConversationEvent, EventError, EventKind, SIGNATURE_HEADERS, SignatureCheck,
@@ -23,7 +24,8 @@ use super::super::carriers::{WebhookEntry, mark_of};
 use super::super::guard::Peer;
 use super::super::state::App;
 use super::audio::Sink;
-use super::desk::Taken;
+use super::desk::{Fate, Taken};
+use super::sources::Source;
 
 /// Everything of an event but its audio.
 const FIELDS_MAX: usize = 8 * 1024 * 1024;
@@ -112,13 +114,14 @@ impl Visit {
         })?;
         self.word.clone_from(&event.word);
         let key = self.key(&event, &received);
-        let told_before = self.app.seen.contains(&key);
-        if !told_before {
+        let mut fate = Fate::ToldBefore;
+        if !self.app.seen.contains(&key) {
             let taken = match self.keep(&event, &key, received.audio).await {
                 Ok(taken) => taken,
                 Err(error) => return Err(not_kept(&error)),
             };
             self.app.seen.insert(&key);
+            fate = taken.fate;
             if taken.mapped {
                 tracing::info!(
                     conversation = event.conversation_id.as_deref().map(log_word).as_deref(),
@@ -133,10 +136,15 @@ impl Visit {
             "message": "Conversation event processed successfully",
             "eventType": event.word,
         }));
-        let verdict = if told_before {
-            WebhookVerdict::Duplicate
-        } else {
-            received.proof
+        let verdict = match fate {
+            Fate::ToldBefore => WebhookVerdict::Duplicate,
+            Fate::Apart => {
+                let advice = "it names another lead than its conversation's: kept apart, for tokens \
+                              that see every lead; mend the sender's lead_id";
+                self.advice = Some(advice.into());
+                WebhookVerdict::OtherLead
+            }
+            Fate::Kept => received.proof,
         };
         Ok((verdict, answer.into_response()))
     }
@@ -264,7 +272,11 @@ impl Visit {
     ) -> Result<Taken, PostError> {
         let core = &self.app.core;
         let work = async {
-            let taken = self.app.conversations.take(core, event).await?;
+            let taken = self
+                .app
+                .conversations
+                .take(core, Source::Webhook, event)
+                .await?;
             if let (Some(audio), Some(call), EventKind::Audio) = (audio, taken.call, &event.kind) {
                 audio.keep(&self.app, call, event).await?;
             }
@@ -311,14 +323,6 @@ fn skew(late_s: i64) -> String {
     format!(
         "signed {late_s} s ago: an old delivery sent again, or this machine's clock is ahead (NTP)"
     )
-}
-
-/// An id as it may be logged.
-fn log_word(text: &str) -> String {
-    crate::call::text::clean_label(text)
-        .chars()
-        .take(80)
-        .collect()
 }
 
 fn too_big() -> Refused {

@@ -17,6 +17,7 @@ use crate::providers::elevenlabs::read_event;
 use super::super::caller::Caller;
 use super::super::error::ApiError;
 use super::super::state::App;
+use super::sources::Source;
 
 pub(super) async fn begin(
     State(app): State<Arc<App>>,
@@ -35,7 +36,10 @@ pub(super) async fn begin(
         .map_err(|error| ApiError::invalid(error.to_string(), "send caller_id, call_sid"))?;
     let core = &app.core;
     let work = async {
-        let taken = app.conversations.take(core, &event).await?;
+        let taken = app
+            .conversations
+            .take(core, Source::Webhook, &event)
+            .await?;
         core.journal.flush().await?;
         Ok(taken)
     };

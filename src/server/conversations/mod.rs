@@ -11,6 +11,7 @@ mod facts;
 mod initiation;
 mod monitor;
 mod quiet;
+mod sources;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,6 @@
 //! The vendor's own monitoring socket as a further source of the events its webhooks tell: one socket
 //! for each live conversation that is only observed, text only. What the vendor repeats when a socket
-//! opens is known already and told once.
+//! opens, and what webhooks have told, is told once: see [`super::sources`].
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,11 +11,12 @@ use serde_json::Value;
 use tokio::time::{MissedTickBehavior, timeout};
 
 use crate::bridge::Wire;
-use crate::call::{Call, CallId, Fact, LineBody, Track};
+use crate::call::{Call, CallId, Fact};
 use crate::engine::{AgentError, Backoff, BoxSocket, ConversationMonitor, Target, random};
-use crate::providers::elevenlabs::{ConversationEvent, EventKind, Speaker, read_event};
+use crate::providers::elevenlabs::{ConversationEvent, EventKind, read_event};
 
 use super::super::state::App;
+use super::sources::Source;
 
 /// How often the board is looked over for conversations nobody monitors yet. What is said before is
 /// repeated by the vendor.
@@ -79,6 +80,9 @@ fn unwatched(
     });
     let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
     watched.retain(|call, _| live.contains_key(call));
+    app.conversations
+        .sources()
+        .retain(|call| live.contains_key(&call));
     let known: HashSet<CallId> = watched.keys().copied().collect();
     let room = SOCKETS_MAX.saturating_sub(known.len());
     let new: Vec<_> = live
@@ -100,6 +104,8 @@ struct Watch {
 
 impl Watch {
     async fn run(self) {
+        let app = &self.app;
+        app.conversations.two_sources(&app.core, self.call).await;
         let mut failed = 0;
         while let Some(call) = self.live_call() {
             match self.monitor.watch(self.conversation.clone()).await {
@@ -158,14 +164,8 @@ impl Watch {
             return;
         };
         let core = &self.app.core;
-        let told = core.switchboard.read(|board| {
-            let call = board.get(self.call);
-            call.is_none_or(|call| is_told(call, &event))
-        });
-        if told {
-            return;
-        }
-        if let Err(error) = self.app.conversations.take(core, &event).await {
+        let taken = self.app.conversations.take(core, Source::Socket, &event);
+        if let Err(error) = taken.await {
             tracing::warn!(%error, "a monitored conversation's event could not be kept");
         }
     }
@@ -190,40 +190,6 @@ fn event_of(text: &str, conversation: &str) -> Option<ConversationEvent> {
     let event = read_event(body.to_string().as_bytes()).ok()?;
     // The socket has control messages of its own (`connected`, `history_complete`).
     (!matches!(event.kind, EventKind::Unknown | EventKind::Idle)).then_some(event)
-}
-
-/// Whether the vendor repeats itself: the same words under the same number.
-fn is_told(call: &Call, event: &ConversationEvent) -> bool {
-    let speech = |track: Track, wanted: &str, number: u32| {
-        call.lines.iter().rev().any(|line| {
-            line.turn == number
-                && matches!(&line.body, LineBody::Speech { track: of, text, interim: false, .. }
-                    if *of == track && text == wanted)
-        })
-    };
-    match &event.kind {
-        EventKind::Said {
-            who, text, partial, ..
-        } => {
-            let track = match who {
-                Speaker::User => Track::FromCaller,
-                Speaker::Agent => Track::FromAgent,
-            };
-            let text = crate::call::text::clean(text);
-            !partial
-                && event
-                    .event_id
-                    .is_some_and(|number| speech(track, text.trim(), number))
-        }
-        EventKind::ToolCalled { id, .. } | EventKind::ToolReturned { id, .. } => {
-            let returned = matches!(event.kind, EventKind::ToolReturned { .. });
-            call.lines.iter().any(|line| {
-                matches!(&line.body, LineBody::Tool { tool_call_id, ok, .. }
-                    if tool_call_id == id && (!returned || ok.is_some()))
-            })
-        }
-        _ => false,
-    }
 }
 
 #[cfg(test)]

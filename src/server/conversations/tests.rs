@@ -9,7 +9,7 @@ fn event(body: serde_json::Value) -> ConversationEvent {
     read_event(body.to_string().as_bytes()).expect("an event")
 }
 
-fn observed() -> Call {
+pub(super) fn observed() -> Call {
     let at = "2026-11-21T04:00:00Z".parse().expect("a time");
     let facts = CallFacts {
         carrier: "elevenlabs".into(),
@@ -25,7 +25,7 @@ fn observed() -> Call {
     )
 }
 
-fn tell(call: &mut Call, body: serde_json::Value, bridged: bool) {
+pub(super) fn tell(call: &mut Call, body: serde_json::Value, bridged: bool) {
     let scene = Scene {
         call,
         fresh: false,

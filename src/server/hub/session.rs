@@ -187,7 +187,7 @@ impl Hub {
 
     fn hello(&self) -> Hello {
         let core = &self.app.core;
-        let mut features = ["listen", "history", "audit", "timeline"]
+        let mut features = ["listen", "history", "audit", "timeline", "recordings"]
             .map(str::to_owned)
             .to_vec();
         if core.carriers.values().any(|carrier| carrier.dials()) || !core.vendors.is_empty() {

@@ -21,6 +21,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
+use crate::call::text::log_word;
 use crate::call::{ErrorCode, Numbers, Refusal, Verb};
 use crate::engine::{LeadTimeline, StoreError};
 
@@ -326,11 +327,4 @@ impl Drop for View {
         self.app.streams.leave(&self.lead, self.seat.id);
         tracing::info!(lead = %log_word(&self.lead), by = %self.session.grant.user, "sse closed");
     }
-}
-
-fn log_word(text: &str) -> String {
-    crate::call::text::clean_label(text)
-        .chars()
-        .take(80)
-        .collect()
 }

@@ -52,6 +52,8 @@ pub(super) async fn outbound_call(
         );
     }
     let entry = shared.open(&agent);
+    let begin = asked["conversation_initiation_client_data"].clone();
+    entry.note(|view| view.begin = serde_json::from_value(begin).ok());
     let line = shared.ring(&number);
     let answer = json!({
         "success": true, "message": "Success", "conversation_id": entry.id,

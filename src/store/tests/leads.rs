@@ -137,3 +137,125 @@ async fn a_list_is_taken_in_and_keeps_what_became_of_its_people() {
     let nobody = LeadKey::Number("+19995550000".into());
     assert_eq!(journal.lead(nobody).await.expect("readable"), None);
 }
+
+/// Every byte below the folder.
+fn bytes_of(dir: &std::path::Path) -> Vec<u8> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(dir).expect("a folder") {
+        let entry = entry.expect("an entry");
+        if entry.path().is_dir() {
+            all.extend(bytes_of(&entry.path()));
+        } else {
+            all.extend(std::fs::read(entry.path()).expect("readable"));
+        }
+    }
+    all
+}
+
+fn holds(bytes: &[u8], word: &str) -> bool {
+    bytes
+        .windows(word.len())
+        .any(|window| window == word.as_bytes())
+}
+
+#[tokio::test]
+async fn words_of_a_purged_lead_are_in_no_file_any_more() {
+    let dir = folder();
+    // What a migration left behind holds everything, too.
+    let copy = dir.path().join(format!("{FILE}.v3"));
+    let journal = opened(dir.path());
+    std::fs::write(&copy, "zqcopied").expect("a copy");
+    let mut author = Author::new();
+    let secret = |call: u8, line: u32, what: &str| format!("zq{call}x{line}{what}");
+    for call in 1..=24 {
+        let Fact::CallSeen {
+            mut facts, status, ..
+        } = seen(call)
+        else {
+            unreachable!()
+        };
+        // Every other call is another lead's, so that what goes lies among what stays.
+        let is_theirs = call % 2 == 1;
+        let lead = if is_theirs { "L1" } else { "L2" };
+        facts.lead_id = Some(lead.into());
+        facts.name = Some(format!("{lead}named"));
+        let first = Fact::CallSeen {
+            facts,
+            status,
+            started_at: None,
+        };
+        author.write(&journal, id(call), first);
+        for line in 1..=60 {
+            let word = |what: &str| {
+                if is_theirs {
+                    secret(call, line, what)
+                } else {
+                    format!("kept{call}x{line}{what}")
+                }
+            };
+            let interim = Fact::UtteranceInterim {
+                turn: line,
+                track: crate::call::Track::FromCaller,
+                text: word("heardfirst"),
+            };
+            author.write(&journal, id(call), interim);
+            let text = format!("{} and {} in one line", word("said"), word("again"));
+            author.write(&journal, id(call), said(line, &text));
+            if line % 10 == 0 {
+                journal.flush().await.expect("on disk");
+            }
+        }
+        let analysed = Fact::ConversationAnalysed {
+            summary: Some(
+                if is_theirs {
+                    "zqsummary"
+                } else {
+                    "keptsummary"
+                }
+                .into(),
+            ),
+            sentiment: None,
+            topics: vec![if is_theirs { "zqtopic" } else { "kepttopic" }.into()],
+        };
+        author.write(&journal, id(call), analysed);
+        author.write(&journal, id(call), ended());
+        journal.flush().await.expect("on disk");
+    }
+    let before = bytes_of(dir.path());
+    for word in [
+        "zq1x1said",
+        "zq23x60again",
+        "zqsummary",
+        "zqtopic",
+        "zqcopied",
+    ] {
+        assert!(holds(&before, word), "{word}");
+    }
+
+    let purged = journal.purge_lead("L1".into()).await.expect("purged");
+    assert_eq!(purged.calls, 12);
+    let after = bytes_of(dir.path());
+    let left = after
+        .windows(2)
+        .enumerate()
+        .filter(|(_, window)| window == b"zq")
+        .map(|(at, _)| String::from_utf8_lossy(&after[at..(at + 24).min(after.len())]))
+        .collect::<Vec<_>>();
+    assert!(left.is_empty(), "{left:?}");
+    assert!(!holds(&after, "L1named"));
+    for word in ["kept2x1said", "kept24x60again", "keptsummary"] {
+        assert!(holds(&after, word), "{word}");
+    }
+    assert_eq!(found_in(&journal, "kept2x1said").await, 1);
+    assert_eq!(found_in(&journal, "zq1x1said").await, 0);
+    assert_eq!(found_in(&journal, "zq*").await, 0);
+}
+
+async fn found_in(journal: &crate::store::SqliteJournal, text: &str) -> usize {
+    let query = crate::engine::SearchQuery {
+        text: text.into(),
+        limit: 10,
+        ..crate::engine::SearchQuery::default()
+    };
+    journal.search(query).await.expect("searched").len()
+}

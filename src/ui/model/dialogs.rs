@@ -20,6 +20,8 @@ pub enum Overlay {
     Quit,
     /// No sound here: how to hear the call all the same.
     Hear(CallId),
+    /// The same for a recording, by the id it is served under.
+    HearRecording(String),
     /// Which columns the table has; the row under the cursor.
     Columns(usize),
 }

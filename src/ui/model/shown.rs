@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::call::{CallId, Gauge, Severity};
-use crate::engine::Update;
+use crate::engine::{Fetched, Update};
 use crate::ui::sound::Pan;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,6 +107,18 @@ pub struct Ear {
     pub volume: u8,
     pub muted: bool,
     pub pan: Pan,
+}
+
+/// A recording that is being fetched or plays, as the operator asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tape {
+    pub call: CallId,
+    /// What it is served under.
+    pub id: String,
+    /// As its call tells it; the file itself knows better once it is read.
+    pub length_s: Option<u32>,
+    /// How much has come, until it plays.
+    pub fetching: Option<Fetched>,
 }
 
 #[derive(Clone, Debug)]

@@ -1,7 +1,13 @@
 //! What the screen asks of the world, done; and what comes of it, brought back as messages.
 
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
 use crate::call::Severity;
-use crate::engine::HistoryQuery;
+use crate::engine::{Fetched, HistoryQuery};
 use crate::ui::msg::{Effect, Msg};
 use crate::ui::term::clipboard;
 use crate::ui::theme::Theme;
@@ -10,16 +16,16 @@ use crate::ui::views::FILE as VIEWS;
 
 use super::{Done, Kept, Screen, files};
 
+/// How often it is said how much of a recording has come.
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+
 impl Screen {
     pub(super) fn finish(&mut self, done: Done) {
         match done {
             Done::Listen(call, Ok(stream)) => {
                 // The operator may have changed their mind while it was being opened.
                 if self.model.ear.call == Some(call) {
-                    let ear = &self.model.ear;
-                    self.sound.volume(ear.volume);
-                    self.sound.mute(ear.muted);
-                    self.sound.pan(ear.pan);
+                    self.tune();
                     self.sound.play(stream);
                 }
                 let result = Ok(());
@@ -28,6 +34,22 @@ impl Screen {
             Done::Listen(call, Err(refusal)) => {
                 let result = Err(refusal);
                 self.message(Msg::Listening { call, result });
+            }
+            Done::Recording(id, result) => {
+                let is_wanted = self.model.tape.as_ref().is_some_and(|tape| tape.id == id);
+                let result = result.map(|audio| {
+                    if is_wanted {
+                        self.tune();
+                        self.sound.play_recording(audio);
+                    }
+                });
+                self.message(Msg::Recording { id, result });
+            }
+            Done::Fetched(id, watched) => {
+                let so_far = *watched.borrow();
+                let again = id.clone();
+                self.message(Msg::Fetched { id, so_far });
+                self.jobs.push(more(again, watched));
             }
             Done::Message(message) => self.message(message),
             Done::Nothing => {}
@@ -51,7 +73,12 @@ impl Screen {
                     self.jobs
                         .push(Box::pin(async move { Done::Listen(call, opening.await) }));
                 }
-                Effect::StopListening => self.sound.stop(),
+                Effect::StopListening => {
+                    self.end_fetching();
+                    self.sound.stop();
+                }
+                Effect::Recording(id) => self.fetch(id),
+                Effect::Tape(order) => self.sound.tape(order),
                 Effect::Volume(percent) => self.sound.volume(percent),
                 Effect::Mute(on) => self.sound.mute(on),
                 Effect::Pan(pan) => self.sound.pan(pan),
@@ -118,6 +145,35 @@ impl Screen {
         }
     }
 
+    /// Loudness and placing as the operator has set them.
+    fn tune(&self) {
+        let ear = &self.model.ear;
+        self.sound.volume(ear.volume);
+        self.sound.mute(ear.muted);
+        self.sound.pan(ear.pan);
+    }
+
+    fn fetch(&mut self, id: String) {
+        self.end_fetching();
+        let (progress, watched) = watch::channel(Fetched::default());
+        let asked = self.backend.recording(id.clone(), progress);
+        let end = CancellationToken::new();
+        self.fetching = Some(end.clone());
+        self.jobs.push(more(id.clone(), watched));
+        self.jobs.push(Box::pin(async move {
+            match end.run_until_cancelled(asked).await {
+                Some(result) => Done::Recording(id, result),
+                None => Done::Nothing,
+            }
+        }));
+    }
+
+    fn end_fetching(&mut self) {
+        if let Some(end) = self.fetching.take() {
+            end.cancel();
+        }
+    }
+
     /// Onto the clipboard of the operator's terminal, and into a file for terminals that take none.
     fn copy(&mut self, what: String, text: String) {
         let mut what = format!("copied the {what}");
@@ -177,6 +233,17 @@ impl Screen {
             Done::Message(Msg::Written { what, result })
         }));
     }
+}
+
+/// Waits until more of a recording has come; nothing more is said once it is whole or given up.
+fn more(id: String, mut watched: watch::Receiver<Fetched>) -> BoxFuture<'static, Done> {
+    Box::pin(async move {
+        tokio::time::sleep(PROGRESS_EVERY).await;
+        match watched.changed().await {
+            Ok(()) => Done::Fetched(id, watched),
+            Err(_) => Done::Nothing,
+        }
+    })
 }
 
 pub(super) fn keep_last(kept: &Kept, text: &str) {

@@ -12,7 +12,7 @@ use crate::ui::tour;
 use crate::ui::view;
 
 use super::may::{why_not, why_not_at_all};
-use super::{copy, ends, hear, house, lead, list, look, marks, mouse, pages, prompts};
+use super::{copy, ends, hear, house, lead, list, look, marks, mouse, pages, prompts, tape};
 
 /// Does an act. `argument` is what followed its name in the palette.
 pub(super) fn run(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
@@ -118,6 +118,9 @@ fn perform(model: &mut Model, act: Act, argument: Option<&str>) -> Vec<Effect> {
         }
         Act::Listen | Act::VolumeUp | Act::VolumeDown | Act::Mute | Act::Legs => {
             hear::run(model, act)
+        }
+        Act::Play | Act::PlayStop | Act::PlayBack | Act::PlayAhead => {
+            tape::run(model, act, argument)
         }
         Act::End | Act::Undo => end_or_undo(model, act),
         Act::Record | Act::RecordStop | Act::PauseAgent | Act::Claim => toggle(model, act),

@@ -71,7 +71,8 @@ fn listen(model: &mut Model) -> Vec<Effect> {
     let was = model.ear.call.replace(id);
     model.ear.is_open = false;
     let mut effects = Vec::new();
-    if was.is_some() {
+    let played = model.tape.take();
+    if was.is_some() || played.is_some() {
         effects.push(Effect::StopListening);
     }
     effects.push(Effect::Listen(id));

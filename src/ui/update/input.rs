@@ -42,6 +42,14 @@ pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
         }
         Some(Overlay::Copy) => copy::key(model, key),
         Some(Overlay::Columns(_)) => views::key(model, key),
+        Some(Overlay::HearRecording(id)) => {
+            let text = recording_command(id);
+            let wants_copy = key.code == KeyCode::Char('y');
+            model.overlays.pop();
+            let what = "command".to_owned();
+            let copy = vec![Effect::Copy { what, text }];
+            if wants_copy { copy } else { Vec::new() }
+        }
         Some(Overlay::Hear(_)) => {
             let again = key.code == KeyCode::Char('y');
             model.overlays.pop();
@@ -51,6 +59,11 @@ pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
             Vec::new()
         }
     }
+}
+
+/// How a recording is heard where there is sound.
+pub(crate) fn recording_command(id: &str) -> String {
+    format!("wallboard recording {id} | mpv -")
 }
 
 /// Whether this key belongs to a text whose prompt was refused. An operator who types looks at the

@@ -6,9 +6,18 @@ use crate::ui::keymap::{Act, Needs, binding};
 use crate::ui::model::Model;
 use crate::ui::words;
 
+use super::tape;
+
 /// Abilities every backend must name in its hello; the others are taken for granted unless it is a
 /// foreign one (`compat`).
-const NAMED: [&str; 5] = ["listen", "record", "dial", "audit", "timeline"];
+const NAMED: [&str; 6] = [
+    "listen",
+    "record",
+    "dial",
+    "audit",
+    "timeline",
+    "recordings",
+];
 
 /// Why an act is not possible now, in words for the operator; `None` when it is.
 pub(crate) fn why_not(model: &Model, act: Act) -> Option<String> {
@@ -62,6 +71,10 @@ fn why_not_here(model: &Model, act: Act) -> Option<String> {
         }
     }
     match (binding.needs, call) {
+        // What plays can be held from anywhere.
+        (Needs::Nothing, _) if act == Act::Play && model.tape.is_some() => None,
+        (Needs::Nothing, None) if act == Act::Play => Some("no call is selected".into()),
+        (Needs::Nothing, Some(call)) if act == Act::Play => tape::why_none(call),
         (Needs::Nothing, _) => None,
         (_, None) => Some("no call is selected".into()),
         (Needs::LiveCall | Needs::InCall, Some(call)) if !call.is_live() => {

@@ -15,6 +15,7 @@ mod may;
 mod mouse;
 mod pages;
 mod prompts;
+mod tape;
 #[cfg(test)]
 mod tests;
 mod typed;
@@ -33,11 +34,13 @@ use super::view;
 pub(crate) use acts::agent_is_paused;
 pub(crate) use copy::shown_number;
 pub(crate) use house::spoken_for;
+pub(crate) use input::recording_command;
 pub(crate) use list::visible;
 pub(crate) use marks::here as marked_here;
 pub(crate) use may::why_not;
 pub(crate) use pages::AUDIT_ROWS;
 pub(crate) use prompts::{Choice, choices, places};
+pub(crate) use tape::{is_paused, progress as tape_progress, words as tape_words};
 pub use typed::{Typed, answered, is_about_a_call, typed, typed_commands};
 pub(crate) use views::{last, restore};
 
@@ -77,6 +80,14 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
                     refused(model, "cannot listen", &refusal);
                 }
             }
+            Vec::new()
+        }
+        Msg::Fetched { id, so_far } => {
+            tape::fetched(model, &id, so_far);
+            Vec::new()
+        }
+        Msg::Recording { id, result } => {
+            tape::begun(model, &id, result);
             Vec::new()
         }
         Msg::ListenUrl { result, .. } => match result {
@@ -239,7 +250,7 @@ fn tick(model: &mut Model) -> Vec<Effect> {
 fn sound(model: &mut Model, state: SoundState) -> Vec<Effect> {
     let was = std::mem::replace(&mut model.sound, state);
     let Some(call) = model.ear.call else {
-        return Vec::new();
+        return tape::sounded(model);
     };
     let mut effects = Vec::new();
     match &model.sound.device {

@@ -6,6 +6,7 @@ mod lead;
 mod looking;
 mod marking;
 mod paging;
+mod playing;
 mod review;
 mod taking;
 mod views;

@@ -6,10 +6,12 @@ use chrono::{DateTime, Utc};
 use ratatui::layout::Rect;
 
 use crate::call::{ActionState, Call, RecordingState, Severity};
+use crate::ui::keymap::Act;
 use crate::ui::model::{Focus, Model};
 use crate::ui::order::is_open;
 use crate::ui::pen::{Pen, Seg, width as columns_of};
 use crate::ui::theme::{Role, Theme};
+use crate::ui::update::{is_paused, tape_progress, why_not};
 use crate::ui::words::{
     agent_name, answered_word, band_word, direction_word, duration, seconds, spark, vendor,
 };
@@ -79,7 +81,7 @@ fn lines<'a>(pen: &Pen<'_>, model: &'a Model, call: &'a Call, width: u16) -> Lin
     turns::turns(pen, call, width, &mut lines);
     levels(pen, model, call, width, &mut lines);
     facts(pen, model, call, &mut lines);
-    recordings(pen, call, &mut lines);
+    recordings(pen, model, call, &mut lines);
     people(pen, model, call, width, &mut lines);
     outcome(pen, call, &mut lines);
     actions(pen, model, call, &mut lines);
@@ -271,11 +273,25 @@ fn facts<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a>
     }
 }
 
-fn recordings<'a>(pen: &Pen<'_>, call: &'a Call, lines: &mut Lines<'a>) {
+fn recordings<'a>(pen: &Pen<'_>, model: &Model, call: &'a Call, lines: &mut Lines<'a>) {
     if call.recordings.is_empty() {
         return;
     }
-    head(pen, lines, "Recordings", String::new());
+    let plays = tape_progress(model, call.id);
+    let key = model.key(Act::Play);
+    let note = match &plays {
+        None if why_not(model, Act::Play).is_some() => String::new(),
+        None => format!("{key} plays"),
+        Some(_) => {
+            let does = if is_paused(model) {
+                "goes on"
+            } else {
+                "pauses"
+            };
+            format!("{key} {does} · {} stops", model.key(Act::PlayStop))
+        }
+    };
+    head(pen, lines, "Recordings", note);
     for recording in &call.recordings {
         let (word, role) = match recording.state {
             RecordingState::Started => ("● starting", Role::Recording),
@@ -292,6 +308,17 @@ fn recordings<'a>(pen: &Pen<'_>, call: &'a Call, lines: &mut Lines<'a>) {
         if let Some(error) = &recording.error {
             segs.push(pen.seg("  ", Role::Dim));
             segs.push(pen.outside(error, Role::Bad));
+        }
+        if let Some((_, words)) = plays
+            .as_ref()
+            .filter(|(tape, _)| tape.id == recording.served_id())
+        {
+            let glyph = if is_paused(model) {
+                "○ paused"
+            } else {
+                "▸"
+            };
+            segs.push(pen.seg(format!("  {glyph} {words}"), Role::Accent));
         }
         lines.push(segs);
         if let Some(url) = &recording.url {

@@ -13,7 +13,7 @@ use crate::ui::pen::{Pen, Seg, fit, fit_end, width};
 use crate::ui::sound::Device;
 use crate::ui::theme::Role;
 
-use crate::ui::update::{marked_here, places, shown_number, spoken_for};
+use crate::ui::update::{marked_here, places, recording_command, shown_number, spoken_for};
 use crate::ui::words::{action_words, agent_name, arrow, duration, masked, status_word};
 use crate::ui::wrap::wrap;
 
@@ -433,12 +433,45 @@ fn held(model: &Model) -> Option<String> {
 }
 
 pub(super) fn hear(pen: &mut Pen<'_>, model: &Model, call: CallId, screen: Rect) {
+    let command = format!("wallboard listen {call} | mpv -");
+    let keys = vec![
+        pen.seg("y", Role::Key),
+        pen.seg(" copies: then ", Role::Dim),
+        pen.seg("l", Role::Key),
+        pen.seg(" a link for a browser, ", Role::Dim),
+        pen.seg("w", Role::Key),
+        pen.seg(" this command", Role::Dim),
+    ];
+    let last = "The transcript goes on as captions. Any key closes.";
+    no_sound(pen, model, screen, command, keys, last);
+}
+
+pub(super) fn hear_recording(pen: &mut Pen<'_>, model: &Model, id: &str, screen: Rect) {
+    let keys = vec![
+        pen.seg("y", Role::Key),
+        pen.seg(" copies this command; ", Role::Dim),
+        pen.seg("--out FILE", Role::Text),
+        pen.seg(" saves it", Role::Dim),
+    ];
+    let id = crate::call::text::clean_label(id);
+    let command = recording_command(&id);
+    no_sound(pen, model, screen, command, keys, "Any key closes.");
+}
+
+/// Why there is no sound here, and what to do instead.
+fn no_sound(
+    pen: &mut Pen<'_>,
+    model: &Model,
+    screen: Rect,
+    command: String,
+    keys: Vec<Seg<'_>>,
+    last: &'static str,
+) {
     let reason = match &model.sound.device {
         Device::Absent { reason } | Device::Lost { reason } => reason.as_str(),
         Device::Unopened | Device::Ready { .. } => "",
     };
     let width = screen.width.saturating_sub(6).min(78);
-    let command = format!("wallboard listen {call} | mpv -");
     let reason = crate::call::text::clean_label(reason);
     let mut rows: Vec<Vec<Seg<'_>>> = Vec::new();
     for range in wrap(&reason, width.saturating_sub(4)).into_iter().take(2) {
@@ -448,18 +481,8 @@ pub(super) fn hear(pen: &mut Pen<'_>, model: &Model, call: CallId, screen: Rect)
     rows.push(vec![pen.seg("On a machine with sound:", Role::Text)]);
     rows.push(vec![pen.seg(command, Role::Accent)]);
     rows.push(Vec::new());
-    rows.push(vec![
-        pen.seg("y", Role::Key),
-        pen.seg(" copies: then ", Role::Dim),
-        pen.seg("l", Role::Key),
-        pen.seg(" a link for a browser, ", Role::Dim),
-        pen.seg("w", Role::Key),
-        pen.seg(" this command", Role::Dim),
-    ]);
-    rows.push(vec![pen.seg(
-        "The transcript goes on as captions. Any key closes.",
-        Role::Dim,
-    )]);
+    rows.push(keys);
+    rows.push(vec![pen.seg(last, Role::Dim)]);
     let size = (width, rows.len() as u16 + 2);
     let inside = dialog(pen, screen, size, "No sound on this host", Role::Warn);
     lines(pen, inside, &rows);

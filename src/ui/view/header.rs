@@ -8,7 +8,7 @@ use crate::engine::LinkState;
 use crate::ui::model::{Mode, Model};
 use crate::ui::pen::{Pen, Seg, width};
 use crate::ui::theme::Role;
-use crate::ui::update::shown_number;
+use crate::ui::update::{is_paused, shown_number, tape_words};
 use crate::ui::words::{duration, figure, seconds, tenths};
 
 use super::quality::{score_role, turn_role};
@@ -25,6 +25,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, area: Rect) {
     let mut left = name(pen, model, wide);
     left.extend(totals(pen, model, wide));
     left.extend(ear(pen, model));
+    left.extend(tape(pen, model));
     if let Some(frozen) = &model.frozen {
         let text = format!("  FROZEN +{} events ", frozen.events);
         left.push(pen.seg(text, Role::BannerWarn));
@@ -136,14 +137,7 @@ fn ear<'a>(pen: &Pen<'_>, model: &Model) -> Vec<Seg<'a>> {
     let Some(call) = model.ear.call.and_then(|id| model.board.get(id)) else {
         return Vec::new();
     };
-    let number = shown_number(model, call);
-    let tail: String = number
-        .chars()
-        .rev()
-        .take_while(char::is_ascii_digit)
-        .take(4)
-        .collect();
-    let tail: String = tail.chars().rev().collect();
+    let tail = last_digits(&shown_number(model, call));
     let state = if !model.ear.is_open {
         "opening…".to_owned()
     } else if model.ear.muted {
@@ -152,6 +146,34 @@ fn ear<'a>(pen: &Pen<'_>, model: &Model) -> Vec<Seg<'a>> {
         format!("{} % {}", model.ear.volume, model.ear.pan.short())
     };
     vec![pen.seg(format!(" ear {tail} {state} "), Role::Accent)]
+}
+
+/// Which recording is heard, and where it is.
+fn tape<'a>(pen: &Pen<'_>, model: &Model) -> Vec<Seg<'a>> {
+    let Some(tape) = &model.tape else {
+        return Vec::new();
+    };
+    let glyph = if is_paused(model) {
+        "○ paused"
+    } else {
+        "▸"
+    };
+    let call = model.find(tape.call);
+    let tail = call.map_or_else(String::new, |call| last_digits(&shown_number(model, call)));
+    let muted = if model.ear.muted { " muted" } else { "" };
+    let words = tape_words(model, tape);
+    vec![pen.seg(format!(" {glyph} rec {tail} {words}{muted} "), Role::Accent)]
+}
+
+/// Enough of a number to tell calls apart.
+fn last_digits(number: &str) -> String {
+    let tail: Vec<char> = number
+        .chars()
+        .rev()
+        .take_while(char::is_ascii_digit)
+        .take(4)
+        .collect();
+    tail.into_iter().rev().collect()
 }
 
 fn right<'a>(pen: &Pen<'_>, model: &Model, wide: bool) -> Vec<Seg<'a>> {

@@ -208,6 +208,7 @@ fn overlays(pen: &mut Pen<'_>, model: &Model, areas: &Areas) {
         Overlay::Copy => dialogs::copy(pen, model, screen),
         Overlay::Quit => dialogs::quit(pen, model, screen),
         Overlay::Hear(call) => dialogs::hear(pen, model, *call, screen),
+        Overlay::HearRecording(id) => dialogs::hear_recording(pen, model, id, screen),
         Overlay::Columns(at) => columns::picker(pen, model, *at, screen),
     }
 }

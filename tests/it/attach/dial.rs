@@ -26,6 +26,8 @@ api_base = "{twilio}"
 [elevenlabs]
 api_key = "{key}"
 agent_id = "{agent}"
+phone_number_id = "phnum_1"
+webhook_secret = "{webhook}"
 api_base = "{api}"
 ws_base = "{ws}"
 "#,
@@ -35,6 +37,7 @@ ws_base = "{ws}"
         twilio = stage.twilio.api_base(),
         key = Stage::API_KEY,
         agent = Stage::AGENT_ID,
+        webhook = Stage::WEBHOOK_SECRET,
         api = stage.elevenlabs.api_base(),
         ws = stage.elevenlabs.ws_base(),
     ));
@@ -107,5 +110,48 @@ async fn the_first_call_can_be_dialled_from_an_empty_board() {
     });
     stage.stop();
     other.stop();
+    tasks.cancel();
+}
+
+/// Dials on the agent vendor's own line: what is said comes by its webhooks.
+fn dials_via_the_vendor(screen: &mut pty::Screen) {
+    screen.wait_for("D places a call", 20);
+    screen.keys("D");
+    screen.wait_for("via elevenlabs", 5);
+    let dialled = format!("{PERSON} via elevenlabs");
+    screen.keys(&dialled);
+    screen.wait_for(&dialled, 5);
+    enter(screen, "206 •••");
+    screen.wait_for("IN CALL", 30);
+    screen.wait_for("observed", 10);
+    screen.wait("the agent's words", 30, |text| text.contains("agent "));
+    assert!(!screen.text().contains(PERSON), "numbers are masked");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_on_the_agent_vendors_line_can_be_dialled_from_the_screen() {
+    let tasks = Tasks::new();
+    let stage = Stage::start(5, &tasks).await.unwrap();
+    let address = free_address();
+    stage
+        .elevenlabs
+        .tell(wallboard::simulator::elevenlabs::Webhooks {
+            base: format!("http://{address}"),
+            secret: Secret::new(Stage::WEBHOOK_SECRET),
+            pace: Duration::from_millis(500),
+            live: true,
+        });
+    tokio::task::block_in_place(|| {
+        let home = configured(&stage, &address);
+        let _serve = home.start(&["serve"]);
+        until("it serves", 20, || {
+            std::net::TcpStream::connect(&address).ok()
+        });
+        let url = format!("http://{address}");
+        let env = [("WALLBOARD_TOKEN", ADMIN)];
+        let mut screen = pty::Screen::start(&["attach", &url], 120, 40, &env);
+        dials_via_the_vendor(&mut screen);
+    });
+    stage.stop();
     tasks.cancel();
 }

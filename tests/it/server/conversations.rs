@@ -330,11 +330,25 @@ async fn a_call_the_vendor_places_is_told_of_from_ring_to_record() {
     };
     let calls = ElevenLabsCalls::new(&settings, std::collections::BTreeMap::default());
     let calls: Arc<dyn VendorCalls> = Arc::new(calls.unwrap().unwrap());
+    let dir = tempfile::tempdir().unwrap();
     let backend = Backend::start_with(
         |_| {},
-        |parts| parts.vendors = Vendors::from([("elevenlabs", calls)]),
+        |parts| {
+            parts.vendors = Vendors::from([("elevenlabs", calls)]);
+            let journal = wallboard::store::open(dir.path(), &parts.tasks, parts.clock).unwrap();
+            parts.journal = Arc::new(journal);
+        },
     )
     .await;
+    let text = json!({"text": "Where is my parcel?", "sentBy": "user", "channel": "sms"});
+    let kept = backend
+        .post(
+            "/api/leads/L7/messages",
+            crate::it::support::backend::ADMIN,
+            text,
+        )
+        .await;
+    assert_eq!(kept.status(), 200);
     sim.tell(Webhooks {
         base: backend.url.clone(),
         secret: Secret::new(ELEVENLABS_SECRET),
@@ -376,6 +390,11 @@ async fn a_call_the_vendor_places_is_told_of_from_ring_to_record() {
     );
     assert!(call.facts.observed && !call.is_live());
     assert_eq!(call.facts.lead_id.as_deref(), Some("L7"));
+    // What was written before was told to the agent.
+    let begin = sim.conversations()[0].view().begin.unwrap();
+    assert_eq!(begin.variable("lead_id"), "L7");
+    let context = begin.variable("conversation_context");
+    assert!(context.contains("user: Where is my parcel?"), "{context}");
     assert!(
         call.conversation_id
             .is_some_and(|id| id.starts_with("conv_"))

@@ -1,5 +1,6 @@
 //! The server from outside: real sockets on loopback, no internet.
 
+mod apart;
 mod api;
 mod compat;
 mod conversations;
@@ -12,5 +13,6 @@ mod listen;
 mod media;
 mod monitor;
 mod proof;
+mod recordings;
 mod stream;
 mod webhooks;

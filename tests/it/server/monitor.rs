@@ -9,12 +9,20 @@ use wallboard::engine::{Tasks, VendorCalls, Vendors};
 use wallboard::providers::elevenlabs::ElevenLabsSettings;
 use wallboard::providers::elevenlabs::shell_calls::ElevenLabsCalls;
 use wallboard::providers::elevenlabs::shell_monitor::ElevenLabsMonitor;
+use wallboard::providers::vendor::WebhookVerdict;
 use wallboard::simulator::elevenlabs::{ElevenLabsSim, ElevenLabsSimConfig, Webhooks};
 
 use crate::it::support::backend::{Backend, ELEVENLABS_SECRET};
 
-/// A backend that monitors, and the vendor, which tells of a call only once it is over.
-async fn house(monitoring: bool) -> (Backend, ElevenLabsSim, Tasks) {
+/// What the vendor tells by webhook while they talk.
+#[derive(Clone, Copy, PartialEq)]
+enum Live {
+    Nothing,
+    EveryWord,
+}
+
+/// A backend that monitors, and the vendor, which tells of every call once it is over.
+async fn house(monitoring: bool, live: Live) -> (Backend, ElevenLabsSim, Tasks) {
     let tasks = Tasks::new();
     let cfg = ElevenLabsSimConfig {
         monitoring,
@@ -42,7 +50,7 @@ async fn house(monitoring: bool) -> (Backend, ElevenLabsSim, Tasks) {
         base: backend.url.clone(),
         secret: Secret::new(ELEVENLABS_SECRET),
         pace: Duration::from_millis(400),
-        live: false,
+        live: live == Live::EveryWord,
     });
     (backend, sim, tasks)
 }
@@ -87,7 +95,7 @@ fn said(call: &Call) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_word_of_the_monitoring_socket_is_live_and_the_record_repeats_none() {
-    let (backend, sim, _tasks) = house(true).await;
+    let (backend, sim, _tasks) = house(true, Live::Nothing).await;
     let call = place(&backend).await;
     // While they talk: what came before the socket was open is there, too.
     let live = until(&backend, call, |call| {
@@ -120,7 +128,7 @@ async fn every_word_of_the_monitoring_socket_is_live_and_the_record_repeats_none
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plan_without_monitoring_is_said_once_on_the_call() {
-    let (backend, _sim, _tasks) = house(false).await;
+    let (backend, _sim, _tasks) = house(false, Live::Nothing).await;
     let call = place(&backend).await;
     let trouble = until(&backend, call, |call| call.troubles.first().cloned()).await;
     assert_eq!(trouble.code, "not_monitored");
@@ -131,4 +139,36 @@ async fn a_plan_without_monitoring_is_said_once_on_the_call() {
         .switchboard
         .read(|board| board.get(call).unwrap().troubles.len());
     assert_eq!(troubles, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_webhooks_and_the_socket_both_tell_is_told_once() {
+    let (backend, sim, _tasks) = house(true, Live::EveryWord).await;
+    let call = place(&backend).await;
+    until(&backend, call, |call| call.analysis.clone()).await;
+    let conversation = sim.conversations().pop().unwrap();
+    let spoken: Vec<String> = conversation
+        .view()
+        .lines
+        .iter()
+        .filter_map(|line| Some(line.split_once(": ")?.1.to_owned()))
+        .collect();
+    let kept = backend
+        .core
+        .switchboard
+        .read(|board| said(board.get(call).unwrap()));
+    assert_eq!(kept, spoken, "each once, in order");
+    // Both did tell: some of what came by webhook had come by the socket, or the other way round.
+    let log = backend.server.webhooks().entries();
+    let live = log
+        .iter()
+        .filter(|entry| entry.path.ends_with("conversation-events"));
+    let told_before = live
+        .clone()
+        .filter(|entry| entry.verdict == WebhookVerdict::Duplicate)
+        .count();
+    eprintln!(
+        "{} live webhooks, {told_before} of them told before",
+        live.count()
+    );
 }

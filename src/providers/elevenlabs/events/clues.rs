@@ -6,6 +6,8 @@ use super::look::Look;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Clues {
     pub lead_id: Option<String>,
+    /// It stood in a field of that name, not only in `user_id`, which may be anybody's own idea.
+    pub is_named: bool,
     /// The id the conversation was given before it had one of its own.
     pub temp_id: Option<String>,
     /// The other person's number, normalised by [`normal_number`].
@@ -17,8 +19,10 @@ pub struct Clues {
 
 impl Clues {
     pub(super) fn read(look: Look<'_>) -> Self {
+        let named = named_lead(look);
         Self {
-            lead_id: lead(look),
+            is_named: named.is_some(),
+            lead_id: named.or_else(|| look.word(&["c.user_id", "d.user_id"])),
             temp_id: look.word(&[
                 "c.temp_conversation_id",
                 "c.dynamic_variables.temp_conversation_id",
@@ -36,7 +40,7 @@ impl Clues {
     }
 }
 
-fn lead(look: Look<'_>) -> Option<String> {
+fn named_lead(look: Look<'_>) -> Option<String> {
     // Both spellings at every level, in this order.
     let places = [
         "c.dynamic_variables",
@@ -50,12 +54,11 @@ fn lead(look: Look<'_>) -> Option<String> {
         "body.metadata",
         "body.client_data",
     ];
-    let found = places.iter().find_map(|place| {
+    places.iter().find_map(|place| {
         let snake = format!("{place}.lead_id");
         let camel = format!("{place}.leadId");
         look.word(&[&snake, &camel])
-    });
-    found.or_else(|| look.word(&["c.user_id", "d.user_id"]))
+    })
 }
 
 fn phone(look: Look<'_>) -> Option<String> {

@@ -39,8 +39,8 @@ impl RecordingCallback {
             id: self.recording_id.clone(),
             state,
             duration_s: self.duration_s,
-            url: (state == RecordingState::Completed)
-                .then(|| format!("/api/recordings/{}", self.recording_id)),
+            // Said by whoever has fetched it.
+            url: None,
             error: None,
         };
         News::known(
