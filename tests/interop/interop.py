@@ -45,6 +45,16 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def end(process):
+    """Politely, then for sure: one that is left running holds our output open."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
+
+
 class Parts:
     """The three servers of a pipeline agent, simulated."""
 
@@ -55,8 +65,7 @@ class Parts:
         self.url = json.loads(self.process.stdout.readline())["url"]
 
     def stop(self):
-        self.process.terminate()
-        self.process.wait(10)
+        end(self.process)
 
 
 class Backend:
@@ -128,11 +137,7 @@ class Backend:
                              headers={"X-Twilio-Signature": signature, **(headers or {})})
 
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
+        end(self.process)
         shutil.rmtree(self.dir, ignore_errors=True)
 
 

@@ -200,8 +200,11 @@ impl Talk {
         let Some(voice) = &mut self.voice else {
             return self.told_of_mic("none", "this conversation is text only");
         };
-        if let Some(rest) = voice.turn_off().await {
+        let (was_on, rest) = voice.turn_off().await;
+        if let Some(rest) = rest {
             link.speak(&rest, MIC_RATE_HZ, true);
+        }
+        if was_on {
             return self.told_of_mic("off", "");
         }
         match voice.turn_on().await {

@@ -23,6 +23,8 @@ const PRIME_BYTES: usize = 1_920;
 const SPEECH_MAX: usize = 240_000;
 /// Frames waiting for the loudspeaker.
 const FRAMES_MAX: usize = 8;
+/// What was recorded longer ago is not what somebody has just said.
+const FRESH: Duration = Duration::from_millis(300);
 /// How long a loudspeaker that is not there is left alone.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Steps of the drawn level, from here up to full scale.
@@ -37,6 +39,7 @@ pub(super) struct Voice {
     pending: BytesMut,
     /// Of the last frame.
     level_dbfs: f32,
+    heard_at: Option<Instant>,
     speech: Speech,
     ticks: Interval,
     player: Player,
@@ -62,6 +65,7 @@ impl Voice {
             mic: None,
             pending: BytesMut::new(),
             level_dbfs: QUIET_DBFS,
+            heard_at: None,
             speech: Speech::default(),
             ticks,
             player,
@@ -88,18 +92,27 @@ impl Voice {
         self.mic = Some(mic);
     }
 
-    /// Ends recording; what was recorded last is to be sent as the end of what was said.
-    pub(super) async fn turn_off(&mut self) -> Option<Bytes> {
-        let mic = self.mic.take()?;
+    /// Ends recording; `false`: it was off. What was recorded last is to be sent as the end of what was
+    /// said; nothing, where the microphone had been silent by itself: there is no end of nothing.
+    pub(super) async fn turn_off(&mut self) -> (bool, Option<Bytes>) {
+        let Some(mic) = self.mic.take() else {
+            return (false, None);
+        };
         mic.close().await;
         self.level_dbfs = QUIET_DBFS;
+        (true, self.end_of_speech())
+    }
+
+    fn end_of_speech(&mut self) -> Option<Bytes> {
         let rest = self.pending.split().freeze();
+        let is_fresh = self.heard_at.take()?.elapsed() < FRESH;
         // A message must hold something.
-        Some(if rest.is_empty() {
+        let sound = if rest.is_empty() {
             Bytes::from_static(&[0; MIC_FRAME_BYTES])
         } else {
             rest
-        })
+        };
+        is_fresh.then_some(sound)
     }
 
     /// The next sound to send; meanwhile the agent's is played. Cancel-safe: a frame that was taken is
@@ -132,6 +145,7 @@ impl Voice {
 
     fn take(&mut self, frame: &MicFrame) -> Option<Bytes> {
         self.level_dbfs = frame.level.rms_dbfs.max(QUIET_DBFS);
+        self.heard_at = Some(Instant::now());
         self.pending.extend_from_slice(&frame.pcm);
         (self.pending.len() >= CHUNK_BYTES).then(|| self.pending.split().freeze())
     }
@@ -281,10 +295,16 @@ mod tests {
         let more = tokio::time::timeout(Duration::from_secs(1), voice.next()).await;
         assert!(more.is_err(), "two frames are no message yet");
         assert_eq!(voice.status(), "* mic on  [########..] -12 dB");
-        // Closing waits for the server; the stand-in has none.
-        voice.mic = None;
-        assert!(!voice.is_on());
-        assert_eq!(voice.pending.len(), 2 * MIC_FRAME_BYTES);
+        // That was a second of silence by the sound server itself: nobody has just said anything.
+        assert_eq!(voice.end_of_speech(), None);
+        for _ in 0..2 {
+            feed.send(loud.clone()).await.unwrap();
+        }
+        let more = tokio::time::timeout(Duration::from_millis(100), voice.next()).await;
+        assert!(more.is_err(), "two frames are no message yet");
+        let last = voice.end_of_speech().unwrap();
+        assert_eq!(last.len(), 2 * MIC_FRAME_BYTES);
+        assert_eq!(voice.end_of_speech(), None, "it ends once");
     }
 
     #[tokio::test(start_paused = true)]
