@@ -5,6 +5,7 @@ import hmac
 import http.server
 import json
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -61,8 +62,10 @@ class Stream:
 
     def close(self):
         """Goes away like a browser that lost its network; whatever had come is in `events`."""
-        self.response.close()
+        # A close alone waits for the reader, and that for the next heartbeat.
+        self.response.raw._fp.fp.raw._sock.shutdown(socket.SHUT_RDWR)
         self.thread.join(20)
+        self.response.close()
 
 
 def test_our_signature_is_the_vendors(backend):
