@@ -442,14 +442,13 @@ fn the_audit_trail_can_be_read_without_a_screen() {
         .run(&["token", "add", "vera", "--role", "viewer", "--json"])
         .expect(0)
         .lines();
-    let rows = home
-        .run(&["--json", "audit", "--limit", "20"])
-        .expect(0)
-        .lines();
-    let note = rows
-        .iter()
-        .find(|row| row["verb"] == "note" && row["reason"] == "ticket 7")
-        .unwrap_or_else(|| panic!("{rows:?}"));
+    // The trail is written beside what it tells of.
+    let note = until("the note is on the trail", 10, || {
+        let rows = home.run(&["--json", "audit", "--limit", "20"]).expect(0);
+        rows.lines()
+            .into_iter()
+            .find(|row| row["verb"] == "note" && row["reason"] == "ticket 7")
+    });
     assert!(note["call"].is_string() && note["by"].is_string() && note["at"].is_string());
     let table = home.run(&["audit"]).expect(0).out;
     assert!(
