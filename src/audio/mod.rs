@@ -37,7 +37,7 @@ pub use mic::{
 };
 pub use ring::{Feeder, Prime, RingStats, ring};
 pub use source::{Controls, ListenSource, Pan};
-pub use tape::{Tape, TapeOrder, TapeState};
+pub use tape::Tape;
 use task::Command;
 
 /// Commands waiting for the audio task. Full: the key press is dropped and logged; the task is

@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{ListenStream, Tasks};
-use crate::media::{FRAME, StereoFrame};
+use crate::media::{FRAME, StereoFrame, TapeOrder, TapeState};
 
 use super::decode::decode;
 
@@ -22,28 +22,6 @@ const ORDERS_MAX: usize = 16;
 /// A tick this late was not late but asleep: what was missed is not caught up with.
 const ASLEEP: Duration = Duration::from_millis(200);
 const FRAMES_PER_S: usize = 50;
-
-/// What can be asked of a tape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TapeOrder {
-    Pause,
-    Resume,
-    /// Seconds, back below zero.
-    Seek(i32),
-}
-
-/// Where a tape is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TapeState {
-    pub at_s: u32,
-    /// Known once all of it has been read.
-    pub length_s: Option<u32>,
-    pub is_paused: bool,
-    /// It has come to its end, or cannot go on.
-    pub is_over: bool,
-    /// Why it cannot be played.
-    pub error: Option<String>,
-}
 
 /// Handle to a recording being played. Dropping it ends it.
 #[derive(Debug)]

@@ -25,6 +25,8 @@ const PORT_TRIES: usize = 5;
 
 /// Of the directory's name; the process that owns it follows.
 const PREFIX: &str = "wallboard-demo-";
+/// In it, what a backend keeps.
+const DATA: &str = "data";
 
 /// A directory that is gone when this is.
 #[derive(Debug)]
@@ -63,21 +65,33 @@ impl Drop for Temporary {
 
 /// Removes what demos left behind that were killed without a word.
 fn sweep(folder: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return;
-    };
-    for entry in entries.filter_map(Result::ok) {
-        let name = entry.file_name();
-        let owner = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(PREFIX))
-            .and_then(|rest| rest.split('-').next())
-            .and_then(|pid| pid.parse().ok());
-        if owner.is_some_and(is_gone) {
+    for (path, owner) in directories(folder) {
+        if is_gone(owner) {
             // Somebody else's, or swept by another demo just now: both are fine.
-            let _left = std::fs::remove_dir_all(entry.path());
+            let _left = std::fs::remove_dir_all(path);
         }
     }
+}
+
+/// The data directory of this user's demo that runs now; of several, of the one begun last.
+pub fn running_data_dir(folder: &Path) -> Option<PathBuf> {
+    let mut running: Vec<PathBuf> = directories(folder)
+        .filter(|(path, owner)| !is_gone(*owner) && super::local::is_private(path))
+        .map(|(path, _)| path)
+        .collect();
+    running.sort_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
+    Some(running.pop()?.join(DATA))
+}
+
+/// What looks like a demo's directory, with the process it names.
+fn directories(folder: &Path) -> impl Iterator<Item = (PathBuf, i32)> + use<> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(Result::ok).filter_map(|entry| {
+        let name = entry.file_name();
+        let rest = name.to_str()?.strip_prefix(PREFIX)?;
+        let owner = rest.split('-').next()?.parse().ok()?;
+        Some((entry.path(), owner))
+    })
 }
 
 #[cfg(unix)]
@@ -113,7 +127,7 @@ impl DemoRun {
             )
         })?;
         let mut config = config.clone();
-        config.data_dir = directory.path().join("data");
+        config.data_dir = directory.path().join(DATA);
         let mut last = None;
         for _ in 0..PORT_TRIES {
             place_backend(&mut config, &stage)?;
@@ -295,4 +309,31 @@ pub async fn headless(args: &DemoArgs, config: &Config) -> Outcome {
     }
     demo.stop().await;
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn only_a_running_demo_of_ones_own_is_found() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a directory");
+        assert_eq!(running_data_dir(folder.path()), None);
+        let at = |owner: &str| folder.path().join(format!("{PREFIX}{owner}-00"));
+        // No process has this number: it is past the largest one.
+        let gone = at("99999999");
+        let ours = at(&std::process::id().to_string());
+        for path in [&gone, &ours, &at("not-a-number")] {
+            super::super::local::make_private(path).expect("made");
+        }
+        assert_eq!(running_data_dir(folder.path()), Some(ours.join(DATA)));
+        // Others could have put a backend of theirs into it.
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&ours, open).expect("opened");
+        assert_eq!(running_data_dir(folder.path()), None);
+        sweep(folder.path());
+        assert!(!gone.exists() && ours.exists());
+    }
 }

@@ -138,6 +138,21 @@ pub fn make_private(path: &Path) -> std::io::Result<()> {
     builder.create(path)
 }
 
+/// Whether this is a directory of this user's own that nobody else may enter.
+#[cfg(unix)]
+pub fn is_private(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    path.symlink_metadata().is_ok_and(|data| {
+        let ours = data.uid() == nix::unistd::geteuid().as_raw();
+        data.is_dir() && ours && data.mode() & 0o077 == 0
+    })
+}
+
+#[cfg(not(unix))]
+pub fn is_private(path: &Path) -> bool {
+    path.is_dir()
+}
+
 fn open_private(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);

@@ -7,7 +7,8 @@ use tokio::sync::watch;
 
 use crate::audio::{AudioState, Output, Pan as Panning, Prime, Tape};
 use crate::engine::{ListenStream, Tasks};
-use crate::ui::{Device, Pan, Sound, SoundState, TapeOrder, TapeState};
+use crate::media::{TapeOrder, TapeState};
+use crate::ui::{Device, Pan, Sound, SoundState};
 
 /// The audio output behind the screen's port.
 #[derive(Debug)]
@@ -66,7 +67,7 @@ impl Speakers {
     }
 
     /// Shows where a tape is, for as long as it is the one that plays.
-    fn follow(&self, mut theirs: watch::Receiver<crate::audio::TapeState>, number: u64) {
+    fn follow(&self, mut theirs: watch::Receiver<TapeState>, number: u64) {
         let (ours, playing) = (Arc::clone(&self.state), Arc::clone(&self.playing));
         let token = self.tasks.token().clone();
         self.tasks.spawn("recording state", async move {
@@ -76,7 +77,7 @@ impl Speakers {
                     if playing.number != number {
                         return;
                     }
-                    let tape = words(&theirs.borrow_and_update());
+                    let tape = theirs.borrow_and_update().clone();
                     ours.send_modify(|state| state.tape = Some(tape));
                 }
                 // Cancel-safe: a change that loses is seen on the next turn.
@@ -110,11 +111,7 @@ impl Sound for Speakers {
 
     fn tape(&self, order: TapeOrder) {
         if let Some(tape) = &self.lock().tape {
-            tape.order(match order {
-                TapeOrder::Pause => crate::audio::TapeOrder::Pause,
-                TapeOrder::Resume => crate::audio::TapeOrder::Resume,
-                TapeOrder::Seek(seconds) => crate::audio::TapeOrder::Seek(seconds),
-            });
+            tape.order(order);
         }
     }
 
@@ -146,16 +143,6 @@ impl Sound for Speakers {
 
     fn state(&self) -> watch::Receiver<SoundState> {
         self.state.subscribe()
-    }
-}
-
-fn words(state: &crate::audio::TapeState) -> TapeState {
-    TapeState {
-        at_s: state.at_s,
-        length_s: state.length_s,
-        is_paused: state.is_paused,
-        is_over: state.is_over,
-        error: state.error.clone(),
     }
 }
 

@@ -14,6 +14,7 @@ mod resample;
 mod score;
 mod stereo;
 mod talk;
+mod tape;
 mod tone;
 mod vad;
 mod wav;
@@ -39,6 +40,7 @@ pub use score::{
 };
 pub use stereo::{LegTimeline, StereoFrame, StereoTapper, mix_ulaw};
 pub use talk::{DeadAir, Speaking, Talk, TalkShares};
+pub use tape::{TapeOrder, TapeState};
 pub use tone::{goertzel, sine};
 pub use vad::{Vad, VadConfig, VadEvent};
 pub use wav::{

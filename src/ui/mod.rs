@@ -44,7 +44,7 @@ pub use order::{Rank, Sort};
 pub use paint::Painter;
 pub use picture::{Still, svg, text};
 pub use run::{Kept, UiError, UiOptions, run};
-pub use sound::{Device, Pan, Sound, SoundState, TapeOrder, TapeState};
+pub use sound::{Device, Pan, Sound, SoundState};
 pub use term::{LineKey, Notify, Signal, Signals, StatusLine, one_key, restore};
 pub use theme::{Depth, Theme, ThemeError};
 pub use update::{Typed, answered, is_about_a_call, prepare, typed, typed_commands, update};

@@ -7,8 +7,9 @@ use crossterm::event::{KeyEvent, MouseEvent};
 
 use crate::call::{CallId, Command, Refusal};
 use crate::engine::{Fetched, HistoryPage, HistoryQuery, Update};
+use crate::media::TapeOrder;
 
-use super::sound::{Pan, SoundState, TapeOrder};
+use super::sound::{Pan, SoundState};
 
 /// The time, read once per turn of the loop.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::engine::ListenStream;
+use crate::media::{TapeOrder, TapeState};
 
 /// An output that plays one live call at a time. Never blocks; nothing here can reach a caller.
 pub trait Sound: Send + Sync + Debug {
@@ -75,28 +76,6 @@ impl Pan {
             Self::AgentOnly => "agent",
         }
     }
-}
-
-/// What can be asked of a recording that plays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TapeOrder {
-    Pause,
-    Resume,
-    /// Seconds, back below zero.
-    Seek(i32),
-}
-
-/// Where the recording that plays is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TapeState {
-    pub at_s: u32,
-    /// Known once all of it has been read.
-    pub length_s: Option<u32>,
-    pub is_paused: bool,
-    /// It has come to its end, or cannot go on.
-    pub is_over: bool,
-    /// Why it cannot be played.
-    pub error: Option<String>,
 }
 
 /// The output device, as far as it is known.

@@ -68,3 +68,21 @@ fn a_demo_reads_no_configuration() {
     assert!(running.line().contains("\"url\""));
     assert!(!home.data().exists());
 }
+
+#[test]
+fn verbs_in_a_second_terminal_find_the_demo() {
+    let home = Home::new();
+    let alone = home.run(&["ls"]).expect(5).err;
+    assert!(alone.contains("no wallboard is running"), "{alone}");
+    let mut running = home.start(&["demo", "--headless", "--calls", "2"]);
+    running.line();
+    let id = until("a call of the demo", 30, || {
+        let rows = home.run(&["ls", "--json"]).expect(0).lines();
+        Some(rows.first()?["id"].as_str()?.to_owned())
+    });
+    home.run(&["note", &id, "seen from the other terminal"])
+        .expect(0);
+    running.terminate();
+    running.wait(20).expect(0);
+    home.run(&["ls"]).expect(5);
+}

@@ -13,7 +13,7 @@ use url::Url;
 use crate::call::Secret;
 use crate::cli::args::Remote;
 use crate::cli::config::Config;
-use crate::cli::{Exit, Failure, Outcome, local};
+use crate::cli::{Exit, Failure, Outcome, demo, local};
 
 /// Where a backend is and how to be let in.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct Client {
 }
 
 impl Place {
-    /// `--url`, else the backend that runs on this data directory.
+    /// `--url`, else the backend that runs on this data directory, else the demo of this user.
     ///
     /// The token is, in this order: `--token-file`, `WALLBOARD_TOKEN`, the token store; for this
     /// machine's own backend also its admin token on file.
@@ -41,14 +41,20 @@ impl Place {
             let token = given.or_else(|| stored_token(&url));
             return Ok(Self { url, token });
         }
-        let Some(backend) = local::read_backend(&config.data_dir) else {
+        // A demo keeps its data in a place of its own; who opens a second terminal beside it means it.
+        let of_demo = || demo::running_data_dir(&std::env::temp_dir());
+        let here = Some(config.data_dir.clone()).filter(|dir| local::read_backend(dir).is_some());
+        let found = here
+            .or_else(of_demo)
+            .and_then(|dir| Some((local::read_backend(&dir)?, dir)));
+        let Some((backend, data_dir)) = found else {
             return Err(Failure::unreachable(
                 "no wallboard is running on this machine",
                 "start one with `wallboard serve`, or name another with --url",
             ));
         };
         let url = parse_url(&backend.url)?;
-        let token = given.or_else(|| local::read_token(&config.data_dir));
+        let token = given.or_else(|| local::read_token(&data_dir));
         Ok(Self { url, token })
     }
 }

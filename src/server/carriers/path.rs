@@ -14,6 +14,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use crate::call::{CallFacts, CallId, ErrorCode, Fact, StoreLevel};
 use crate::engine::{PostError, Target};
+use crate::providers::shell::target;
 use crate::providers::vendor::{Base, CarrierDesk, Hook, Judgement, WebhookVerdict};
 use crate::providers::{News, Subject};
 
@@ -231,31 +232,20 @@ impl Visit {
     /// The switchboard's target for a vendor's subject. `ours` is our own id in the URL of a call
     /// we placed: news may come before the carrier has told us its id.
     fn target_of(&self, subject: Subject, ours: Option<CallId>) -> Target {
-        match subject {
-            Subject::Seen {
+        match (target(subject), ours) {
+            (
+                Target::Carrier {
+                    facts,
+                    status,
+                    started_at: _,
+                },
+                Some(call),
+            ) if self.was_placed(call, &facts) => Target::Placed {
+                call,
                 facts,
                 status,
-                started_at,
-            } => match ours.filter(|call| self.was_placed(*call, &facts)) {
-                Some(call) => Target::Placed {
-                    call,
-                    facts,
-                    status,
-                },
-                None => Target::Carrier {
-                    facts,
-                    status,
-                    started_at,
-                },
             },
-            Subject::Texted { .. } => Target::Backend,
-            Subject::Known {
-                carrier,
-                carrier_call_id,
-            } => Target::Known {
-                carrier: carrier.to_owned(),
-                carrier_call_id,
-            },
+            (target, _) => target,
         }
     }
 

@@ -2,10 +2,11 @@
 
 use crate::call::{Call, CallId, Recording, RecordingState, Refusal, Severity};
 use crate::engine::Fetched;
+use crate::media::TapeOrder;
 use crate::ui::keymap::{Act, binding};
 use crate::ui::model::{Model, Overlay, Tape};
 use crate::ui::msg::Effect;
-use crate::ui::sound::{Device, TapeOrder};
+use crate::ui::sound::Device;
 
 use super::refused;
 

@@ -94,6 +94,61 @@ async fn every_combination_is_a_matter_of_configuration() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_written_before_is_told_to_the_agent_of_a_bridged_call() {
+    let peers = Peers::start().await;
+    let address = free_address().to_string();
+    let url = format!("http://{address}");
+    let told = "From {{caller_number}} to {{called_number}}. Before: {{conversation_context}}";
+    let more = format!(
+        "[[agent]]\nid = \"gpt\"\nkind = \"openai\"\ninstructions = \"{told}\"\n\
+         [[agent]]\nid = \"eleven\"\nkind = \"elevenlabs\"\n"
+    );
+    let home = peers.home(&url, &more);
+    tokio::task::block_in_place(|| {
+        let (_serve, _) = serve(&home, &address);
+        let token = std::fs::read_to_string(home.data().join("token")).unwrap();
+        let message =
+            serde_json::json!({"text": "Where is my parcel?", "sentBy": "user", "channel": "sms"});
+        let written = tokio::runtime::Handle::current().block_on(
+            reqwest::Client::new()
+                .post(format!("{url}/api/leads/L7/messages"))
+                .bearer_auth(token.trim())
+                .json(&message)
+                .send(),
+        );
+        assert_eq!(written.unwrap().status(), 200);
+        let script = Script::tones("t", 3, 300).with_ending(Ending::Nobody);
+        let script = Arc::new(script);
+        for (agent, number) in [("eleven", "+12065550111"), ("gpt", "+12065550112")] {
+            peers.expect(number, Arc::clone(&script));
+            let said = home.run(&[
+                "call",
+                number,
+                "--lead",
+                "L7",
+                "--agent",
+                agent,
+                "--json",
+                "--no-wait",
+            ]);
+            let id = said.expect(0).lines()[0]["id"].as_str().unwrap().to_owned();
+            shown(&home, &id, |call| call["agent_link"] == "connected");
+            home.run(&["end", &id]).expect(0);
+        }
+        let begin = peers.elevenlabs.conversations()[0].view().begin.unwrap();
+        let context = begin.variable("conversation_context");
+        assert!(context.contains("user: Where is my parcel?"), "{context}");
+        let session = peers.openai.conversations()[0].view().session.unwrap();
+        let instructions = session["instructions"].as_str().unwrap();
+        let before = instructions.split("Before: ").nth(1).unwrap();
+        assert!(
+            before.contains("user: Where is my parcel?"),
+            "{instructions}"
+        );
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn doctor_asks_every_vendor_that_is_set_up() {
     let peers = Peers::start().await;
     let checks = |home: &Home| {

@@ -3,10 +3,11 @@
 use super::{fact, still};
 use crate::call::{CallId, ErrorCode, Fact, Recording, RecordingState, Refusal, Role, Verb};
 use crate::engine::{Fetched, Update};
+use crate::media::{TapeOrder, TapeState};
 use crate::ui::model::Overlay;
 use crate::ui::picture::{Still, text};
 use crate::ui::sample;
-use crate::ui::sound::{Device, SoundState, TapeOrder, TapeState};
+use crate::ui::sound::{Device, SoundState};
 use crate::ui::{Effect, Msg};
 
 fn recorded(still: &mut Still, call: CallId, id: &str) {
