@@ -65,6 +65,7 @@ pub async fn run(args: &AttachArgs, config: &Config, lines: bool) -> Outcome {
         endpoints: Vec::new(),
         prime: Prime::Network,
         lines,
+        url: Some(public(&place.url)),
         place: Some(whereabouts(&place.url)),
     };
     let exit = screen::show(config, shown, &tasks, clock).await;
@@ -73,6 +74,12 @@ pub async fn run(args: &AttachArgs, config: &Config, lines: bool) -> Outcome {
         Exit::Demo => super::run::demo(&DemoArgs::default(), config, lines).await,
         _ => Ok(()),
     }
+}
+
+/// What is typed to reach it, without anything a URL may hold that is nobody's business.
+fn public(url: &url::Url) -> String {
+    let path = url.path().trim_end_matches('/');
+    format!("{}{path}", url.origin().ascii_serialization())
 }
 
 /// What tells this backend from others, without anything a URL may hold that is nobody's business.

@@ -71,6 +71,7 @@ pub async fn with_screen(start: &Start, loaded: &Loaded, config: &Config, lines:
         endpoints: endpoints(&backend, config, &screen_tasks),
         prime: Prime::Local,
         lines,
+        url: None,
         place: Some("run".into()),
     };
     let exit = screen::show(config, shown, &screen_tasks, backend.core.clock).await;
@@ -213,6 +214,7 @@ pub async fn demo(args: &DemoArgs, config: &Config, lines: bool) -> Outcome {
         endpoints: Vec::new(),
         prime: Prime::Local,
         lines,
+        url: None,
         place: None,
     };
     let clock = demo.backend.core.clock;

@@ -39,6 +39,8 @@ pub struct Shown {
     pub prime: Prime,
     /// Lines of text instead of a screen.
     pub lines: bool,
+    /// Where the backend is, if elsewhere; nothing in it is secret.
+    pub url: Option<String>,
     /// Whose view is kept for next time; nobody's in a demo.
     pub place: Option<String>,
 }
@@ -60,6 +62,7 @@ pub async fn show(config: &Config, shown: Shown, tasks: &Tasks, clock: Clock) ->
     let options = UiOptions {
         mode: shown.mode,
         name: shown.name,
+        url: shown.url,
         theme: (config.ui.theme != "auto").then(|| config.ui.theme.clone()),
         theme_dir: theme_dir(),
         depth: depth(config),

@@ -155,6 +155,8 @@ impl Core {
         }
         if query.audit {
             self.may_read_audit(grant)?;
+            // Whoever has just acted finds it on the trail; a disk that takes nothing is read anyway.
+            let _unwritten = self.journal.flush().await;
         }
         if query.timeline {
             return self.timeline_page(grant, query.lead_id.as_deref()).await;

@@ -54,6 +54,8 @@ pub struct UiOptions {
     pub mode: Mode,
     /// Name in the header in place of the backend's id.
     pub name: Option<String>,
+    /// Where the backend is, if elsewhere.
+    pub url: Option<String>,
     /// A theme's name; automatic when `None`.
     pub theme: Option<String>,
     /// Where the operator's own themes are.
@@ -94,6 +96,7 @@ impl UiOptions {
         Settings {
             mode: self.mode,
             name: self.name.clone(),
+            url: self.url.clone(),
             endpoints: endpoints
                 .map(|(label, url, hits)| Endpoint {
                     label: label.clone(),

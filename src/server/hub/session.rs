@@ -1,6 +1,8 @@
 //! One client of `/wallboard`: its place in the stream, what it watches, its requests and replies.
 //! A client that does not keep up loses its place, is told so, and resumes; it never holds memory.
 
+mod watching;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +32,6 @@ const GAUGES_EVERY: Duration = Duration::from_millis(250);
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 /// How often what found no room is tried again.
 const AGAIN_EVERY: Duration = Duration::from_millis(10);
-/// Calls whose gauges one client may watch.
-const WATCHED_MAX: usize = 64;
 /// Checks in a row a laggard may leave its queue full before it is put out.
 const LAGGED_CHECKS_MAX: u32 = 60;
 /// Commands of one client under way. More are refused.
@@ -457,38 +457,6 @@ impl Hub {
             lag.checks += 1;
         }
         lag.told || lag.checks < LAGGED_CHECKS_MAX
-    }
-
-    fn watch(&mut self, data: &Value) {
-        let wanted = data.get("calls").and_then(Value::as_array);
-        let board = &self.app.core.switchboard;
-        let calls = wanted.into_iter().flatten().filter_map(Value::as_str);
-        let calls: Vec<&str> = calls.take(WATCHED_MAX).collect();
-        self.watched = board.read(|board| {
-            calls
-                .iter()
-                .filter_map(|key| board.find(key))
-                .filter(|call| self.grant.sees_lead(call.facts.lead_id.as_deref()))
-                .map(|call| call.id)
-                .collect()
-        });
-        self.shown.clear();
-    }
-
-    /// Sends the watched readings if any of them changed.
-    fn show_gauges(&mut self) {
-        if self.watched.is_empty() || self.lagged.is_some() {
-            return;
-        }
-        let readings = self.app.core.gauges.read(&self.watched);
-        if readings == self.shown {
-            return;
-        }
-        let body = json!({ "at": self.app.core.clock.now(), "calls": readings });
-        // A reading that does not fit is simply not shown: the next one is newer.
-        if self.emit("gauges", &body) {
-            self.shown = readings;
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the screen is started with.
 
+use crate::call::CallId;
+
 /// Where the backend lives, which decides what leaving means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
@@ -27,6 +29,8 @@ pub struct Settings {
     pub mode: Mode,
     /// Shown in the header in place of the backend's own name.
     pub name: Option<String>,
+    /// Of a backend elsewhere: verbs on other machines have to name it.
+    pub url: Option<String>,
     pub endpoints: Vec<Endpoint>,
     /// Over SSH or a slow link: fewer frames, slower meters.
     pub is_remote_terminal: bool,
@@ -42,4 +46,23 @@ pub struct Settings {
     pub offers_tour: bool,
     /// Random, so that no two screens mint the same command id.
     pub seed: [u8; 16],
+}
+
+impl Settings {
+    /// How a call is heard where there is sound.
+    pub(crate) fn listen_command(&self, call: CallId) -> String {
+        self.piped(&format!("listen {call}"))
+    }
+
+    /// How a recording is heard where there is sound.
+    pub(crate) fn recording_command(&self, id: &str) -> String {
+        self.piped(&format!("recording {id}"))
+    }
+
+    fn piped(&self, verb: &str) -> String {
+        match &self.url {
+            Some(url) => format!("wallboard {verb} --url {url} | mpv -"),
+            None => format!("wallboard {verb} | mpv -"),
+        }
+    }
 }

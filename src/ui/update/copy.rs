@@ -32,7 +32,7 @@ pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
         },
         KeyCode::Char('a') => ("transcript", model.transcript.plain()),
         KeyCode::Char('s') => ("summary", summary(model, call)),
-        KeyCode::Char('w') => ("command", format!("wallboard listen {id}")),
+        KeyCode::Char('w') => ("command", model.settings.listen_command(id)),
         KeyCode::Char('l') => {
             if let Some(why) = why_not(model, Act::Listen) {
                 let name = binding(Act::Listen).short;

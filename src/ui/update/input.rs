@@ -43,7 +43,7 @@ pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
         Some(Overlay::Copy) => copy::key(model, key),
         Some(Overlay::Columns(_)) => views::key(model, key),
         Some(Overlay::HearRecording(id)) => {
-            let text = recording_command(id);
+            let text = model.settings.recording_command(id);
             let wants_copy = key.code == KeyCode::Char('y');
             model.overlays.pop();
             let what = "command".to_owned();
@@ -59,11 +59,6 @@ pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
             Vec::new()
         }
     }
-}
-
-/// How a recording is heard where there is sound.
-pub(crate) fn recording_command(id: &str) -> String {
-    format!("wallboard recording {id} | mpv -")
 }
 
 /// Whether this key belongs to a text whose prompt was refused. An operator who types looks at the

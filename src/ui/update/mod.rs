@@ -34,7 +34,6 @@ use super::view;
 pub(crate) use acts::agent_is_paused;
 pub(crate) use copy::shown_number;
 pub(crate) use house::spoken_for;
-pub(crate) use input::recording_command;
 pub(crate) use list::visible;
 pub(crate) use marks::here as marked_here;
 pub(crate) use may::why_not;

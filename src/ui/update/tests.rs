@@ -325,9 +325,23 @@ fn no_sound_device_says_how_to_hear_it_all_the_same() {
     still.keys("L");
     let shown = text(&still.draw(120, 40));
     assert!(
-        shown.contains(&format!("wallboard listen {}", sample::id(1))),
+        shown.contains(&format!("wallboard listen {} | mpv -", sample::id(1))),
         "{shown}"
     );
+    // On another machine a backend has to be named; whatever does not fit goes on below.
+    still.model.settings.url = Some("https://calls.example.com".into());
+    let shown = text(&still.draw(80, 24));
+    assert!(
+        shown.contains("--url") && shown.contains("| mpv -"),
+        "{shown}"
+    );
+    still.keys("y w");
+    let command = format!(
+        "wallboard listen {} --url https://calls.example.com | mpv -",
+        sample::id(1)
+    );
+    assert!(matches!(still.effects.last(), Some(Effect::Copy { text, .. }) if *text == command));
+    still.keys("L");
     still.keys("y l");
     assert_eq!(
         still.effects.last(),

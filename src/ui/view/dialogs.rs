@@ -1,23 +1,24 @@
 //! Dialogs: the question before ending a call, prompts, the copy menu, leaving, no sound here.
 
+mod hear;
+
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use crate::call::{Action, Call, CallId};
+use crate::call::{Action, Call};
 use crate::engine::AWAY_MAX;
 use crate::providers::vendor::registry;
 use crate::ui::keymap::Act;
 use crate::ui::line_edit::LineEdit;
 use crate::ui::model::{Ask, Confirm, GRACE, GroupAsk, Mode, Model, Prompt};
 use crate::ui::pen::{Pen, Seg, fit, fit_end, width};
-use crate::ui::sound::Device;
 use crate::ui::theme::Role;
-
-use crate::ui::update::{marked_here, places, recording_command, shown_number, spoken_for};
+use crate::ui::update::{marked_here, places, shown_number, spoken_for};
 use crate::ui::words::{action_words, agent_name, arrow, duration, masked, status_word};
-use crate::ui::wrap::wrap;
 
 use super::dialog;
+
+pub(super) use hear::{hear, hear_recording};
 
 /// Places shown in the transfer dialog; the others go by name.
 const PLACES_MAX: usize = 8;
@@ -430,62 +431,6 @@ fn held(model: &Model) -> Option<String> {
     Some(format!(
         "{whom}: the agent takes over {away_s} s after you leave."
     ))
-}
-
-pub(super) fn hear(pen: &mut Pen<'_>, model: &Model, call: CallId, screen: Rect) {
-    let command = format!("wallboard listen {call} | mpv -");
-    let keys = vec![
-        pen.seg("y", Role::Key),
-        pen.seg(" copies: then ", Role::Dim),
-        pen.seg("l", Role::Key),
-        pen.seg(" a link for a browser, ", Role::Dim),
-        pen.seg("w", Role::Key),
-        pen.seg(" this command", Role::Dim),
-    ];
-    let last = "The transcript goes on as captions. Any key closes.";
-    no_sound(pen, model, screen, command, keys, last);
-}
-
-pub(super) fn hear_recording(pen: &mut Pen<'_>, model: &Model, id: &str, screen: Rect) {
-    let keys = vec![
-        pen.seg("y", Role::Key),
-        pen.seg(" copies this command; ", Role::Dim),
-        pen.seg("--out FILE", Role::Text),
-        pen.seg(" saves it", Role::Dim),
-    ];
-    let id = crate::call::text::clean_label(id);
-    let command = recording_command(&id);
-    no_sound(pen, model, screen, command, keys, "Any key closes.");
-}
-
-/// Why there is no sound here, and what to do instead.
-fn no_sound(
-    pen: &mut Pen<'_>,
-    model: &Model,
-    screen: Rect,
-    command: String,
-    keys: Vec<Seg<'_>>,
-    last: &'static str,
-) {
-    let reason = match &model.sound.device {
-        Device::Absent { reason } | Device::Lost { reason } => reason.as_str(),
-        Device::Unopened | Device::Ready { .. } => "",
-    };
-    let width = screen.width.saturating_sub(6).min(78);
-    let reason = crate::call::text::clean_label(reason);
-    let mut rows: Vec<Vec<Seg<'_>>> = Vec::new();
-    for range in wrap(&reason, width.saturating_sub(4)).into_iter().take(2) {
-        rows.push(vec![pen.seg(reason[range].to_owned(), Role::Dim)]);
-    }
-    rows.push(Vec::new());
-    rows.push(vec![pen.seg("On a machine with sound:", Role::Text)]);
-    rows.push(vec![pen.seg(command, Role::Accent)]);
-    rows.push(Vec::new());
-    rows.push(keys);
-    rows.push(vec![pen.seg(last, Role::Dim)]);
-    let size = (width, rows.len() as u16 + 2);
-    let inside = dialog(pen, screen, size, "No sound on this host", Role::Warn);
-    lines(pen, inside, &rows);
 }
 
 /// Cuts a text to a width, for lists.
