@@ -56,7 +56,7 @@ pub const BINDINGS: &[Binding] = &[
     plain(Act::Mute, "mute", &["m"], Group::Hear, "mute", "mute or unmute what you hear"),
     plain(Act::Legs, "legs", &["a"], Group::Hear, "legs", "which leg in which ear"),
     plain(Act::Play, "play", &["r"], Group::Hear, "play", "play, pause or go on with the call's recording; :play 1 the first of several")
-        .may(Verb::Recordings).if_backend("recordings"),
+        .may(Verb::Recordings).if_backend("recordings").foot(2),
     plain(Act::PlayStop, "play-stop", &["."], Group::Hear, "full stop", "stop the recording that plays"),
     plain(Act::PlayBack, "play-back", &["<"], Group::Hear, "back 5 s", "5 s back in the recording"),
     plain(Act::PlayAhead, "play-ahead", &[">"], Group::Hear, "on 5 s", "5 s ahead in the recording"),
