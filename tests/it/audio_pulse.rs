@@ -32,6 +32,21 @@ struct Server {
 struct Heard(Arc<Mutex<Vec<f32>>>);
 
 impl Server {
+    /// An output on it, at full volume.
+    fn output(&self, tasks: &Tasks) -> Output {
+        let env = AudioEnv {
+            pulse_server: Some(self.address()),
+            ..AudioEnv::default()
+        };
+        let config = AudioConfig {
+            env,
+            ..AudioConfig::default()
+        };
+        let output = Output::start(tasks, config);
+        output.volume(100);
+        output
+    }
+
     fn start(dir: &Path) -> Self {
         Self::start_with(dir, &[])
     }
@@ -227,18 +242,7 @@ async fn a_call_is_heard_and_comes_back_after_every_kind_of_loss() {
     server.ready().await;
 
     let tasks = Tasks::new();
-    let env = AudioEnv {
-        pulse_server: Some(server.address()),
-        ..AudioEnv::default()
-    };
-    let output = Output::start(
-        &tasks,
-        AudioConfig {
-            env,
-            ..AudioConfig::default()
-        },
-    );
-    output.volume(100);
+    let output = server.output(&tasks);
     let (tone, tone_on) = watch::channel(false);
     let frames = call(&tasks, tone_on);
     let pressed = Instant::now();
@@ -388,18 +392,7 @@ async fn a_recording_is_heard_from_its_first_word_to_its_last() {
     let server = Server::start(dir.path());
     server.ready().await;
     let tasks = Tasks::new();
-    let env = AudioEnv {
-        pulse_server: Some(server.address()),
-        ..AudioEnv::default()
-    };
-    let output = Output::start(
-        &tasks,
-        AudioConfig {
-            env,
-            ..AudioConfig::default()
-        },
-    );
-    output.volume(100);
+    let output = server.output(&tasks);
     let (mut parec, heard) = server.record();
     sleep_until(Instant::now() + SETTLE).await;
     // Two seconds of 440 Hz; the device is opened only now.
