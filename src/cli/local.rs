@@ -143,8 +143,9 @@ pub fn make_private(path: &Path) -> std::io::Result<()> {
 pub fn is_private(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     path.symlink_metadata().is_ok_and(|data| {
+        // The six bits of the others are the lowest.
         let ours = data.uid() == nix::unistd::geteuid().as_raw();
-        data.is_dir() && ours && data.mode() & 0o077 == 0
+        data.is_dir() && ours && data.mode().trailing_zeros() >= 6
     })
 }
 
