@@ -12,7 +12,7 @@ use super::auth::Auth;
 use super::carriers::{CarrierRoutes, Seen, WebhookLog};
 use super::chat::ChatDesk;
 use super::conversations::{ConversationSettings, Conversations};
-use super::hub::Encoder;
+use super::hub::{Encoder, Fanout};
 use super::settings::ServerSettings;
 use super::stream::StreamHub;
 use super::tickets::{BrowserTickets, MediaTickets};
@@ -41,6 +41,7 @@ pub(super) struct App {
     pub media_tickets: MediaTickets,
     pub tickets: BrowserTickets,
     pub encoder: Encoder,
+    pub fanout: Arc<Fanout>,
     pub unproven_streams: Arc<Semaphore>,
     pub metrics: Option<Metrics>,
     /// The branch of the task tree everything here runs on.
@@ -83,6 +84,7 @@ impl App {
             media_tickets: MediaTickets::default(),
             tickets: BrowserTickets::default(),
             encoder: Encoder::default(),
+            fanout: Arc::default(),
             unproven_streams: Arc::new(Semaphore::new(UNPROVEN_STREAMS_MAX)),
             metrics: metrics.map(Metrics),
         }

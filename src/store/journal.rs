@@ -20,7 +20,7 @@ use crate::engine::{
     SearchQuery, StoreError, StoreHealth, Tasks, WebhookMark,
 };
 
-use super::open::{FILE, Opened};
+use super::open::{FILE, Opened, plan_once};
 use super::project::Row;
 use super::retention::{Purged, Retention};
 use super::writer::{Flushed, Message, State, Writer, count_shed};
@@ -267,6 +267,7 @@ impl Inner {
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
         reader.busy_timeout(Duration::from_secs(5))?;
+        plan_once(&reader)?;
         Ok(reader)
     }
 

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::engine::{Clock, Tasks};
@@ -187,6 +188,13 @@ fn lock(dir: &Path) -> Result<File, StoreOpenError> {
 }
 
 /// Opens the file for writing, checks it and brings it up to date.
+/// Keeps the plan of a statement whatever is bound to it. Else each new value makes SQLite parse and
+/// plan the statement anew (with `ENABLE_STAT4`, which the bundled library is built with).
+pub(super) fn plan_once(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
+}
+
 fn connect(path: &Path, opened: &mut Opened) -> Result<Connection, Refused> {
     let io_error = |source| Refused::Error(folder_error(path)(source));
     private_file()
@@ -203,6 +211,7 @@ fn connect(path: &Path, opened: &mut Opened) -> Result<Connection, Refused> {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     connection.busy_timeout(Duration::from_secs(5))?;
+    plan_once(&connection)?;
     let application: i64 =
         connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let found = schema::version(&connection)?;

@@ -1,8 +1,9 @@
-//! Namespace `/wallboard`: our attach protocol v1 (contract A4). One hub task per client follows the
-//! facts; nobody else emits to it. One JSON object per event, no binary, no acks asked for.
+//! Namespace `/wallboard`: our attach protocol v1 (contract A4). One hub task per client; it follows
+//! the facts itself, or leaves that to the fan-out while its client keeps up. One JSON object per event, no binary, no acks asked for.
 
 pub(super) mod door;
 mod encode;
+mod fanout;
 mod ordered;
 mod outbox;
 mod requests;
@@ -18,6 +19,7 @@ use socketioxide::{ParserConfig, SocketIo};
 use super::state::App;
 
 pub(super) use encode::Encoder;
+pub(super) use fanout::Fanout;
 pub(super) use ordered::{Asked, Inbox, listen_for};
 
 /// Name of the namespace.
@@ -49,5 +51,6 @@ pub(super) fn layer(app: &Arc<App>) -> (SocketIoLayer, SocketIo) {
         .with_parser(parser)
         .build_layer();
     door::open(&io, app);
+    app.tasks.spawn("fan-out", fanout::run(Arc::clone(app)));
     (layer, io)
 }

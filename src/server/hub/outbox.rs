@@ -34,6 +34,33 @@ pub(super) struct Stretch {
     pub items: Vec<Arc<RawValue>>,
 }
 
+impl Stretch {
+    /// Cuts it into chunks that join without a gap. `seqs` are those of the items.
+    pub(super) fn cut(self, seqs: &[u64]) -> Vec<Self> {
+        let Self { from, to, items } = self;
+        let begin = |at| Self {
+            from: at,
+            to: at,
+            items: Vec::new(),
+        };
+        let (mut chunks, mut chunk, mut size) = (Vec::new(), begin(from), 0);
+        for (item, seq) in items.into_iter().zip(seqs) {
+            let length = item.get().len();
+            if size + length > CHUNK && !chunk.items.is_empty() {
+                let next = begin(chunk.to);
+                chunks.push(std::mem::replace(&mut chunk, next));
+                size = 0;
+            }
+            size += length;
+            chunk.to = *seq;
+            chunk.items.push(item);
+        }
+        chunk.to = to;
+        chunks.push(chunk);
+        chunks
+    }
+}
+
 /// One part of the board.
 #[derive(Debug, Serialize)]
 pub(super) struct SnapshotOut {
@@ -83,33 +110,16 @@ impl Outbox {
         self.last_went = None;
     }
 
-    /// Queues facts, cut into chunks that join without a gap.
+    /// Queues facts.
     pub(super) fn push_stretch(&mut self, stretch: Stretch, seqs: &[u64]) {
-        let Stretch { from, to, items } = stretch;
-        let mut chunk = Stretch {
-            from,
-            to: from,
-            items: Vec::new(),
-        };
-        let mut size = 0;
-        for (item, seq) in items.into_iter().zip(seqs) {
-            let length = item.get().len();
-            if size + length > CHUNK && !chunk.items.is_empty() {
-                let next = Stretch {
-                    from: chunk.to,
-                    to: chunk.to,
-                    items: Vec::new(),
-                };
-                let full = std::mem::replace(&mut chunk, next);
-                self.waiting.push_back(Packet::Envelopes(full));
-                size = 0;
-            }
-            size += length;
-            chunk.to = *seq;
-            chunk.items.push(item);
-        }
-        chunk.to = to;
-        self.waiting.push_back(Packet::Envelopes(chunk));
+        let chunks = stretch.cut(seqs).into_iter();
+        self.waiting.extend(chunks.map(Packet::Envelopes));
+    }
+
+    /// The queue was found full by somebody else.
+    pub(super) fn slow_down(&mut self, now: Duration) {
+        self.quota = 1;
+        self.not_before = now + PAUSE_LONG;
     }
 
     pub(super) fn push_part(&mut self, part: SnapshotOut) {
@@ -162,15 +172,16 @@ impl Outbox {
     }
 }
 
+/// The body of an `envelopes` event.
 #[derive(Serialize)]
-struct EnvelopesOut<'a> {
+pub(super) struct EnvelopesOut<'a> {
     from: u64,
     to: u64,
     items: Vec<&'a RawValue>,
 }
 
 impl<'a> EnvelopesOut<'a> {
-    fn of(stretch: &'a Stretch) -> Self {
+    pub(super) fn of(stretch: &'a Stretch) -> Self {
         Self {
             from: stretch.from,
             to: stretch.to,

@@ -1,6 +1,7 @@
 //! One client of `/wallboard`: its place in the stream, what it watches, its requests and replies.
 //! A client that does not keep up loses its place, is told so, and resumes; it never holds memory.
 
+mod step;
 mod watching;
 
 use std::collections::VecDeque;
@@ -19,8 +20,10 @@ use tokio_util::sync::CancellationToken;
 use crate::call::{Call, CallEvent, CallId, Envelope, Epoch, Fact, Gauge, Grant, Verb};
 use crate::engine::{Batch, Feed, Hello};
 
+use self::step::fallen;
 use super::super::auth::Session;
 use super::super::state::App;
+use super::fanout::Seat;
 use super::ordered::Refused;
 use super::outbox::{Outbox, SnapshotOut, Stretch};
 use super::snapshot::groups;
@@ -50,8 +53,10 @@ pub(super) struct Hub {
     session: Session,
     grant: Grant,
     gone: CancellationToken,
-    /// `None` until the client resumes, and while it lags.
+    /// `None` until the client resumes, while it lags, and while it is in step.
     feed: Option<Feed>,
+    /// The place among the clients in step.
+    seat: Option<Seat>,
     /// `seq` up to which the client has everything it may see.
     sent: u64,
     lagged: Option<Lag>,
@@ -102,6 +107,7 @@ impl Hub {
             session,
             gone,
             feed: None,
+            seat: None,
             sent: 0,
             lagged: None,
             watched: Vec::new(),
@@ -143,6 +149,7 @@ impl Hub {
         let (stopping, gone) = (stopping.cancelled(), gone.cancelled());
         tokio::pin!(stopping, gone);
         loop {
+            self.fall_in();
             let watching = !self.watched.is_empty();
             let caught_up = self.unsent.is_empty();
             let waiting = !self.outbox.is_empty();
@@ -161,6 +168,11 @@ impl Hub {
                     Some(batch) => self.pass_on(batch).await,
                     None => return End::STOPPING,
                 },
+                reached = fallen(&mut self.seat) => {
+                    if !self.fall_out(reached).await {
+                        return End::STOPPING;
+                    }
+                }
                 () = &mut gone => return End::Gone,
                 () = &mut stopping => return End::STOPPING,
                 asked = inbox.asked.recv(), if caught_up => match asked {
@@ -190,7 +202,7 @@ impl Hub {
 
     fn hello(&self) -> Hello {
         let core = &self.app.core;
-        let mut features = ["listen", "history", "audit", "timeline", "recordings"]
+        let mut features = ["listen", "history", "audit", "timeline"]
             .map(str::to_owned)
             .to_vec();
         if core.carriers.values().any(|carrier| carrier.dials()) || !core.vendors.is_empty() {
@@ -227,6 +239,11 @@ impl Hub {
             .renew(&self.session, self.app.core.clock.now())
         {
             Some(grant) => {
+                if let Some(seat) = &self.seat
+                    && grant != self.grant
+                {
+                    seat.give_up();
+                }
                 self.grant = grant;
                 true
             }
@@ -311,6 +328,7 @@ impl Hub {
     async fn resume(&mut self, id: &Value, asked: Asked) {
         let since = requests::place(&asked.data);
         self.lagged = None;
+        self.seat = None;
         self.outbox.clear();
         let opened = Feed::open(&self.app.core.switchboard, since).await;
         let Ok(mut feed) = opened else {

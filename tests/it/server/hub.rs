@@ -188,6 +188,74 @@ async fn numbers_are_masked_and_other_leads_hidden_without_looking_like_a_gap() 
     assert_eq!(reply["error"]["code"], "not_found");
 }
 
+/// Joins, and has the board.
+async fn on_board(backend: &Backend, token: &str) -> SioClient {
+    let mut client = join(backend, token).await;
+    client
+        .emit("resume", json!({ "id": ID, "epoch": null, "since": null }))
+        .await;
+    client.wait_for("snapshot").await;
+    client
+}
+
+/// The one fact that brings the client from `from` to `from + 1`, as text.
+async fn next_fact(client: &mut SioClient, from: u64) -> String {
+    let batch = client.wait_for("envelopes").await;
+    assert_eq!(
+        (&batch["from"], &batch["to"]),
+        (&from.into(), &(from + 1).into())
+    );
+    assert_eq!(batch["items"].as_array().unwrap().len(), 1);
+    batch["items"][0].to_string()
+}
+
+#[tokio::test]
+async fn clients_side_by_side_get_every_fact_once_each_as_it_may_see_it() {
+    let backend = Backend::start().await;
+    let may_unmask = backend.token(Grant::of("una", Role::Admin));
+    let viewer = backend.token(Grant::of("vic", Role::Viewer));
+    let mut lead = Grant::of("lea", Role::Viewer);
+    lead.leads = Some(["L1".to_owned()].into());
+    let lead = backend.token(lead);
+    drop(retry_join(&backend, &lead).await);
+    let mut una = on_board(&backend, &may_unmask).await;
+    let mut vic = on_board(&backend, &viewer).await;
+    let mut lea = on_board(&backend, &lead).await;
+    for seq in 0..20 {
+        see(&backend, seq, Some("L1")).await;
+        let from = u64::from(seq);
+        assert!(next_fact(&mut una, from).await.contains("+14155550134"));
+        for masked in [&mut vic, &mut lea] {
+            let text = next_fact(masked, from).await;
+            assert!(
+                !text.contains("14155550134") && text.contains("0134"),
+                "{text}"
+            );
+        }
+        if seq == 10 {
+            // One that comes later, and one that comes back.
+            una = on_board(&backend, &may_unmask).await;
+        }
+    }
+
+    // The token may do less from now on.
+    let path = backend.tokens.path();
+    let tokens = std::fs::read_to_string(path).unwrap();
+    std::fs::write(path, tokens.replace("\"admin\"", "\"viewer\"")).unwrap();
+    let mut seq = 20;
+    loop {
+        see(&backend, seq, None).await;
+        let text = next_fact(&mut una, u64::from(seq)).await;
+        next_fact(&mut vic, u64::from(seq)).await;
+        if !text.contains("14155550134") {
+            break;
+        }
+        seq += 1;
+        assert!(seq < 2_000, "the number is still shown");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// The server follows the token file within a second.
 async fn retry_join(backend: &Backend, token: &str) -> SioClient {
     for _ in 0..100 {
