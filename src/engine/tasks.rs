@@ -1,8 +1,10 @@
 //! The task tree: who may spawn, under which name, and how everything ends.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -47,14 +49,15 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let inner = self.tracker.track_future(task);
-        self.tracker.spawn(async move {
-            if let Err(error) = tokio::spawn(inner).await {
-                if error.is_panic() {
-                    tracing::error!(task = name, "task panicked");
-                }
+        // What a task that panicked shares with others is behind locks that are taken over then, or
+        // a channel whose other end sees it close. Combinators, as an `async` block around the task
+        // would take its room twice.
+        let guarded = AssertUnwindSafe(task).catch_unwind();
+        self.tracker.spawn(guarded.map(move |ended| {
+            if ended.is_err() {
+                tracing::error!(task = name, "task panicked");
             }
-        })
+        }))
     }
 
     /// Runs blocking work on the blocking pool, tracked.
@@ -78,5 +81,22 @@ impl Tasks {
         tokio::time::timeout(within, self.tracker.wait())
             .await
             .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_ends_alone() {
+        let tasks = Tasks::new();
+        let bad = tasks.spawn("bad", async { panic!("on purpose") });
+        assert!(bad.await.is_ok(), "nobody who waits for it is hit");
+        let token = tasks.token().clone();
+        let good = tasks.spawn("good", async move { token.cancelled().await });
+        assert!(!good.is_finished());
+        assert!(tasks.shutdown(Duration::from_secs(5)).await);
+        assert!(good.await.is_ok());
     }
 }

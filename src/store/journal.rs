@@ -423,7 +423,7 @@ impl Journal for SqliteJournal {
     }
 
     fn audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
-        self.send(Message::Audit(entry))
+        self.send(Message::Row(Box::new(Row::Audit(entry))))
     }
 
     fn health(&self) -> Option<watch::Receiver<StoreHealth>> {

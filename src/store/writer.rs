@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use crate::call::Envelope;
-use crate::engine::{AuditEntry, Backoff, PurgedLead, StoreError, StoreHealth, random};
+use crate::engine::{Backoff, PurgedLead, StoreError, StoreHealth, random};
 
 use super::pending::commit;
 use super::project::{Projection, Row};
@@ -42,7 +42,6 @@ pub(super) type Flushed = oneshot::Sender<Result<(), StoreError>>;
 pub(super) enum Message {
     Fact(Arc<Envelope>),
     Row(Box<Row>),
-    Audit(AuditEntry),
     Flush(Flushed),
     Purge {
         retention: Retention,
@@ -184,7 +183,6 @@ impl Writer {
         match message {
             Message::Fact(envelope) => self.state.backlog.push_back(envelope),
             Message::Row(row) => self.state.rows.push(*row),
-            Message::Audit(entry) => self.state.rows.push(Row::Audit(entry)),
             Message::Flush(done) => self.state.flushes.push(done),
             Message::Purge {
                 retention,
