@@ -63,6 +63,17 @@ impl Commands {
                 posted.map_err(from_post)?;
                 yes(result);
             }
+            Job::Audited => {
+                let row = asked.row(core, None, "done".into());
+                core.journal.audit(row).map_err(|error| {
+                    Refusal::new(
+                        ErrorCode::Unavailable,
+                        format!("the audit trail takes nothing: {error}"),
+                        "try again when the journal writes",
+                    )
+                })?;
+                yes(None);
+            }
             Job::Dial(placing) => {
                 let call = placing.open(core, asked).await?;
                 yes(Some(json!({"call": call})));

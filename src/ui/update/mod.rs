@@ -15,6 +15,8 @@ mod may;
 mod mouse;
 mod pages;
 mod prompts;
+mod rows;
+mod tally;
 mod tape;
 #[cfg(test)]
 mod tests;
@@ -123,7 +125,9 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             let state = PendingState::Refused(refusal.clone());
             model.pending.settle(model.now.mono, command.id, state);
             model.list.is_stale = true;
-            refused(model, "not sent", &refusal);
+            if !tally::settled(model, command.id, Err(&refusal.message)) {
+                refused(model, "not sent", &refusal);
+            }
             Vec::new()
         }
         Msg::Hits(hits) => {
