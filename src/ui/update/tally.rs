@@ -1,5 +1,7 @@
 //! What came of an order to several calls: one line that counts, in place of one word for each.
 
+use std::fmt::Write as _;
+
 use crate::call::{CommandId, Severity};
 use crate::ui::model::{Model, Tally};
 use crate::ui::msg::Effect;
@@ -47,7 +49,7 @@ pub(super) fn settled(model: &mut Model, command: CommandId, outcome: Result<(),
         None => Severity::Info,
         Some(why) => {
             let not = count - done - tally.open.len();
-            text.push_str(&format!(", not for {not}: {why}"));
+            let _ = write!(text, ", not for {not}: {why}");
             Severity::Warn
         }
     };
