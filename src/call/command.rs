@@ -70,8 +70,9 @@ pub enum Action {
     /// Undoes `StopDialing`.
     ResumeDialing {},
     Unmask {},
-    /// The call is written to a file of the operator's, `markdown` or `jsonl`. The backend only
-    /// checks the permission and keeps it in the audit trail.
+    /// The call is written to a file of the operator's, `markdown` or `jsonl`; without a call, a list
+    /// of past calls, `csv` or `jsonl`, and the reason says which. The backend only checks the
+    /// permission and keeps it in the audit trail.
     Export {
         format: String,
     },

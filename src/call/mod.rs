@@ -11,6 +11,7 @@ mod ids;
 mod lead;
 mod pending;
 mod report;
+mod rows;
 mod sanitise;
 mod secret;
 mod state;
@@ -28,6 +29,7 @@ pub use lead::{
 };
 pub use pending::{CONFIRM_WITHIN, PENDING_MAX, Pending, PendingAction, PendingState, SHOWN_AFTER};
 pub use report::{AlertReport, CallReport, Numbers, UtteranceReport, utterances};
+pub use rows::Rows;
 pub use secret::Secret;
 pub use state::*;
 pub use status::*;

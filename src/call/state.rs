@@ -20,6 +20,8 @@ const NOTE_LINES: usize = 6;
 const NOTE_LINE_CHARS: usize = 120;
 /// Operator actions kept per call.
 pub const ACTIONS_MAX: usize = 50;
+/// The rule of the alert that the carrier's audio is lost.
+pub const MEDIA_LOST: &str = "media_lost";
 /// Alerts that are over kept per call.
 pub const PAST_ALERTS_MAX: usize = 30;
 
@@ -295,6 +297,24 @@ impl Call {
 
     pub fn is_live(&self) -> bool {
         !self.status.is_terminal()
+    }
+
+    /// Whether somebody was on the phone and the line went: over, answered, and by no hand. It failed
+    /// after the answer, or the carrier says that the network or an error ended it, or its audio was
+    /// lost until the end.
+    pub fn was_cut(&self) -> bool {
+        let Some(ended_at) = self.ended_at.filter(|_| self.answered_at.is_some()) else {
+            return false;
+        };
+        let by = self.ended_by.as_deref().unwrap_or_default().to_lowercase();
+        let is_network = ["carrier", "network", "error"]
+            .iter()
+            .any(|word| by.contains(word));
+        let is_mute = self
+            .past_alerts
+            .iter()
+            .any(|past| past.alert.rule == MEDIA_LOST && past.cleared_at >= ended_at);
+        !self.is_live() && (self.status == CallStatus::Failed || is_network || is_mute)
     }
 
     /// The carrier's id, else ours: what `callSid` means everywhere.

@@ -159,6 +159,16 @@ pub enum Track {
     FromOperator,
 }
 
+impl Track {
+    /// Whose words these are to programs that know two parties, `user` or `agent`.
+    pub fn role(self) -> &'static str {
+        match self {
+            Self::FromCaller => "user",
+            Self::FromAgent | Self::FromOperator => "agent",
+        }
+    }
+}
+
 /// The carrier's verdict on who picked up. Words as the carrier sends them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Marks stacked on one base character beyond this are dropped.
@@ -18,6 +19,21 @@ const LOG_CHARS_MAX: usize = 80;
 /// terminal or lie about order. Idempotent.
 pub fn clean(input: &str) -> Cow<'_, str> {
     clean_with(input, TEXT_CHARS_MAX, true)
+}
+
+/// Cleans every text in a value; names of fields stay as they are.
+pub fn clean_json(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(clean(&text).into_owned()),
+        Value::Array(items) => Value::Array(items.into_iter().map(clean_json).collect()),
+        Value::Object(fields) => Value::Object(
+            fields
+                .into_iter()
+                .map(|(key, value)| (key, clean_json(value)))
+                .collect(),
+        ),
+        other => other,
+    }
 }
 
 /// Cleans a one-line label: as [`clean`], and line feeds become blanks.

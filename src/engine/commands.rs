@@ -198,6 +198,20 @@ impl Asked {
         }
     }
 
+    /// A row of the audit trail that no fact carries.
+    fn row(&self, core: &Core, call: Option<CallId>, result: String) -> AuditEntry {
+        AuditEntry {
+            at: core.clock.now(),
+            by: self.by.clone(),
+            from: None,
+            verb: self.verb.into(),
+            call,
+            command: Some(self.command),
+            reason: self.reason.clone(),
+            result,
+        }
+    }
+
     fn unconfirmed(&self) -> Fact {
         Fact::CommandUnconfirmed {
             command: self.command,
@@ -250,17 +264,8 @@ fn from_post(error: PostError) -> Refusal {
 }
 
 fn audit_refusal(core: &Core, asked: &Asked, call: Option<CallId>, refusal: &Refusal) {
-    let entry = AuditEntry {
-        at: core.clock.now(),
-        by: asked.by.clone(),
-        from: None,
-        verb: asked.verb.into(),
-        call,
-        command: Some(asked.command),
-        reason: asked.reason.clone(),
-        result: format!("refused: {}", refusal.code.as_str()),
-    };
-    if let Err(error) = core.journal.audit(entry) {
+    let row = asked.row(core, call, format!("refused: {}", refusal.code.as_str()));
+    if let Err(error) = core.journal.audit(row) {
         tracing::warn!(%error, verb = asked.verb, "a refusal was not audited");
     }
 }

@@ -108,14 +108,6 @@ pub(super) fn recording(recording: &Recording) -> Value {
     })
 }
 
-/// The word older dashboards use for a track.
-pub(super) fn role(track: Track) -> &'static str {
-    match track {
-        Track::FromCaller => "user",
-        Track::FromAgent | Track::FromOperator => "agent",
-    }
-}
-
 /// The name beside a bubble.
 pub(super) fn speaker(track: Track) -> &'static str {
     match track {
@@ -149,7 +141,7 @@ fn message(line: &Line) -> Option<Value> {
             interim: false,
             ..
         } if !line.is_unheard() => Some(json!({
-            "role": role(*track),
+            "role": track.role(),
             "message": text,
             "timestamp": stamp(line.at),
         })),

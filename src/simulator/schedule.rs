@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::call::Direction;
 
 use super::rng::Rng;
-use super::speech::{Kind, Line, Script, library};
+use super::speech::{Ending, Kind, Line, Script, library};
 
 /// What the demo was asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,7 +59,8 @@ pub struct Parties {
 
 impl Parties {
     /// By turns, but where only one of them can show what the conversation is there to show: one
-    /// agent vendor runs tools itself, one carrier hears the end of a machine's message.
+    /// agent vendor runs tools itself, one carrier hears the end of a machine's message, the other
+    /// tells that the line was cut.
     fn of(script: &Script, count: u64) -> Self {
         let inbound = script.direction == Direction::Inbound;
         let has_tool = script
@@ -67,6 +68,7 @@ impl Parties {
             .iter()
             .any(|line| matches!(line, Line::Tool(_)));
         let (carrier, agent) = match count % 4 {
+            _ if script.ending == Ending::Line => ("plivo", "openai"),
             _ if has_tool || script.kind == Kind::Voicemail => ("twilio", "elevenlabs"),
             0 => ("twilio", "openai"),
             1 => ("plivo", "openai"),

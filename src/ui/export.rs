@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, FixedOffset, Utc};
 use serde_json::{Value, json};
 
-use crate::call::text::clean;
+use crate::call::text::{clean, clean_json};
 use crate::call::{
     Alert, Call, CallReport, Cut, Line, LineBody, Numbers, PastAlert, Recording, TurnTiming,
     utterances,
@@ -232,7 +232,7 @@ impl Export<'_> {
             if let (Some(into), Value::Object(fields)) = (object.as_object_mut(), value) {
                 into.extend(fields);
             }
-            let _ = writeln!(out, "{}", scrub(object));
+            let _ = writeln!(out, "{}", clean_json(object));
         };
         let of = |value: Result<Value, serde_json::Error>| value.unwrap_or(Value::Null);
         let report = CallReport::of(&whole, self.numbers, self.now);
@@ -279,21 +279,6 @@ fn plain(text: &str) -> String {
         .replace(['\n', '*', '<', '>'], " ")
         .trim()
         .to_owned()
-}
-
-/// Cleans every text in a value.
-fn scrub(value: Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(clean(&text).into_owned()),
-        Value::Array(items) => Value::Array(items.into_iter().map(scrub).collect()),
-        Value::Object(fields) => Value::Object(
-            fields
-                .into_iter()
-                .map(|(key, value)| (key, scrub(value)))
-                .collect(),
-        ),
-        other => other,
-    }
 }
 
 #[cfg(test)]

@@ -269,6 +269,7 @@ fn field(call: &Call, key: Field, needle: &str, now: DateTime<Utc>) -> bool {
                 || has(status_word(call))
                 || (needle == "live" && call.is_live())
                 || (needle == "ended" && !call.is_live())
+                || (needle == "dropped" && call.was_cut())
         }
         Field::Agent => {
             has_some(call.facts.agent.as_deref())
@@ -412,6 +413,41 @@ mod tests {
         let shift = Filter::past("flag:* shift:today -reviewed");
         assert_eq!((shift.since, shift.text), (Some(Since::Today), None));
         assert_eq!(shift.rest.terms.len(), 2);
+    }
+
+    #[test]
+    fn dropped_are_calls_that_were_answered_and_that_nobody_hung_up() {
+        use crate::call::{CallStatus, MEDIA_LOST, PastAlert};
+        let now = sample::now();
+        let mut call = sample::calls(now).remove(0);
+        let dropped = Filter::parse("state:dropped");
+        call.answered_at = Some(call.started_at);
+        assert!(!dropped.passes(&call, None, now), "it goes on");
+        call.ended_at = Some(now);
+        call.status = CallStatus::Completed;
+        for (by, passes) in [
+            (None, false),
+            (Some("caller"), false),
+            (Some("API request"), false),
+            (Some("carrier"), true),
+            (Some("by an error"), true),
+        ] {
+            call.ended_by = by.map(str::to_owned);
+            assert_eq!(dropped.passes(&call, None, now), passes, "{by:?}");
+        }
+        call.ended_by = None;
+        let mut alert = call.alerts[0].clone();
+        alert.rule = MEDIA_LOST.to_owned();
+        let cleared_at = now - TimeDelta::seconds(9);
+        call.past_alerts = vec![PastAlert { alert, cleared_at }];
+        assert!(!dropped.passes(&call, None, now), "the audio came back");
+        call.past_alerts[0].cleared_at = now;
+        assert!(dropped.passes(&call, None, now));
+        call.past_alerts.clear();
+        call.status = CallStatus::Failed;
+        assert!(dropped.passes(&call, None, now));
+        call.answered_at = None;
+        assert!(!dropped.passes(&call, None, now), "nobody was there");
     }
 
     #[test]

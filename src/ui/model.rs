@@ -22,7 +22,7 @@ use super::transcript::Transcript;
 use super::views::Views;
 use super::watch::Watch;
 
-pub use dialogs::{Ask, Confirm, GroupAsk, Overlay, Picker, Prompt};
+pub use dialogs::{Ask, Confirm, GroupAsk, Overlay, Picker, Prompt, Tally};
 pub use pages::{
     AlertKey, AlertList, AlertRow, AlertStage, AuditTrail, Groups, LeadPage, PastCalls, PastOrder,
 };
@@ -92,6 +92,8 @@ pub struct Model {
     pub watch: Watch,
     /// An export that waits for the lines the board no longer holds.
     pub exporting: Option<(CallId, super::export::Format)>,
+    /// How the last order to several calls goes.
+    pub tally: Option<Tally>,
     pub view: View,
     /// Kept ways of looking, and the columns of the table.
     pub views: Views,
@@ -176,6 +178,7 @@ impl Model {
             is_wide: false,
             watch,
             exporting: None,
+            tally: None,
             view: View::Cards,
             views,
             views_broken,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, FixedOffset, Utc};
 use crossterm::event::{KeyEvent, MouseEvent};
 
-use crate::call::{CallId, Command, Refusal};
+use crate::call::{Call, CallId, Command, Numbers, Refusal, Rows};
 use crate::engine::{Fetched, HistoryPage, HistoryQuery, Update};
 use crate::media::TapeOrder;
 
@@ -100,6 +100,18 @@ pub enum Exit {
     Hangup,
 }
 
+/// A list of calls to be written down.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listing {
+    /// Of the file.
+    pub name: String,
+    pub rows: Rows,
+    pub numbers: Numbers,
+    pub now: DateTime<Utc>,
+    /// With the last of their lines.
+    pub calls: Vec<Call>,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     Send(Command),
@@ -131,6 +143,8 @@ pub enum Effect {
         name: String,
         text: String,
     },
+    /// Read these calls whole and write them into the folder of exports.
+    WriteCalls(Box<Listing>),
     /// Keep the operator's views and columns: the file's whole text.
     KeepViews(String),
     Theme(String),

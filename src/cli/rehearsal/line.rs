@@ -6,7 +6,7 @@ use crate::call::{
     AnsweredBy, CallFacts, CallId, CallStatus, Direction, Fact, Recording, RecordingState, Source,
 };
 use crate::providers::{openai, plivo, twilio};
-use crate::simulator::speech::{Outcome, Script};
+use crate::simulator::speech::{Ending, Outcome, Script};
 use crate::simulator::{Planned, Rng};
 
 use super::News;
@@ -106,6 +106,9 @@ impl Line {
             },
             Stage::Talking(talk) => match talk.tick(now, news) {
                 None => self.judge(now, news),
+                Some(TalkEnd::Person) if self.planned.script.ending == Ending::Line => {
+                    self.end(now, CallStatus::Failed, Some("carrier"), news);
+                }
                 Some(TalkEnd::Person) => {
                     self.end(now, CallStatus::Completed, Some("caller"), news);
                 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::call::{
-    ActionState, AgentLink, Call, Gauge, Line, LineBody, MediaLink, Severity, Track, percentile,
+    ActionState, AgentLink, Call, Gauge, Line, LineBody, MEDIA_LOST, MediaLink, Severity, Track,
+    percentile,
 };
 
 use super::similarity::{SAME, normalise, says_something, similarity};
@@ -377,7 +378,7 @@ pub(super) fn links(call: &Call) -> Vec<Finding> {
     }
     if call.media_link == MediaLink::Lost {
         found.push(Finding {
-            rule: "media_lost",
+            rule: MEDIA_LOST,
             severity: Severity::Critical,
             reason: "media lost".into(),
             value: 1.0,

@@ -44,11 +44,7 @@ impl Commands {
                 facts,
                 result,
             } => {
-                let mut all = vec![asked.accepted()];
-                all.extend(facts);
-                all.extend(asked.settled(&Outcome::Done));
-                let posted = core.switchboard.post(target(call), all).await;
-                posted.map_err(from_post)?;
+                said(core, asked, target(call), facts).await?;
                 yes(result);
             }
             Job::Past {
@@ -56,12 +52,12 @@ impl Commands {
                 facts,
                 result,
             } => {
-                let mut all = vec![asked.accepted()];
-                all.extend(facts);
-                all.extend(asked.settled(&Outcome::Done));
-                let posted = core.switchboard.post(Target::Past(call), all).await;
-                posted.map_err(from_post)?;
+                said(core, asked, Target::Past(call), facts).await?;
                 yes(result);
+            }
+            Job::Audited => {
+                keep(core, asked)?;
+                yes(None);
             }
             Job::Dial(placing) => {
                 let call = placing.open(core, asked).await?;
@@ -122,6 +118,27 @@ impl Commands {
         }
         Ok(())
     }
+}
+
+/// Done by saying so.
+async fn said(core: &Core, asked: &Asked, of: Target, facts: Vec<Fact>) -> Result<(), Refusal> {
+    let mut all = vec![asked.accepted()];
+    all.extend(facts);
+    all.extend(asked.settled(&Outcome::Done));
+    let posted = core.switchboard.post(of, all).await;
+    posted.map(drop).map_err(from_post)
+}
+
+/// Writes into the audit trail what no fact tells of.
+fn keep(core: &Core, asked: &Asked) -> Result<(), Refusal> {
+    let row = asked.row(core, None, "done".into());
+    core.journal.audit(row).map_err(|error| {
+        Refusal::new(
+            ErrorCode::Unavailable,
+            format!("the audit trail takes nothing: {error}"),
+            "try again when the journal writes",
+        )
+    })
 }
 
 /// Shows everybody who asked for what, before it is done.

@@ -7,12 +7,12 @@ use axum::extract::{Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::call::{ErrorCode, Verb};
+use crate::call::{ErrorCode, Track, Verb};
 use crate::engine::SearchQuery;
 
 use super::super::caller::Caller;
 use super::super::error::ApiError;
-use super::super::shape::{role, stamp};
+use super::super::shape::stamp;
 use super::super::state::App;
 use super::success;
 
@@ -66,14 +66,14 @@ pub(super) async fn search(
         .iter()
         .filter(|row| {
             let by = wanted.by.as_deref();
-            by.is_none_or(|by| row.track.is_some_and(|track| role(track) == by))
+            by.is_none_or(|by| row.track.is_some_and(|track| track.role() == by))
         })
         .map(|row| {
             json!({
                 "call": row.call,
                 "lead_id": row.lead_id,
                 "at": stamp(row.at),
-                "role": row.track.map(role),
+                "role": row.track.map(Track::role),
                 "text": row.text,
             })
         })

@@ -246,7 +246,7 @@ fn transcript_of(fact: &Fact, scene: Scene<'_>) -> Vec<Event> {
         Fact::UtteranceFinal { track, text, .. } => {
             let mut events = vec![bubble(scene, *track, text, false)];
             let said = json!({
-                "role": shape::role(*track),
+                "role": track.role(),
                 "message": text,
                 "timestamp": stamp(scene.at),
             });
@@ -285,7 +285,7 @@ fn bubble(scene: Scene<'_>, track: Track, text: &str, partial: bool) -> Event {
         json!({
             "text": text,
             "message": text,
-            "role": shape::role(track),
+            "role": track.role(),
             "speaker": shape::speaker(track),
             "timestamp": stamp(scene.at),
             "isPartial": partial,

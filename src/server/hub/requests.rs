@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::call::{Command, CommandId, Epoch, ErrorCode, Grant, Refusal, Verb};
+use crate::call::{CallId, Command, CommandId, Epoch, ErrorCode, Grant, Refusal, Verb};
 use crate::engine::HistoryQuery;
 
 use super::super::state::App;
@@ -74,7 +74,8 @@ fn read_command(app: &App, grant: &Grant, mut data: Value) -> Result<Command, Re
                 .filter(|call| grant.sees_lead(call.facts.lead_id.as_deref()))
                 .map(|call| call.id)
         });
-        let Some(call) = found else {
+        // What can still be done to a call that has left the board is for the commands to say.
+        let Some(call) = found.or_else(|| key.parse::<CallId>().ok()) else {
             return Err(Refusal::new(
                 ErrorCode::NotFound,
                 "no such call",

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::call::{Call, CallId, Fact, LeadMessage, Numbers, Track};
 
-use super::super::shape::{self, stamp};
+use super::super::shape::stamp;
 
 /// Shorter silences are how people talk.
 const SILENCE_MS_MIN: u64 = 5_000;
@@ -172,7 +172,7 @@ pub(super) fn transcript(call: &Call) -> Vec<Value> {
     let rows = crate::call::utterances(call);
     let row = |row: &crate::call::UtteranceReport| {
         json!({
-            "role": shape::role(row.track),
+            "role": row.track.role(),
             "message": row.text,
             "timestamp": stamp(row.at),
         })

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::simulator::line::{FarEnd, Method};
-use crate::simulator::speech::{Caller, LineQuality, Outcome, Script};
+use crate::simulator::speech::{Caller, Ending, LineQuality, Outcome, Script};
 
 use super::document::{self, DialStep, Step, StreamStep};
 use super::ending::Finish;
@@ -42,6 +42,8 @@ pub(super) struct Person {
     ring: Duration,
     sip: u16,
     is_machine: bool,
+    /// Whoever seems to hang up has lost the line.
+    loses_line: bool,
     quality: LineQuality,
 }
 
@@ -54,6 +56,7 @@ impl Person {
             ring: Duration::ZERO,
             sip: 200,
             is_machine: false,
+            loses_line: false,
             quality: LineQuality::default(),
         }
     }
@@ -66,6 +69,7 @@ impl Person {
             ring: script.ring,
             sip: script.sip,
             is_machine: machine.is_some_and(|word| word != "human"),
+            loses_line: script.ending == Ending::Line,
             quality: script.quality,
         }
     }
@@ -327,6 +331,7 @@ impl Run {
                 end => {
                     news::stream(&shared, &entry, step, &id, "StopStream", None).await;
                     return match end {
+                        StreamEnd::HungUp if self.person.loses_line => Next::Over(Finish::Line),
                         StreamEnd::HungUp => Next::Over(Finish::Person {
                             outbound: entry.outbound,
                         }),

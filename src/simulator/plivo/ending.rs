@@ -21,6 +21,8 @@ pub(super) enum Finish {
     Person {
         outbound: bool,
     },
+    /// The line broke; the carrier gives no code for it.
+    Line,
     Api {
         answered: bool,
     },
@@ -53,6 +55,7 @@ impl Finish {
                 let source = if outbound { "Callee" } else { "Caller" };
                 of(4_000, normal, "Normal Hangup", source, "completed")
             }
+            Self::Line => of(0, "NETWORK_OUT_OF_ORDER", "Unknown", "Carrier", "failed"),
             Self::Api { answered: true } => {
                 of(4_000, normal, "Normal Hangup", "API Request", "completed")
             }

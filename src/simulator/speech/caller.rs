@@ -19,6 +19,8 @@ const PATIENCE_MS: u64 = 6_000;
 const NOTHING_HEARD_MS: u64 = 20_000;
 /// The agent was to say goodbye and hang up, but does not: the caller does.
 const HANGUP_PATIENCE_MS: u64 = 15_000;
+/// A line that is to be cut: this far into the agent's last words.
+const CUT_AFTER_MS: u64 = 600;
 /// Between the last word and putting the phone down.
 const HANGUP_AFTER_MS: u64 = 500;
 /// Between two pressed keys.
@@ -175,6 +177,7 @@ impl Caller {
             Ending::Caller => self.silence_ms >= HANGUP_AFTER_MS,
             Ending::Agent => self.silence_ms >= HANGUP_PATIENCE_MS,
             Ending::Nobody => false,
+            Ending::Line => self.agent_since_ms.is_some_and(|ms| ms >= CUT_AFTER_MS),
         }
     }
 

@@ -43,6 +43,8 @@ pub enum Ending {
     Agent,
     /// The script goes on until somebody else ends the call.
     Nobody,
+    /// Nobody: the line is cut while the agent says the last words.
+    Line,
 }
 
 /// What the far end does with a ringing phone.

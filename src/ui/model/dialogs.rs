@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::call::{Action, CallId};
+use crate::call::{Action, CallId, CommandId};
 use crate::ui::line_edit::LineEdit;
 
 /// A dialog over the board.
@@ -49,6 +49,19 @@ pub struct GroupAsk {
     pub input: LineEdit,
     pub opened_at: Duration,
     pub error: Option<String>,
+}
+
+/// How an order to several calls goes.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// The order in a word, for instance `say`.
+    pub what: &'static str,
+    pub all: Vec<CommandId>,
+    /// Those nothing has been heard of yet.
+    pub open: Vec<CommandId>,
+    pub done: usize,
+    /// Why the last one that was not done was not.
+    pub why_not: Option<String>,
 }
 
 /// What a prompt asks for.

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::call::{Alert, Call, CallId};
+use crate::call::{Alert, Call, CallId, CommandId, Rows};
 use crate::engine::{AuditEntry, Said};
 use crate::ui::filter::Filter;
 use crate::ui::groups::{Dimension, Group, Past};
+use crate::ui::msg::Listing;
 
 /// What becomes of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,6 +118,10 @@ pub struct PastCalls {
     pub error: Option<String>,
     /// Asked at least once.
     pub is_asked: bool,
+    /// The list is to be written to a file, once all of it has come.
+    pub export: Option<Rows>,
+    /// What is written once the backend has said yes to this command.
+    pub leave: Option<(CommandId, Listing)>,
 }
 
 impl PastCalls {

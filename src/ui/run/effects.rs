@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::call::Severity;
-use crate::engine::{Fetched, HistoryQuery};
-use crate::ui::msg::{Effect, Msg};
+use crate::call::{Call, Refusal, Severity};
+use crate::engine::{Backend, Fetched, HistoryQuery};
+use crate::ui::msg::{Effect, Listing, Msg};
 use crate::ui::term::clipboard;
 use crate::ui::theme::Theme;
 use crate::ui::update::{self, AUDIT_ROWS};
@@ -18,6 +19,9 @@ use super::{Done, Kept, Screen, files};
 
 /// How often it is said how much of a recording has come.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+
+/// Calls of an export read at a time: few enough to leave the link to the operator's orders.
+const READS_AT_ONCE: usize = 4;
 
 impl Screen {
     pub(super) fn finish(&mut self, done: Done) {
@@ -130,6 +134,7 @@ impl Screen {
                 }
                 Effect::Copy { what, text } => self.copy(what, text),
                 Effect::Write { name, text } => self.write("exported".into(), name, text),
+                Effect::WriteCalls(listing) => self.write_calls(*listing),
                 Effect::KeepViews(text) => self.keep_views(text),
                 Effect::Theme(name) => {
                     match Theme::load(&name, self.theme_dir.as_deref(), self.depth) {
@@ -218,6 +223,44 @@ impl Screen {
         (last != self.began_with).then(|| (kept, last.to_text()))
     }
 
+    /// Reads each call of a list whole, some at a time, and writes them down.
+    fn write_calls(&mut self, listing: Listing) {
+        let Some(dir) = self.files_dir.clone() else {
+            self.model
+                .say(Severity::Warn, "not exported: there is no folder for it");
+            return;
+        };
+        let reads: Vec<_> = listing
+            .calls
+            .into_iter()
+            .map(|call| whole(self.backend.as_ref(), call))
+            .collect();
+        self.jobs.push(Box::pin(async move {
+            let calls = stream::iter(reads).buffered(READS_AT_ONCE);
+            let (what, result) = match calls.try_collect::<Vec<Option<Call>>>().await {
+                Ok(calls) => {
+                    let calls: Vec<Call> = calls.into_iter().flatten().collect();
+                    let what = match calls.len() {
+                        1 => "exported 1 call".to_owned(),
+                        count => format!("exported {count} calls"),
+                    };
+                    let written = tokio::task::spawn_blocking(move || {
+                        let mut text = listing.rows.head().to_owned();
+                        for call in &calls {
+                            let (numbers, now) = (listing.numbers, listing.now);
+                            listing.rows.write(call, numbers, now, &mut text);
+                        }
+                        files::write(&dir, &listing.name, &text)
+                    });
+                    let result = written.await.unwrap_or_else(|error| Err(error.to_string()));
+                    (what, result)
+                }
+                Err(refusal) => ("not exported".to_owned(), Err(refusal.message)),
+            };
+            Done::Message(Msg::Written { what, result })
+        }));
+    }
+
     /// Writes a file that only this user can read, off the screen's own time.
     fn write(&mut self, what: String, name: String, text: String) {
         let Some(dir) = self.files_dir.clone() else {
@@ -233,6 +276,23 @@ impl Screen {
             Done::Message(Msg::Written { what, result })
         }));
     }
+}
+
+/// The call with all its lines, of which a list carries only the last ones; `None` when it has been
+/// removed meanwhile.
+fn whole(backend: &dyn Backend, call: Call) -> BoxFuture<'static, Result<Option<Call>, Refusal>> {
+    if call.lines_dropped == 0 {
+        return Box::pin(std::future::ready(Ok(Some(call))));
+    }
+    let asked = backend.history(HistoryQuery {
+        call: Some(call.id),
+        limit: 1,
+        ..HistoryQuery::default()
+    });
+    Box::pin(async move {
+        let page = asked.await?;
+        Ok(page.items.into_iter().find(|found| found.id == call.id))
+    })
 }
 
 /// Waits until more of a recording has come; nothing more is said once it is whole or given up.

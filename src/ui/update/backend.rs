@@ -15,6 +15,8 @@ use crate::ui::order::Sort;
 use crate::ui::tour;
 use crate::ui::words::action_words;
 
+use super::{rows, tally};
+
 /// Silence, for meters without a source.
 const SILENCE_DBFS: f32 = -96.0;
 /// A clock difference below this is the way's own delay, milliseconds.
@@ -228,7 +230,7 @@ fn settle(model: &mut Model, envelope: &Envelope) {
                     entry.action,
                     Action::Terminate {} | Action::Export { .. } | Action::Unmask {}
                 );
-                if !has_spoken {
+                if !has_spoken && !tally::settled(model, *command, Ok(())) {
                     model.say(Severity::Info, text);
                 }
             }
@@ -238,11 +240,13 @@ fn settle(model: &mut Model, envelope: &Envelope) {
             command, message, ..
         } => {
             let message = crate::call::text::clean_label(message).into_owned();
+            tally::settled(model, *command, Err(&message));
             model
                 .pending
                 .settle(now, *command, PendingState::Failed(message));
         }
         Fact::CommandUnconfirmed { command, .. } => {
+            tally::settled(model, *command, Err("it is not known how it went"));
             model
                 .pending
                 .settle(now, *command, PendingState::Unconfirmed);
@@ -300,12 +304,18 @@ fn replied(model: &mut Model, reply: crate::call::Reply) -> Vec<Effect> {
         .iter()
         .find(|entry| entry.id == reply.id)
         .cloned();
+    let listing = rows::answered(model, reply.id);
     if reply.ok {
         model.pending.settle(now, reply.id, PendingState::Accepted);
         let unmask = entry.as_ref().filter(|e| e.action == Action::Unmask {});
         if let Some(call) = unmask.and_then(|entry| entry.call) {
             show_numbers(model, call, reply.result.as_ref());
             model.pending.settle(now, reply.id, PendingState::Done);
+        }
+        if let Some(listing) = listing {
+            model.pending.settle(now, reply.id, PendingState::Done);
+            model.list.is_stale = true;
+            return rows::write(model, listing);
         }
         if let Some((call, Action::Export { format })) =
             entry.as_ref().and_then(|e| Some((e.call?, &e.action)))
@@ -317,6 +327,7 @@ fn replied(model: &mut Model, reply: crate::call::Reply) -> Vec<Effect> {
         // What has no fact of the carrier to wait for is done when it is taken.
         if let Some(entry) = entry.filter(|entry| is_done_when_taken(&entry.action)) {
             model.pending.settle(now, entry.id, PendingState::Done);
+            tally::settled(model, entry.id, Ok(()));
             // No fact about a call of the past reaches the board: look it up again.
             let past = entry.call.filter(|id| model.board.get(*id).is_none());
             if let Some(call) = past.filter(|_| model.is_past()) {
@@ -326,7 +337,9 @@ fn replied(model: &mut Model, reply: crate::call::Reply) -> Vec<Effect> {
         }
     } else if let Some(refusal) = reply.error {
         let (what, _) = entry.as_ref().map_or(("", ""), |e| action_words(&e.action));
-        super::refused(model, &format!("{what} refused"), &refusal);
+        if !tally::settled(model, reply.id, Err(&refusal.message)) {
+            super::refused(model, &format!("{what} refused"), &refusal);
+        }
         let state = PendingState::Refused(refusal);
         model.pending.settle(now, reply.id, state);
     }

@@ -2,16 +2,16 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use crate::call::{Action, Call, CallId, Line, Numbers, Severity};
+use crate::call::{Action, Call, CallId, Line, Numbers, Rows, Severity};
 use crate::ui::export::{Export, Format};
 use crate::ui::handover::Handover;
 use crate::ui::keymap::{Act, binding};
-use crate::ui::model::Model;
+use crate::ui::model::{Model, Page};
 use crate::ui::msg::Effect;
 use crate::ui::words::{agent_name, arrow, duration, masked, status_word};
 
-use super::acts;
 use super::may::why_not;
+use super::{acts, rows};
 
 pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
     model.overlays.pop();
@@ -41,8 +41,8 @@ pub(super) fn key(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
             }
             return vec![Effect::ListenUrl(id)];
         }
-        KeyCode::Char('m') => return export(model, Some("markdown")),
-        KeyCode::Char('j') => return export(model, Some("jsonl")),
+        KeyCode::Char('m') => return export_one(model, "markdown"),
+        KeyCode::Char('j') => return export_one(model, "jsonl"),
         _ => return Vec::new(),
     };
     vec![Effect::Copy {
@@ -78,15 +78,30 @@ fn summary(model: &Model, call: &Call) -> String {
     text
 }
 
-/// Asks the backend for leave to write the call down: it keeps who did.
+/// `:export`: the call looked at, or the list of past calls.
 pub(super) fn export(model: &mut Model, argument: Option<&str>) -> Vec<Effect> {
-    if let Some(why) = why_not(model, Act::Export) {
-        model.say(Severity::Warn, format!("export: {why}"));
+    let word = argument.map_or("markdown", str::trim);
+    let is_list = model.page == Page::History;
+    if let Some(rows) = Rows::parse(word).filter(|_| is_list) {
+        return rows::export(model, rows);
+    }
+    if Format::parse(word).is_none() {
+        let text = if is_list {
+            "formats are: csv and jsonl of the list, markdown of one call".to_owned()
+        } else {
+            let key = model.key(Act::PageHistory);
+            format!("formats are: markdown, jsonl; csv is for the list on page {key}")
+        };
+        model.say(Severity::Warn, text);
         return Vec::new();
     }
-    let word = argument.map_or("markdown", str::trim);
-    if Format::parse(word).is_none() {
-        model.say(Severity::Warn, "formats are: markdown, jsonl");
+    export_one(model, word)
+}
+
+/// Asks the backend for leave to write the call down: it keeps who did.
+fn export_one(model: &mut Model, word: &str) -> Vec<Effect> {
+    if let Some(why) = why_not(model, Act::Export) {
+        model.say(Severity::Warn, format!("export: {why}"));
         return Vec::new();
     }
     let action = Action::Export {

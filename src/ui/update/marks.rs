@@ -9,8 +9,9 @@ use crate::ui::line_edit::{Edited, LineEdit};
 use crate::ui::model::{ANSWER_MIN, Ask, GRACE, GroupAsk, Model, Overlay, Page};
 use crate::ui::msg::Effect;
 use crate::ui::order::worst_alert;
+use crate::ui::words::action_words;
 
-use super::{acts, agent_is_paused, list, pages, prompts};
+use super::{acts, agent_is_paused, list, pages, prompts, tally};
 
 /// Calls that can be marked at once: fewer than commands may wait.
 pub(super) const MARKED_MAX: usize = 50;
@@ -235,6 +236,9 @@ fn perform(model: &mut Model, wishes: Vec<(CallId, Action)>) -> Vec<Effect> {
     let mut effects = Vec::new();
     let mut left_out = 0;
     let count = wishes.len();
+    let what = wishes
+        .first()
+        .map_or("", |(_, action)| action_words(action).0);
     for (id, action) in wishes {
         let writes = matches!(action, Action::Flag { .. } | Action::Note { .. });
         let call = model.find(id);
@@ -253,6 +257,7 @@ fn perform(model: &mut Model, wishes: Vec<(CallId, Action)>) -> Vec<Effect> {
             effects.extend(acts::send(model, Some(id), action, None));
         }
     }
+    tally::begin(model, what, &effects);
     if left_out > 0 {
         let text = format!("{left_out} of {count} had ended by themselves; the others go on");
         model.say(Severity::Info, text);

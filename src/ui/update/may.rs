@@ -3,7 +3,7 @@
 use crate::call::{Call, CallFacts, CallStatus, Verb};
 use crate::engine::{LinkState, forks, no_record_pause};
 use crate::ui::keymap::{Act, Needs, binding};
-use crate::ui::model::Model;
+use crate::ui::model::{Model, Page};
 use crate::ui::words;
 
 use super::tape;
@@ -76,6 +76,9 @@ fn why_not_here(model: &Model, act: Act) -> Option<String> {
         (Needs::Nothing, None) if act == Act::Play => Some("no call is selected".into()),
         (Needs::Nothing, Some(call)) if act == Act::Play => tape::why_none(call),
         (Needs::Nothing, _) => None,
+        (_, None) if act == Act::Export && model.page == Page::History => {
+            Some("nothing is listed".into())
+        }
         (_, None) => Some("no call is selected".into()),
         (Needs::LiveCall | Needs::InCall, Some(call)) if !call.is_live() => {
             Some("this call has ended".into())

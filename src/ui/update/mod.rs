@@ -15,6 +15,8 @@ mod may;
 mod mouse;
 mod pages;
 mod prompts;
+mod rows;
+mod tally;
 mod tape;
 #[cfg(test)]
 mod tests;
@@ -23,7 +25,7 @@ mod views;
 
 use std::fmt::Write as _;
 
-use crate::call::{CallId, Command, PendingState, Refusal, Severity};
+use crate::call::{CallId, Command, CommandId, PendingState, Refusal, Severity};
 use crate::engine::HistoryPage;
 
 use super::model::{Model, Overlay, Page, looked_at};
@@ -120,10 +122,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             Vec::new()
         }
         Msg::NotSent { command, refusal } => {
-            let state = PendingState::Refused(refusal.clone());
-            model.pending.settle(model.now.mono, command.id, state);
-            model.list.is_stale = true;
-            refused(model, "not sent", &refusal);
+            not_sent(model, command.id, refusal);
             Vec::new()
         }
         Msg::Hits(hits) => {
@@ -178,6 +177,16 @@ fn fitting(path: &str, before: usize, width: u16) -> String {
     } else {
         name.to_owned()
     }
+}
+
+fn not_sent(model: &mut Model, command: CommandId, refusal: Refusal) {
+    let _listing = rows::answered(model, command);
+    if !tally::settled(model, command, Err(&refusal.message)) {
+        refused(model, "not sent", &refusal);
+    }
+    let state = PendingState::Refused(refusal);
+    model.pending.settle(model.now.mono, command, state);
+    model.list.is_stale = true;
 }
 
 fn refused(model: &mut Model, what: &str, refusal: &Refusal) {

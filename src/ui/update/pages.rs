@@ -11,7 +11,7 @@ use crate::ui::msg::Effect;
 use crate::ui::order::{Rank, is_open, past_risk};
 use crate::ui::view;
 
-use super::{acts, lead, list, prompts};
+use super::{acts, lead, list, prompts, rows};
 
 /// Past calls asked for at a time.
 const PAST_PAGE: usize = 100;
@@ -52,6 +52,7 @@ fn ask_past(model: &mut Model, cursor: Option<String>) -> Vec<Effect> {
     model.past.error = None;
     if cursor.is_none() {
         model.past.next = None;
+        rows::give_up(model, "the list was asked for anew");
     }
     model.past.filter = asked.rest.within(model.zone());
     let query = HistoryQuery {
@@ -104,13 +105,17 @@ pub(super) fn found(
             model.past.next = page.next.filter(|_| !is_full);
             arrange(model, selected);
             // A narrow filter may leave little of a page: look on while the list is short.
-            if model.past.shown.len() < usize::from(model.size.1) {
+            if model.past.shown.len() < usize::from(model.size.1) && model.past.next.is_some() {
                 return more(model);
             }
+            rows::go_on(model)
         }
-        Err(refusal) => model.past.error = Some(refusal.message),
+        Err(refusal) => {
+            rows::give_up(model, &refusal.message);
+            model.past.error = Some(refusal.message);
+            Vec::new()
+        }
     }
-    Vec::new()
 }
 
 /// Which of the past calls are shown, and in what order; the cursor stays on its call.
@@ -167,7 +172,7 @@ pub(super) fn leaf(model: &mut Model, forward: bool) -> Vec<Effect> {
 }
 
 /// The next page, if there is one.
-fn more(model: &mut Model) -> Vec<Effect> {
+pub(super) fn more(model: &mut Model) -> Vec<Effect> {
     match model.past.next.clone() {
         Some(cursor) if !model.past.is_loading => {
             let kept = model.past.next.clone();

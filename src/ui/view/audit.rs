@@ -11,6 +11,9 @@ use super::call_words::who;
 use super::cards::mark;
 use super::{Areas, first_row};
 
+/// Where the reasons begin.
+const WHY: u16 = 92;
+
 pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, areas: &Areas) {
     let (Some(pane), Some(rows)) = (areas.list, areas.list_rows) else {
         return;
@@ -23,7 +26,18 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, areas: &Areas) {
     if audit.is_loading {
         title.push(pen.seg(" · looking…", Role::Info));
     }
-    pen.pane(pane, &title, &[], model.focus == Focus::Calls);
+    // Where the column has no room for it, the reason of the row under the cursor stands below.
+    let reason = audit
+        .rows
+        .get(audit.at)
+        .and_then(|row| row.reason.as_deref());
+    let fits = |reason: &str| reason.chars().count() <= usize::from(rows.width.saturating_sub(WHY));
+    let foot: Vec<_> = reason
+        .filter(|reason| !fits(reason))
+        .map(|reason| pen.outside(reason, Role::Text))
+        .into_iter()
+        .collect();
+    pen.pane(pane, &title, &foot, model.focus == Focus::Calls);
     if let Some(error) = &audit.error {
         let segs = [pen.outside(error, Role::Bad)];
         pen.segs(rows.x + 2, rows.y, rows.width.saturating_sub(3), &segs);
@@ -36,7 +50,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, model: &Model, areas: &Areas) {
         (32, "DID"),
         (48, "RESULT"),
         (66, "CALL"),
-        (92, "WHY"),
+        (WHY, "WHY"),
     ] {
         if x < rows.width {
             pen.text(rows.x + x, rows.y - 1, rows.width - x, word, dim);
@@ -98,8 +112,8 @@ fn line(pen: &mut Pen<'_>, model: &Model, entry: &AuditEntry, row: Rect) {
             None => {}
         }
     }
-    if let (true, Some(reason)) = (row.width > 92, &entry.reason) {
+    if let (true, Some(reason)) = (row.width > WHY, &entry.reason) {
         let segs = [pen.outside(reason, Role::Text)];
-        pen.segs(row.x + 92, row.y, row.width - 92, &segs);
+        pen.segs(row.x + WHY, row.y, row.width - WHY, &segs);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::call::{Action, ErrorCode, Grant};
+use crate::call::{Action, Command, ErrorCode, Grant};
 use crate::engine::testing::{command, core, eventually, live_call, outcomes};
 use crate::engine::{ENDED_SHOWN, HistoryQuery, Journal};
 
@@ -79,4 +79,40 @@ async fn remarks_and_exports_reach_a_call_that_has_left_the_board() {
         .command(&scoped, command(&core, Some(call), note))
         .await;
     assert_eq!(code(&refused), Some(ErrorCode::NotFound));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_taken_along_stands_in_the_trail_and_nobody_else_is_told() {
+    let (core, _carrier, journal) = core();
+    let list = |reason: &str| Command {
+        reason: Some(reason.to_owned()),
+        ..command(
+            &core,
+            None,
+            Action::Export {
+                format: "csv".into(),
+            },
+        )
+    };
+    let before = core.switchboard.seq();
+    let refused = core.command(&operator("ana"), list("2 past calls")).await;
+    assert_eq!(code(&refused), Some(ErrorCode::Forbidden));
+    let admin = Grant::admin("root");
+    let reply = core
+        .command(&admin, list("2 past calls: carrier:plivo"))
+        .await;
+    assert!(reply.ok, "{reply:?}");
+    assert_eq!(core.switchboard.seq(), before);
+    let rows = journal.audits();
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| (row.by.as_str(), row.result.as_str(), row.reason.as_deref()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("ana", "refused: forbidden", Some("2 past calls")),
+            ("root", "done", Some("2 past calls: carrier:plivo")),
+        ]
+    );
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::call::{Action, CallStatus, PendingState};
+use crate::call::{Action, CallStatus, ErrorCode, Fact, PendingState, Refusal, Reply};
+use crate::engine::Update;
 use crate::ui::model::Overlay;
 use crate::ui::picture::{Still, text};
 use crate::ui::sample;
@@ -136,4 +137,45 @@ fn marks_are_bounded_and_forget_calls_that_leave_the_board() {
         calls: Vec::new(),
     });
     assert!(still.model.marked.is_empty());
+}
+
+#[test]
+fn what_came_of_an_order_to_several_is_counted_in_one_line() {
+    let mut still = marked(3);
+    still.keys("c");
+    still.after(Duration::from_secs(1));
+    still.type_text("3");
+    still.keys("enter");
+    let commands = sent(&still);
+    let toast = |still: &Still| still.model.toast.as_ref().unwrap().text.clone();
+    let yes = |still: &mut Still, index: usize| {
+        let reply = Reply::accepted(commands[index].id, None);
+        still.update(Update::Reply(reply));
+    };
+    yes(&mut still, 0);
+    assert_eq!(toast(&still), "claim: done for 1 of 3");
+    // The fact that follows the answer counts for nothing more.
+    let done = Fact::CommandDone {
+        command: commands[0].id,
+        verb: "claim".into(),
+        by: "ana".into(),
+    };
+    fact(&mut still, commands[0].call.unwrap(), done);
+    assert_eq!(toast(&still), "claim: done for 1 of 3");
+    let held = Refusal::new(ErrorCode::Conflict, "ben has this call", "ask them");
+    still.update(Update::Reply(Reply::refused(commands[1].id, held)));
+    yes(&mut still, 2);
+    assert_eq!(
+        toast(&still),
+        "claim: done for 2 of 3, not for 1: ben has this call"
+    );
+    let mut still = marked(2);
+    still.keys("c");
+    still.after(Duration::from_secs(1));
+    still.type_text("2");
+    still.keys("enter");
+    for command in sent(&still) {
+        still.update(Update::Reply(Reply::accepted(command.id, None)));
+    }
+    assert_eq!(toast(&still), "claim: done for all 2");
 }
