@@ -72,7 +72,7 @@ others "$bin" simulate carrier --vendor "$line" --url "http://127.0.0.1:$serve" 
 carrier_pid=$!
 sleep "$((ramp + 2))"
 if [ "$listeners" -gt 0 ]; then
-  "$bin" ls --json 2>/dev/null | head -n "$listeners" | python3 -c 'import sys, json
+  (others "$bin" ls --json 2>/dev/null) | head -n "$listeners" | python3 -c 'import sys, json
 for line in sys.stdin: print(json.loads(line)["id"])' >"$dir/ids" || true
   while read -r id; do others "$bin" listen "$id" --raw >/dev/null 2>&1 & done <"$dir/ids"
 fi
