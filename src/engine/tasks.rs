@@ -44,7 +44,6 @@ impl Tasks {
     }
 
     /// Starts a task. `name` says what it is in logs. A panic inside is logged and ends only it.
-    #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
     pub fn spawn<F>(&self, name: &'static str, task: F) -> tokio::task::JoinHandle<()>
     where
         F: Future<Output = ()> + Send + 'static,
