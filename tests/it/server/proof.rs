@@ -160,6 +160,10 @@ async fn ask(client: &mut SioClient, id: &str, query: Value) -> Value {
     client
         .emit("history", json!({ "id": id, "query": query, "limit": 20 }))
         .await;
+    answer(client, id).await
+}
+
+async fn answer(client: &mut SioClient, id: &str) -> Value {
     loop {
         let reply = client.wait_for("reply").await;
         if reply["id"] == id {
@@ -203,6 +207,42 @@ async fn who_did_what_is_told_to_admins_alone_and_survives_a_restart() {
     assert!(
         !told.to_string().contains("calls again"),
         "the note itself is no audit row"
+    );
+}
+
+#[tokio::test]
+async fn a_list_taken_along_over_the_attach_protocol_is_kept_in_the_trail() {
+    let backend = Backend::start().await;
+    let order = |id: &str, user: &str| {
+        json!({ "id": id, "call": null, "verb": "export", "args": { "format": "csv" },
+            "reason": format!("2 past calls as csv for {user}") })
+    };
+    let ana = backend.token(Grant::of("ana", Role::Operator));
+    let mut ana = join(&backend, &ana).await;
+    let (first, second) = (
+        "01a21b35-aedc-7e4b-ae91-fce47a2f8e13",
+        "01a21b35-aedc-7e4b-ae91-fce47a2f8e14",
+    );
+    ana.emit("command", order(first, "ana")).await;
+    let refused = answer(&mut ana, first).await;
+    assert_eq!(refused["error"]["code"], "forbidden", "{refused}");
+    let mut admin = join(&backend, ADMIN).await;
+    admin.emit("command", order(second, "admin")).await;
+    let taken = answer(&mut admin, second).await;
+    assert_eq!(taken["ok"], true, "{taken}");
+    let told = ask(&mut admin, "c1", json!({ "audit": true })).await;
+    let rows = told["result"]["audit"].as_array().unwrap();
+    let kept: Vec<_> = rows
+        .iter()
+        .filter(|row| row["verb"] == "export")
+        .map(|row| (row["result"].as_str(), row["reason"].as_str()))
+        .collect();
+    assert_eq!(
+        kept,
+        [
+            (Some("done"), Some("2 past calls as csv for admin")),
+            (Some("refused: forbidden"), Some("2 past calls as csv for ana")),
+        ]
     );
 }
 
