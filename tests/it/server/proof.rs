@@ -241,7 +241,10 @@ async fn a_list_taken_along_over_the_attach_protocol_is_kept_in_the_trail() {
         kept,
         [
             (Some("done"), Some("2 past calls as csv for admin")),
-            (Some("refused: forbidden"), Some("2 past calls as csv for ana")),
+            (
+                Some("refused: forbidden"),
+                Some("2 past calls as csv for ana")
+            ),
         ]
     );
 }
