@@ -53,6 +53,8 @@ impl Commands {
                 result,
             } => {
                 said(core, asked, Target::Past(call), facts).await?;
+                // Whoever has just written it looks it up again; a disk that takes nothing says so.
+                let _unwritten = core.journal.flush().await;
                 yes(result);
             }
             Job::Audited => {

@@ -13,13 +13,14 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::call::{
-    Action, ActionState, Call, CallId, Command, CommandId, ErrorCode, Refusal, Reply, Verb,
+    Action, ActionState, Call, CallId, Command, CommandId, ErrorCode, Refusal, Reply,
 };
 
 use super::super::caller::Caller;
 use super::super::error::ApiError;
 use super::super::shape::stamp;
 use super::super::state::App;
+use super::calls::find;
 
 /// Longest wait for the outcome of a command; the carrier's own word takes a few seconds.
 const OUTCOME_WITHIN: Duration = Duration::from_secs(15);
@@ -139,9 +140,12 @@ async fn carry_out(
         .and_then(|reason| reason.as_str().map(str::to_owned));
     let wait = waiting.wait.unwrap_or(false) || args.get("wait") == Some(&Value::Bool(true));
     let id = command_id(app, headers)?;
-    let call = match key {
-        Some(key) => Some(on_board(app, caller, key)?),
-        None => None,
+    let (call, is_past) = match key {
+        Some(key) => {
+            let (call, is_past) = reach(app, caller, key).await?;
+            (Some(call), is_past)
+        }
+        None => (None, false),
     };
     let action: Action = serde_json::from_value(json!({ "verb": name, "args": args }))
         .map_err(|error| ApiError::invalid(format!("{name}: {error}"), "see the documentation"))?;
@@ -161,6 +165,10 @@ async fn carry_out(
         .and_then(|id| id.parse().ok());
     let about = call.or(placed);
     let outcome = match (wait, about) {
+        (true, Some(_)) if is_past => Outcome {
+            state: "done",
+            error: None,
+        },
         (true, Some(call)) => outcome(app, call, id).await,
         _ => Outcome {
             state: "accepted",
@@ -294,15 +302,10 @@ fn command_id(app: &App, headers: &HeaderMap) -> Result<CommandId, ApiError> {
     }))
 }
 
-fn on_board(app: &App, caller: &Caller, key: &str) -> Result<CallId, ApiError> {
-    caller.need(Verb::View)?;
-    app.core
-        .switchboard
-        .read(|board| {
-            board
-                .find(key)
-                .filter(|call| caller.sees(call))
-                .map(|call| call.id)
-        })
-        .ok_or_else(|| ApiError::not_found("call"))
+/// The call of this id, and whether it has left the board: then only what is written about it can be
+/// meant, and that is done once it is taken.
+async fn reach(app: &App, caller: &Caller, key: &str) -> Result<(CallId, bool), ApiError> {
+    let id = find(app, caller, key).await?.id;
+    let is_past = app.core.switchboard.read(|board| board.get(id).is_none());
+    Ok((id, is_past))
 }

@@ -41,7 +41,7 @@ pub const BINDINGS: &[Binding] = &[
         .may(Verb::Unmask).if_backend("unmask").on(Needs::Call),
     plain(Act::Copy, "copy", &["y"], Group::Act, "copy", "copy or export: id, number, turn, transcript, listen link")
         .on(Needs::Call),
-    plain(Act::Export, "export", &[], Group::Act, "export", "write the call to a file: :export markdown; of the past, the list: :export csv")
+    plain(Act::Export, "export", &[], Group::Act, "export", "write the call to a file: :export markdown; past list: :export csv")
         .may(Verb::Export).on(Needs::Call),
     plain(Act::HandOver, "handover", &[], Group::Look, "hand-over", "draft the note for the next shift: what is open, silenced, and the past calls listed"),
     plain(Act::Dial, "dial", &["D"], Group::Act, "dial", "place a call")

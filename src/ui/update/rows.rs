@@ -35,7 +35,8 @@ pub(super) fn go_on(model: &mut Model) -> Vec<Effect> {
     };
     let count = listing.calls.len();
     let format = rows.as_str().to_owned();
-    let reason = format!("{count} past calls as {format}, {shown}: {which}");
+    let calls = if count == 1 { "call" } else { "calls" };
+    let reason = format!("{count} past {calls} as {format}, {shown}: {which}");
     let effects = acts::send(model, None, Action::Export { format }, Some(reason));
     if let [Effect::Send(command)] = effects.as_slice() {
         model.past.leave = Some((command.id, listing));

@@ -195,12 +195,12 @@ fn dropped_calls_are_taken_along(hand: &mut Hand) {
     hand.press("5", "Audit last");
     // The demo dials meanwhile: the row is looked for.
     for _ in 0..20 {
-        if hand.screen.appears("past calls as csv", 300) {
+        if hand.screen.appears(" as csv, numbers whole", 300) {
             break;
         }
         hand.press("j", "Audit last");
     }
-    hand.screen.wait_for("past calls as csv, numbers whole", 1);
+    hand.screen.wait_for(" as csv, numbers whole", 1);
     hand.press(ESCAPE, "by attention");
 }
 

@@ -14,7 +14,7 @@ use wallboard::store::{self, SqliteJournal};
 use crate::it::support::backend::{ADMIN, Backend, ELEVENLABS_SECRET};
 use crate::it::support::socketio::SioClient;
 
-use super::conversations::{EVENTS, said, started};
+use super::conversations::{EVENTS, ended, said, started};
 
 async fn on_disk(dir: &std::path::Path) -> (Backend, SqliteJournal) {
     let mut kept = None;
@@ -160,6 +160,10 @@ async fn ask(client: &mut SioClient, id: &str, query: Value) -> Value {
     client
         .emit("history", json!({ "id": id, "query": query, "limit": 20 }))
         .await;
+    answer(client, id).await
+}
+
+async fn answer(client: &mut SioClient, id: &str) -> Value {
     loop {
         let reply = client.wait_for("reply").await;
         if reply["id"] == id {
@@ -203,6 +207,90 @@ async fn who_did_what_is_told_to_admins_alone_and_survives_a_restart() {
     assert!(
         !told.to_string().contains("calls again"),
         "the note itself is no audit row"
+    );
+}
+
+#[tokio::test]
+async fn what_is_written_about_a_call_reaches_it_after_it_has_left_the_board() {
+    let dir = tempfile::tempdir().unwrap();
+    let (backend, journal) = on_disk(dir.path()).await;
+    begin(&backend).await;
+    let call = backend.call("conv_1").unwrap().id;
+    assert_eq!(backend.event(EVENTS, &ended("conv_1")).await.status(), 200);
+    let (backend, _journal) = restarted(backend, journal, dir.path()).await;
+    let on_board = backend
+        .core
+        .switchboard
+        .read(|board| board.get(call).is_some());
+    assert!(!on_board, "what had ended is history");
+    let ana = backend.token(Grant::of("ana", Role::Operator));
+    let note = format!("/api/calls/{call}/note?wait=true");
+    let answer_of = async |token: &str, text: &str| {
+        let answer = backend.post(&note, token, json!({ "text": text })).await;
+        let status = answer.status().as_u16();
+        (status, answer.json::<Value>().await.unwrap())
+    };
+    let (status, told) = answer_of(&ana, "calls again").await;
+    assert_eq!(
+        (status, told["state"].as_str()),
+        (200, Some("done")),
+        "{told}"
+    );
+    let mut screen = join(&backend, &ana).await;
+    let id = "01a21b35-aedc-7e4b-ae91-fce47a2f8e15";
+    let flag = json!({ "id": id, "call": call.to_string(), "verb": "flag", "args": { "label": "refund" } });
+    screen.emit("command", flag).await;
+    let told = answer(&mut screen, id).await;
+    assert_eq!(told["ok"], true, "{told}");
+    let found = ask(&mut screen, "h1", json!({ "call": call.to_string() })).await;
+    let kept = &found["result"]["items"][0];
+    assert_eq!(kept["notes"][0]["text"], "calls again", "{found}");
+    assert_eq!(kept["flags"], json!(["refund"]));
+    // Whoever may not see the lead is not told that the call exists.
+    let mut scoped = Grant::of("bea", Role::Operator);
+    scoped.leads = Some(["L2".to_owned()].into());
+    let (status, _) = answer_of(&backend.token(scoped), "psst").await;
+    assert_eq!(status, 404);
+    let end = format!("/api/calls/{call}/terminate?wait=true");
+    assert_eq!(backend.post(&end, &ana, json!({})).await.status(), 404);
+}
+
+#[tokio::test]
+async fn a_list_taken_along_over_the_attach_protocol_is_kept_in_the_trail() {
+    let backend = Backend::start().await;
+    let order = |id: &str, user: &str| {
+        json!({ "id": id, "call": null, "verb": "export", "args": { "format": "csv" },
+            "reason": format!("2 past calls as csv for {user}") })
+    };
+    let ana = backend.token(Grant::of("ana", Role::Operator));
+    let mut ana = join(&backend, &ana).await;
+    let (first, second) = (
+        "01a21b35-aedc-7e4b-ae91-fce47a2f8e13",
+        "01a21b35-aedc-7e4b-ae91-fce47a2f8e14",
+    );
+    ana.emit("command", order(first, "ana")).await;
+    let refused = answer(&mut ana, first).await;
+    assert_eq!(refused["error"]["code"], "forbidden", "{refused}");
+    let mut admin = join(&backend, ADMIN).await;
+    admin.emit("command", order(second, "admin")).await;
+    let taken = answer(&mut admin, second).await;
+    assert_eq!(taken["ok"], true, "{taken}");
+    let told = ask(&mut admin, "c1", json!({ "audit": true })).await;
+    let rows = told["result"]["audit"].as_array().unwrap();
+    let kept: Vec<_> = rows
+        .iter()
+        .filter(|row| row["verb"] == "export")
+        .map(|row| (row["result"].as_str(), row["reason"].as_str()))
+        .collect();
+    assert_eq!(
+        kept,
+        [
+            (Some("done"), Some("2 past calls as csv for admin")),
+            (
+                Some("refused: forbidden"),
+                Some("2 past calls as csv for ana")
+            ),
+        ]
     );
 }
 
