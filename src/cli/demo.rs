@@ -15,6 +15,7 @@ use crate::simulator::{Demo, DemoFleet, DemoTarget, Stage};
 
 use super::args::DemoArgs;
 use super::config::{AgentConfig, Config, FallbackConfig, RouteConfig, TransferConfig};
+use super::local::is_gone;
 use super::logging::{self, Sink};
 use super::serve::Signals;
 use super::wiring::{Backend, StartOptions};
@@ -92,17 +93,6 @@ fn directories(folder: &Path) -> impl Iterator<Item = (PathBuf, i32)> + use<> {
         let owner = rest.split('-').next()?.parse().ok()?;
         Some((entry.path(), owner))
     })
-}
-
-#[cfg(unix)]
-fn is_gone(pid: i32) -> bool {
-    let probe = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None);
-    probe == Err(nix::errno::Errno::ESRCH)
-}
-
-#[cfg(not(unix))]
-fn is_gone(_pid: i32) -> bool {
-    false
 }
 
 /// Everything a running demo is made of.

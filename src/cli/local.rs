@@ -116,6 +116,18 @@ pub fn read_backend(data_dir: &Path) -> Option<BackendFile> {
     serde_json::from_str(&text).ok()
 }
 
+/// Whether no process has this number here. One in another container may have it there.
+#[cfg(unix)]
+pub fn is_gone(pid: i32) -> bool {
+    let probe = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None);
+    probe == Err(nix::errno::Errno::ESRCH)
+}
+
+#[cfg(not(unix))]
+pub fn is_gone(_pid: i32) -> bool {
+    false
+}
+
 /// The admin token on file, for this machine's own verbs.
 pub fn read_token(data_dir: &Path) -> Option<Secret> {
     let text = std::fs::read_to_string(data_dir.join(TOKEN)).ok()?;

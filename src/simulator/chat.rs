@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::speech::{Line, Script};
 use super::ulaw::{FRAME_BYTES, SILENCE};
@@ -55,7 +55,9 @@ impl ChatClient {
             "{}/socket.io/?EIO=4&transport=websocket",
             base.replacen("http", "ws", 1)
         );
-        let (socket, _) = connect_async(url).await.map_err(broken)?;
+        let (socket, _) = connect_async_with_config(url, None, true)
+            .await
+            .map_err(broken)?;
         let mut client = Self { socket };
         client.text().await?;
         client.write(format!("40{NAMESPACE},{auth}")).await?;

@@ -82,6 +82,13 @@ fn verbs_in_a_second_terminal_find_the_demo() {
     });
     home.run(&["note", &id, "seen from the other terminal"])
         .expect(0);
+
+    // A backend that was killed has left its word behind; the demo is the one that runs.
+    let killed = home.serve();
+    home.run(&["show", &id]).expect(4);
+    drop(killed);
+    assert!(home.data().join("backend.json").exists());
+    home.run(&["show", &id]).expect(0);
     running.terminate();
     running.wait(20).expect(0);
     home.run(&["ls"]).expect(5);

@@ -1,7 +1,7 @@
 //! The HTTP API of a running backend, as the verbs use it: where it is, which token, what went
 //! wrong in words.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use etcetera::BaseStrategy;
@@ -41,12 +41,21 @@ impl Place {
             let token = given.or_else(|| stored_token(&url));
             return Ok(Self { url, token });
         }
-        // A demo keeps its data in a place of its own; who opens a second terminal beside it means it.
-        let of_demo = || demo::running_data_dir(&std::env::temp_dir());
-        let here = Some(config.data_dir.clone()).filter(|dir| local::read_backend(dir).is_some());
-        let found = here
-            .or_else(of_demo)
-            .and_then(|dir| Some((local::read_backend(&dir)?, dir)));
+        let on = |dir: PathBuf| Some((local::read_backend(&dir)?, dir));
+        let here = on(config.data_dir.clone());
+        let is_left_over = here
+            .as_ref()
+            .and_then(|(backend, _)| i32::try_from(backend.pid).ok())
+            .is_some_and(local::is_gone);
+        // A demo keeps its data in a place of its own; who opens a second terminal beside it means
+        // it. A backend that was killed has left its word behind, and so has one in a container.
+        let found = if here.is_none() || is_left_over {
+            demo::running_data_dir(&std::env::temp_dir())
+                .and_then(on)
+                .or(here)
+        } else {
+            here
+        };
         let Some((backend, data_dir)) = found else {
             return Err(Failure::unreachable(
                 "no wallboard is running on this machine",

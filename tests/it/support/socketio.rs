@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 /// Longest wait for anything: a busy machine takes its time over a minute of sound.
 pub const WITHIN: Duration = Duration::from_secs(20);
@@ -27,7 +27,7 @@ impl SioClient {
             "{}/socket.io/?EIO=4&transport=websocket",
             url.replacen("http", "ws", 1)
         );
-        let (socket, _) = connect_async(url)
+        let (socket, _) = connect_async_with_config(url, None, true)
             .await
             .map_err(|error| error.to_string())?;
         let mut client = Self {
