@@ -290,4 +290,22 @@ mod tests {
         });
         assert!((0.45..0.55).contains(&noise), "{noise}");
     }
+
+    #[test]
+    fn linear_samples_taken_for_ulaw_are_noise_and_the_same_voice_as_agreed_is_not() {
+        // A voice of 140 Hz with its harmonics, swelling four times a second.
+        let voice = |n: u32| {
+            let at = f64::from(n) * std::f64::consts::TAU / 8000.0;
+            let tone: f64 = (1..8)
+                .map(|nth| (at * 140.0 * f64::from(nth)).sin() / f64::from(nth))
+                .sum();
+            (tone * (at * 4.0).sin().abs() * 6_000.0) as i16
+        };
+        let agreed = crossings(|n| crate::media::ulaw_encode_sample(voice(n)));
+        assert!(agreed < 0.2, "{agreed}");
+        for (label, order) in [("low byte first", [0, 1]), ("high byte first", [1, 0])] {
+            let linear = crossings(|n| voice(n / 2).to_le_bytes()[order[n as usize % 2]]);
+            assert!(linear > 0.4, "{label}: {linear}");
+        }
+    }
 }
