@@ -152,7 +152,7 @@ async fn a_client_resumes_exactly_where_it_left() {
 #[tokio::test]
 async fn numbers_are_masked_and_other_leads_hidden_without_looking_like_a_gap() {
     let backend = Backend::start().await;
-    let mut grant = Grant::of("lea", Role::Viewer);
+    let mut grant = Grant::of("lea", Role::Operator);
     grant.leads = Some(["L1".to_owned()].into());
     let token = backend.token(grant);
     let mut client = retry_join(&backend, &token).await;
@@ -176,16 +176,25 @@ async fn numbers_are_masked_and_other_leads_hidden_without_looking_like_a_gap() 
         "{text}"
     );
 
-    let hidden = sid("CA", 1);
-    let command = json!({ "id": ID, "call": hidden, "verb": "note", "args": { "text": "x" } });
-    client.emit("command", command).await;
-    let reply = client.wait_for("reply").await;
-    let reply = if reply["error"].is_null() {
-        client.wait_for("reply").await
-    } else {
-        reply
-    };
-    assert_eq!(reply["error"]["code"], "not_found");
+    // By the carrier's id as by our own.
+    let carriers = sid("CA", 1);
+    let ours = backend
+        .core
+        .switchboard
+        .read(|board| board.find(&carriers).unwrap().id);
+    for (n, hidden) in [carriers, ours.to_string()].into_iter().enumerate() {
+        let id = format!("0190a000-0000-7000-8000-00000000010{n}");
+        let note = json!({ "text": "x" });
+        let command = json!({ "id": id, "call": hidden, "verb": "note", "args": note });
+        client.emit("command", command).await;
+        let reply = loop {
+            let reply = client.wait_for("reply").await;
+            if reply["id"] == id.as_str() {
+                break reply;
+            }
+        };
+        assert_eq!(reply["error"]["code"], "not_found", "{hidden}");
+    }
 }
 
 /// Joins, and has the board.

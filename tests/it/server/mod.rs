@@ -1,5 +1,6 @@
 //! The server from outside: real sockets on loopback, no internet.
 
+mod again;
 mod apart;
 mod api;
 mod compat;
