@@ -1,6 +1,8 @@
 //! Calls as rows of a file: CSV for spreadsheets, JSON Lines for programs. The one place where a row
 //! is made, whoever writes the file.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Deserialize;
 use serde_json::json;
@@ -100,29 +102,34 @@ fn csv(call: &Call, report: &CallReport, into: &mut String) {
         of(analysis.and_then(|analysis| analysis.sentiment.as_ref())),
         said.join("\n"),
     ];
-    let row: Vec<String> = cells.iter().map(|text| cell(text)).collect();
-    into.push_str(&row.join(","));
-    into.push_str("\r\n");
+    into.push_str(&record(&cells));
 }
 
-/// One cell (RFC 4180). What a spreadsheet would run as a formula begins with an apostrophe; a phone
-/// number is none.
-fn cell(text: &str) -> String {
+/// One record (RFC 4180).
+fn record(cells: &[String]) -> String {
+    let mut writer = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(Vec::new());
+    let written = writer.write_record(cells.iter().map(|text| harmless(text).into_owned()));
+    // Memory takes every record, and it is made of text.
+    let bytes = written.ok().and_then(|()| writer.into_inner().ok());
+    bytes
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .unwrap_or_default()
+}
+
+/// What a spreadsheet would run as a formula begins with an apostrophe; a phone number is none.
+fn harmless(text: &str) -> Cow<'_, str> {
     let is_number = text.len() > 1
         && text.strip_prefix('+').is_some_and(|rest| {
             rest.bytes()
                 .all(|byte| byte.is_ascii_digit() || byte == b'*')
         });
     let runs = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number;
-    let guarded = if runs {
-        format!("'{text}")
+    if runs {
+        Cow::Owned(format!("'{text}"))
     } else {
-        text.to_owned()
-    };
-    if guarded.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", guarded.replace('"', "\"\""))
-    } else {
-        guarded
+        Cow::Borrowed(text)
     }
 }
 
@@ -144,7 +151,8 @@ mod tests {
             ("+cmd|x", "'+cmd|x"),
         ];
         for (text, expected) in rows {
-            assert_eq!(cell(text), expected);
+            let record = record(&[text.to_owned(), "next".to_owned()]);
+            assert_eq!(record, format!("{expected},next\r\n"));
         }
     }
 
